@@ -1,0 +1,22 @@
+# make demo · make test · make lint: each sets up what it needs.
+.PHONY: setup lint test demo clean
+PYTHON_RUN = .venv/bin/python
+SCALE ?= tiny
+
+setup:
+	@sh scripts/setup.sh
+
+lint: setup
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+
+test: lint
+	$(PYTHON_RUN) -m pytest --cov --cov-report=term:skip-covered
+
+demo: setup
+	.venv/bin/drmgr demo --scale $(SCALE) $(ARGS)
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -1,0 +1,3 @@
+"""drmgr: backup, disaster-recovery and restore-drill orchestrator."""
+
+__version__ = "0.1.0"

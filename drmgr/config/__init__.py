@@ -1,0 +1,1 @@
+"""The site file, jobs and drills: read, checked, explained."""

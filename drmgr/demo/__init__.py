@@ -1,0 +1,1 @@
+"""A synthetic hospital to try everything on."""

@@ -1,0 +1,1 @@
+"""Signed, chained documents and the reports rendered from them."""

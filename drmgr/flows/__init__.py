@@ -1,0 +1,1 @@
+"""The runbooks: what happens, in order. They know interfaces only."""

@@ -1,0 +1,222 @@
+"""The verbs: every Protocol on one page. The comments are the contract; tests/contract/ holds each maker to it."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+from drmgr.model import (
+    CheckReport,
+    CheckResult,
+    Destruction,
+    DrillRecord,
+    Entry,
+    EvidenceEntry,
+    Facts,
+    Instance,
+    Json,
+    Level,
+    Part,
+    Payload,
+    Recipe,
+    RecoveryPoint,
+    Restored,
+    Run,
+    RunKind,
+    RunStatus,
+    Snapshot,
+)
+
+Progress = Callable[[float, str], None]
+"""Called with the share done (0 to 1) and a short word on what is being done."""
+
+
+class Clock(Protocol):
+    def now(self) -> datetime: ...
+    def monotonic(self) -> float: ...
+    def sleep(self, seconds: float) -> None: ...
+
+
+class Sink(Protocol):
+    """Where an engine puts the parts of one source while its view is open."""
+
+    def save(self, payload: Payload) -> Part:
+        """Stores the payload as one snapshot and returns once it is durable.
+
+        Raises SourceError when the payload's own command failed (nothing is stored then), RepositoryError when the
+        store did. Unreadable files do not raise: the snapshot is kept and the sink remembers it as incomplete.
+        """
+
+    def entries(self, part: Part) -> Iterator[Entry]:
+        """The regular files that the part's snapshot really holds, streamed."""
+
+
+class Capture(Protocol):
+    """One consistent view of a source, held open."""
+
+    @property
+    def consistent_at(self) -> datetime:
+        """Everything committed before this instant is in the view."""
+
+    def store(self, sink: Sink) -> None:
+        """Stores every part, the main one first. What is stored is the view, whatever happens beside it."""
+
+    def facts(self) -> Facts:
+        """What is true in this very view; called once, after ``store``."""
+
+
+class Engine(Protocol):
+    """Knows how to back up, load and question one kind of source. Bound to one source and its connection."""
+
+    name: str
+
+    def preflight(self) -> None:
+        """Proves that a backup can start: reachable, rights, versions, tools. Changes nothing. Raises PreflightError."""
+
+    def capture(self) -> AbstractContextManager[Capture]:
+        """Opens the view. Leaving the block gives everything back to the source. Raises SourceError."""
+
+    def recipe(self, facts: Facts) -> Recipe:
+        """What an instance must be like to load this source, for Scratch.start."""
+
+    def target(self) -> Instance:
+        """The instance behind this engine's own connection, for a restore into it. Raises NotAllowedError if it has none."""
+
+    def identity(self, of: Instance) -> str:
+        """A text that is equal for the same server or folder however it is reached, and differs otherwise."""
+
+    def load(self, restored: Path, into: Instance, progress: Progress) -> Instance:
+        """Loads restored parts (``restored/PART/…``) into an empty instance and returns where they can be questioned.
+
+        Raises LoadError when the data does not load, PreflightError when the instance is not empty. A load that did
+        nothing is an error.
+        """
+
+    def facts(self, of: Instance, like: Facts) -> Facts:
+        """The same groups as ``like``, by the same code as at backup time, now of the instance."""
+
+    def integrity(self, of: Instance) -> CheckResult:
+        """The engine's own proof that its structures are sound (level 2). Leaves nothing behind."""
+
+
+class SqlEngine(Engine, Protocol):
+    """An engine that answers SQL."""
+
+    def scalar(self, of: Instance, sql: str) -> Json:
+        """The one value of the one row, read-only. Raises SourceError for anything but one row of one column."""
+
+    def rows(self, of: Instance, sql: str) -> Iterator[tuple[Json, ...]]:
+        """All rows, streamed, read-only. Raises SourceError."""
+
+
+class Repository(Protocol):
+    """One system's encrypted repository."""
+
+    location: str
+
+    def init(self) -> bool:
+        """Makes the repository; False when it was there already and opens with our password. Raises RepositoryError."""
+
+    def probe(self) -> None:
+        """Opens the repository and reads its config. Raises the RepositoryError that fits."""
+
+    def backup(self, payload: Payload, tags: Sequence[str], progress: Progress) -> Snapshot:
+        """Stores the payload; see Sink.save. ``complete`` is False when files could not be read."""
+
+    def store_bytes(self, filename: str, content: bytes, tags: Sequence[str]) -> Snapshot:
+        """Stores one small file."""
+
+    def read_bytes(self, snapshot: str, filename: str) -> bytes:
+        """That small file back. Raises RepositoryError."""
+
+    def restore(self, snapshot: str, target: Path, files: int, size: int, progress: Progress) -> None:
+        """Writes the snapshot below ``target``, which must not exist.
+
+        Proves that exactly ``files`` files and ``size`` bytes arrived. Raises RepositoryDamagedError when what came back
+        is not what was stored.
+        """
+
+    def entries(self, snapshot: str) -> Iterator[Entry]: ...
+
+    def snapshots(self, tags: Sequence[str] = ()) -> list[Snapshot]:
+        """Those that carry all the tags, oldest first."""
+
+    def check(self, share: float) -> CheckReport:
+        """Structure, and the given share (0 to 1) of all data read back. Damage is in the report, not raised."""
+
+
+class Workspace(Protocol):
+    """A labelled, private directory of one run on scratch, with the instances inside it."""
+
+    path: Path
+
+    def start(self, recipe: Recipe) -> Instance:
+        """A running, empty instance reachable by nothing but drmgr. Raises ScratchError; PreflightError for missing tools."""
+
+    def stage(self, source: str) -> Path:
+        """A directory below which one source's parts are restored."""
+
+    def drop(self, staged: Path) -> None:
+        """Removes staged data that is loaded by now."""
+
+
+class Scratch(Protocol):
+    def open(self, run: str, needed_bytes: int) -> AbstractContextManager[Workspace]:
+        """A workspace that is destroyed on leaving the block, whatever happens. Raises ScratchError if it would not fit."""
+
+    def keep(self, run: str, until: datetime) -> None:
+        """Takes the run's workspace out of the destruction at the end of the block; ``reap`` ends it after ``until``."""
+
+    def destructions(self) -> tuple[Destruction, ...]:
+        """The proofs of all workspaces this object has destroyed."""
+
+    def reap(self) -> tuple[Destruction, ...]:
+        """Destroys workspaces whose run is dead or whose keeping time is over."""
+
+
+class Check(Protocol):
+    name: str
+    level: Level
+
+    def run(self, restored: Restored) -> CheckResult:
+        """Never raises a DrmgrError for data that is wrong (that is ``fail``); does raise when it could not look."""
+
+
+class EvidenceStore(Protocol):
+    def seal(self, record: DrillRecord) -> EvidenceEntry:
+        """Signs the record, chains it to the document before it, writes it durably. Raises EvidenceError, KeystoreError."""
+
+
+class Catalog(Protocol):
+    """What drmgr remembers. The repositories are the truth about recovery points; the catalog can be lost."""
+
+    def open_run(self, kind: RunKind, system: str) -> Run:
+        """Records the intent, before anything acts."""
+
+    def close_run(
+        self, run: str, status: RunStatus, detail: Mapping[str, Json], error: Mapping[str, Json] | None = None
+    ) -> Run: ...
+
+    def runs(self, system: str | None = None, kind: RunKind | None = None) -> list[Run]:
+        """Newest first."""
+
+    def remember_point(self, point: RecoveryPoint, seal: str) -> None:
+        """Keeps a sealed point under the full id of its seal's snapshot."""
+
+    def point(self, seal: str) -> RecoveryPoint | None: ...
+
+    def remember_evidence(self, entry: EvidenceEntry) -> None: ...
+
+    def evidence(self) -> list[EvidenceEntry]:
+        """In the order of their sequence."""
+
+
+class Locks(Protocol):
+    def hold(self, name: str) -> AbstractContextManager[None]:
+        """Only one holder on this host. Raises LockedError at once, naming the holder."""
+
+
+class Keystore(Protocol):
+    def secret(self, name: str) -> bytes:
+        """Unwraps a key. Raises KeystoreError."""

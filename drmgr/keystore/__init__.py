@@ -1,0 +1,1 @@
+"""Wrapped secrets of one site."""

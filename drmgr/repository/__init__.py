@@ -1,0 +1,1 @@
+"""Encrypted repositories: restic as a subprocess, and the object store beneath it."""

@@ -1,0 +1,1 @@
+"""Throw-away instances: private, without network, always destroyed."""

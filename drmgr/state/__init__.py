@@ -1,0 +1,1 @@
+"""What drmgr remembers on this host: catalog, locks."""

@@ -35,6 +35,13 @@ class IncompleteError(DrmgrError):
     default_hint = "make the unreadable files readable, or exclude them in the job on purpose, then back up again"
 
 
+class ObjectiveMissedError(DrmgrError):
+    """Done, but an objective or a check failed."""
+
+    code = "objective-missed"
+    exit_code = 4
+
+
 class ConfigError(DrmgrError):
     """All mistakes of a configuration at once; ``problems`` are lines ``file:line: what``."""
 

@@ -99,7 +99,15 @@ class Process:
 
 
 class Runner:
-    """Runs commands; the real one. Tests inject another that has the same two methods."""
+    """Runs commands; the real one. Tests inject another that has the same methods."""
+
+    def __init__(self) -> None:
+        self._running: set[Process] = set()
+
+    def stop_all(self) -> None:
+        """Ends what other threads have running, so that they can return."""
+        for process in tuple(self._running):
+            process.stop()
 
     def run(self, command: Command, *, timeout: float | None = None) -> Completed:
         """Runs to the end and gives back what it printed; only for commands whose output is small.
@@ -122,9 +130,11 @@ class Runner:
         """Starts a command; on leaving the block its process group is ended, whatever state it is in."""
         with tempfile.TemporaryFile(prefix="drmgr-stderr-") as stderr:
             process = Process(_spawn(command, stdout or subprocess.PIPE, stderr), stderr)
+            self._running.add(process)
             try:
                 yield process
             finally:
+                self._running.discard(process)
                 process.stop()
                 if process._popen.stdout is not None:
                     process._popen.stdout.close()

@@ -1,0 +1,151 @@
+"""What one part of the configuration says of another. Works on plain values, so a mistake elsewhere hides none here."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+from drmgr.model import Json
+
+Loc = tuple[str | int, ...]
+"""The way to a value: keys and list positions from the top of the file."""
+
+
+UNREADABLE = object()
+"""Stands for a value that YAML itself got wrong; that is said once, and not again by whoever looks at the value."""
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """Something wrong at ``loc``; ``text`` follows on the name of the field: ``must be …``, ``is missing``."""
+
+    loc: Loc
+    text: str
+
+
+ENGINE_KINDS = {"postgresql": "database", "files": "files"}
+"""Which kind of source lives behind a connection of each engine."""
+
+_RULES = ("equals", "at_least", "at_most", "equals_sql")
+
+
+def nearest(word: str, known: Mapping[str, object] | list[str]) -> str:
+    """What to add to a message about an unknown word: the nearest known one, or all of them."""
+    names = sorted(known)
+    close = get_close_matches(word, names, n=1, cutoff=0.6)
+    if close:
+        return f"; did you mean {close[0]}?"
+    return f"; known: {', '.join(names)}" if names else ""
+
+
+def expect_mistakes(expect: Json) -> list[Mistake]:
+    """Exactly one rule is given."""
+    if not isinstance(expect, dict):
+        return []
+    given = [rule for rule in _RULES if rule in expect]
+    if len(given) == 1:
+        return []
+    return [Mistake((), f"must hold exactly one of {', '.join(_RULES)}, not {' and '.join(given) or 'none'}")]
+
+
+def site_mistakes(site: Json) -> list[Mistake]:
+    """Restores may go only to connections that exist."""
+    connections = _mapping(_at(site, "connections"))
+    return [
+        Mistake(loc, f"names the connection {name}, which is not there{nearest(name, connections)}")
+        for loc, name in _names(site, "restore", "allow", "connections")
+        if name not in connections
+    ]
+
+
+def job_mistakes(job: Json) -> list[Mistake]:
+    """Names are unique, checks use sources of this job of the right kind, and expect one thing."""
+    kinds: dict[str, list[Json]] = {}
+    for _, source in _items(job, "sources"):
+        if isinstance(source.get("name"), str):
+            kinds.setdefault(source["name"], []).append(source.get("kind"))
+    mistakes = [*_twice(job, "sources"), *_twice(job, "checks")]
+    for loc, check in _items(job, "checks"):
+        for way, wanted in (
+            (("source",), "database"),
+            (("index", "source"), "database"),
+            (("files",), "files"),
+        ):
+            name = _at(check, *way)
+            if isinstance(name, str):
+                mistakes += _use((*loc, *way), name, kinds, wanted)
+        mistakes += [Mistake((*loc, "expect"), found.text) for found in expect_mistakes(check.get("expect"))]
+    return mistakes
+
+
+def source_mistakes(job: Json, site: Json) -> list[Mistake]:
+    """The sources' connections exist, and their engines fit."""
+    connections = _mapping(_at(site, "connections"))
+    mistakes = []
+    for loc, source in _items(job, "sources"):
+        name, kind = source.get("connection"), source.get("kind")
+        if not isinstance(name, str):
+            continue
+        if name not in connections:
+            text = f"names the connection {name}, which is not in the site file{nearest(name, connections)}"
+            mistakes.append(Mistake((*loc, "connection"), text))
+            continue
+        engine = _at(connections[name], "engine")
+        behind = ENGINE_KINDS.get(engine) if isinstance(engine, str) else None
+        if behind is not None and kind in ENGINE_KINDS.values() and behind != kind:
+            text = f"names the connection {name}, whose engine {engine} is not for a source of kind {kind}"
+            mistakes.append(Mistake((*loc, "connection"), text))
+    return mistakes
+
+
+def drill_mistakes(drill: Json, systems: list[str]) -> list[Mistake]:
+    """The drilled systems exist, each named once."""
+    mistakes, seen = [], set()
+    for loc, name in _names(drill, "systems"):
+        if name not in systems:
+            mistakes.append(Mistake(loc, f"names the system {name}, which has no job{nearest(name, systems)}"))
+        if name in seen:
+            mistakes.append(Mistake(loc, f"names the system {name} twice"))
+        seen.add(name)
+    return mistakes
+
+
+def _use(loc: Loc, name: str, kinds: Mapping[str, list[Json]], wanted: str) -> list[Mistake]:
+    if name not in kinds:
+        return [Mistake(loc, f"names the source {name}, which this job does not have{nearest(name, kinds)}")]
+    if all(kind in ENGINE_KINDS.values() and kind != wanted for kind in kinds[name]):
+        return [Mistake(loc, f"names the source {name} of kind {kinds[name][0]}, but needs one of kind {wanted}")]
+    return []
+
+
+def _twice(job: Json, field: str) -> Iterator[Mistake]:
+    seen = set()
+    for loc, item in _items(job, field):
+        name = item.get("name")
+        if isinstance(name, str) and name in seen:
+            yield Mistake((*loc, "name"), f"is {name} for a second time; names in {field} are unique")
+        if isinstance(name, str):
+            seen.add(name)
+
+
+def _items(data: Json, field: str) -> Iterator[tuple[Loc, dict[str, Json]]]:
+    items = _at(data, field)
+    for index, item in enumerate(items if isinstance(items, list) else []):
+        if isinstance(item, dict):
+            yield (field, index), item
+
+
+def _names(data: Json, *way: str) -> Iterator[tuple[Loc, str]]:
+    names = _at(data, *way)
+    for index, name in enumerate(names if isinstance(names, list) else []):
+        if isinstance(name, str):
+            yield (*way, index), name
+
+
+def _at(data: Json, *way: str) -> Json:
+    for key in way:
+        data = data.get(key) if isinstance(data, dict) else None
+    return data
+
+
+def _mapping(data: Json) -> dict[str, Json]:
+    return data if isinstance(data, dict) else {}

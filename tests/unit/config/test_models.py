@@ -1,0 +1,72 @@
+"""The models hold the same rules when they are built in code, without a file."""
+
+import pytest
+from pydantic import ValidationError
+
+from drmgr.config.models import BilingualText, Expect, FilesSource, Job, S3Store
+
+
+def test_an_expectation_of_null_is_an_expectation() -> None:
+    expect = Expect.model_validate({"equals": None})
+    assert (expect.rule, expect.value) == ("equals", None)
+
+
+@pytest.mark.parametrize("given", [0, 1.5, True, "2026-01-01", None])
+def test_an_expected_value_keeps_its_type(given: object) -> None:
+    value = Expect.model_validate({"equals": given}).value
+    assert value == given
+    assert type(value) is type(given)
+
+
+def test_a_job_with_a_dangling_check_cannot_be_built() -> None:
+    job = {
+        "system": "his",
+        "title": {"zh": "一", "en": "HIS"},
+        "tier": 1,
+        "objectives": {"rpo": "1h", "rto": "2h"},
+        "sources": [{"name": "main", "kind": "database", "connection": "his"}],
+        "checks": [
+            {
+                "name": "a",
+                "kind": "sql",
+                "title": {"zh": "一", "en": "A"},
+                "source": "main",
+                "sql": "x",
+                "expect": {"equals": 0},
+            }
+        ],
+    }
+    assert Job.model_validate(job).checks[0].name == "a"
+    job["sources"] = [{"name": "other", "kind": "database", "connection": "his"}]
+    with pytest.raises(ValidationError) as caught:
+        Job.model_validate(job)
+    assert [error["loc"] for error in caught.value.errors()] == [("checks", 0, "source")]
+
+
+def test_parts_do_not_change() -> None:
+    source = FilesSource(name="a", kind="files", connection="b")
+    with pytest.raises(ValidationError, match="frozen"):
+        source.name = "c"
+
+
+@pytest.mark.parametrize(
+    ("field", "bad"), [("bucket", "B"), ("prefix", "/a"), ("prefix", "a//b"), ("endpoint", "s3.x")]
+)
+def test_a_bucket_address_is_checked(field: str, bad: str) -> None:
+    store = {
+        "kind": "s3",
+        "endpoint": "http://127.0.0.1:8333",
+        "bucket": "drmgr",
+        "prefix": "a/b",
+        "access_key": "env:A",
+        "secret_key": "env:B",
+    }
+    assert S3Store.model_validate(store).region == "us-east-1"
+    with pytest.raises(ValidationError, match=field):
+        S3Store.model_validate({**store, field: bad})
+
+
+@pytest.mark.parametrize("name", ["", "  ", "two\nlines", "bell\a"])
+def test_names_are_one_line(name: str) -> None:
+    with pytest.raises(ValidationError, match="one line"):
+        BilingualText(zh="一", en=name)

@@ -1,0 +1,216 @@
+"""Recovery points as JSON documents and back: the form of the seal in a repository and of the catalog's memory."""
+
+import math
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import TypeVar
+
+from drmgr.model import Facts, Json, Member, Part, PointStatus, RecoveryPoint
+from drmgr.system.clock import rfc3339
+
+POINT_SCHEMA = "drmgr/recovery-point/1"
+"""Changes with every change of the document that an older drmgr would misread."""
+
+T = TypeVar("T")
+
+
+def point_to_json(point: RecoveryPoint) -> dict[str, Json]:
+    """The point as a JSON document; ``point_from_json`` gives back an equal point.
+
+    Times are RFC 3339 with offset, durations seconds, sizes bytes. Raises ValueError for an instant without a zone.
+    """
+    return {
+        "schema": POINT_SCHEMA,
+        "id": point.id,
+        "system": point.system,
+        "run": point.run,
+        "created_at": rfc3339(point.created_at),
+        "consistent_at": rfc3339(point.consistent_at),
+        "status": point.status.value,
+        "members": [_member_to_json(member) for member in point.members],
+        "tools": dict(point.tools),
+        "host": point.host,
+    }
+
+
+def point_from_json(document: Json) -> RecoveryPoint:
+    """The point that ``point_to_json`` wrote.
+
+    Raises ValueError, naming the field, for an unknown schema and for anything missing, superfluous or of a wrong type.
+    """
+    fields = _Fields(document, "recovery point")
+    schema = fields.text("schema")
+    if schema != POINT_SCHEMA:
+        raise ValueError(f"the document's schema is {schema!r}, and this drmgr reads {POINT_SCHEMA!r}")
+    point = RecoveryPoint(
+        id=fields.text("id"),
+        system=fields.text("system"),
+        run=fields.text("run"),
+        created_at=fields.instant("created_at"),
+        consistent_at=fields.instant("consistent_at"),
+        status=fields.status("status"),
+        members=fields.several("members", _member_from_json),
+        tools=fields.texts("tools"),
+        host=fields.text("host"),
+    )
+    fields.end()
+    return point
+
+
+def _member_to_json(member: Member) -> dict[str, Json]:
+    return {
+        "source": member.source,
+        "engine": member.engine,
+        "consistent_at": rfc3339(member.consistent_at),
+        "parts": [_part_to_json(part) for part in member.parts],
+        "facts": _facts_to_json(member.facts),
+        "complete": member.complete,
+        "unreadable": member.unreadable,
+        "seconds": member.seconds,
+    }
+
+
+def _member_from_json(document: Json, where: str) -> Member:
+    fields = _Fields(document, where)
+    member = Member(
+        source=fields.text("source"),
+        engine=fields.text("engine"),
+        consistent_at=fields.instant("consistent_at"),
+        parts=fields.several("parts", _part_from_json),
+        facts=_facts_from_json(fields.take("facts"), f"{where}.facts"),
+        complete=fields.flag("complete"),
+        unreadable=fields.count("unreadable"),
+        seconds=fields.number("seconds"),
+    )
+    fields.end()
+    return member
+
+
+def _part_to_json(part: Part) -> dict[str, Json]:
+    return {
+        "name": part.name,
+        "snapshot": part.snapshot,
+        "files": part.files,
+        "bytes": part.bytes,
+        "bytes_added": part.bytes_added,
+        "seconds": part.seconds,
+    }
+
+
+def _part_from_json(document: Json, where: str) -> Part:
+    fields = _Fields(document, where)
+    part = Part(
+        name=fields.text("name"),
+        snapshot=fields.text("snapshot"),
+        files=fields.count("files"),
+        bytes=fields.count("bytes"),
+        bytes_added=fields.count("bytes_added"),
+        seconds=fields.number("seconds"),
+    )
+    fields.end()
+    return part
+
+
+def _facts_to_json(facts: Facts) -> dict[str, Json]:
+    return {
+        "engine": facts.engine,
+        "taken_at": rfc3339(facts.taken_at),
+        "groups": {name: dict(items) for name, items in facts.groups.items()},
+        "seconds": facts.seconds,
+    }
+
+
+def _facts_from_json(document: Json, where: str) -> Facts:
+    fields = _Fields(document, where)
+    facts = Facts(
+        engine=fields.text("engine"),
+        taken_at=fields.instant("taken_at"),
+        groups={
+            name: _object(items, f"{where}.groups.{name}")
+            for name, items in _object(fields.take("groups"), f"{where}.groups").items()
+        },
+        seconds=fields.number("seconds"),
+    )
+    fields.end()
+    return facts
+
+
+def _object(value: Json, where: str) -> dict[str, Json]:
+    if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
+        raise ValueError(f"{where} must be an object")
+    return dict(value)
+
+
+class _Fields:
+    """Takes the fields of one object, each once and of the type asked for; ``end`` refuses what nobody asked for."""
+
+    def __init__(self, document: Json, where: str) -> None:
+        self._rest = _object(document, where)
+        self._where = where
+
+    def take(self, name: str) -> Json:
+        if name not in self._rest:
+            raise ValueError(f"{self._where}.{name} is missing")
+        return self._rest.pop(name)
+
+    def end(self) -> None:
+        for name in self._rest:
+            raise ValueError(f"{self._where}.{name} is not known to this drmgr")
+
+    def text(self, name: str) -> str:
+        value = self.take(name)
+        if not isinstance(value, str):
+            raise self._wrong(name, "a text")
+        return value
+
+    def status(self, name: str) -> PointStatus:
+        value = self.text(name)
+        if value not in list(PointStatus):
+            raise self._wrong(name, f"one of {', '.join(PointStatus)}")
+        return PointStatus(value)
+
+    def flag(self, name: str) -> bool:
+        value = self.take(name)
+        if not isinstance(value, bool):
+            raise self._wrong(name, "true or false")
+        return value
+
+    def count(self, name: str) -> int:
+        value = self.take(name)
+        # other writers of JSON put a whole number as 3.0, and Python counts True as 1
+        whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
+        if isinstance(value, bool) or not whole or value < 0:
+            raise self._wrong(name, "a whole number from 0")
+        return int(value)
+
+    def number(self, name: str) -> float:
+        value = self.take(name)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            raise self._wrong(name, "a number")
+        return float(value)
+
+    def instant(self, name: str) -> datetime:
+        text = self.text(name)
+        try:
+            value = datetime.fromisoformat(text)
+        except ValueError as error:
+            raise self._wrong(name, "a time in RFC 3339") from error
+        if value.tzinfo is None:
+            raise self._wrong(name, "a time with its offset")
+        return value
+
+    def texts(self, name: str) -> dict[str, str]:
+        values = _object(self.take(name), f"{self._where}.{name}")
+        if not all(isinstance(value, str) for value in values.values()):
+            raise self._wrong(name, "an object of texts")
+        return values
+
+    def several(self, name: str, read: Callable[[Json, str], T]) -> tuple[T, ...]:
+        values = self.take(name)
+        # a point without members, or a member without parts, brings nothing back
+        if not isinstance(values, list) or not values:
+            raise self._wrong(name, "a list that is not empty")
+        return tuple(read(value, f"{self._where}.{name}[{number}]") for number, value in enumerate(values))
+
+    def _wrong(self, name: str, wanted: str) -> ValueError:
+        return ValueError(f"{self._where}.{name} must be {wanted}")

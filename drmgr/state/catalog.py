@@ -1,0 +1,220 @@
+"""What drmgr remembers, in SQLite or PostgreSQL, by SQLAlchemy Core."""
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from sqlalchemy import Connection, Row, Table, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from ulid import ULID
+
+from drmgr.errors import PreflightError
+from drmgr.interfaces import Clock
+from drmgr.model import EvidenceEntry, Json, RecoveryPoint, Run, RunKind, RunStatus, Verdict
+from drmgr.model_json import point_from_json, point_to_json
+from drmgr.state.database import Database, open_database
+from drmgr.state.process import ProcessIdentity, is_alive, this_process
+from drmgr.state.tables import evidence, points, runs
+
+LEFT_OPEN = {"code": "interrupted", "message": "the process that did this run is gone", "hint": ""}
+
+
+class SqlCatalog:
+    """The catalog of interfaces.Catalog. Every method raises PreflightError when the database cannot be used."""
+
+    def __init__(self, database: Database, clock: Clock, process: ProcessIdentity) -> None:
+        self._database = database
+        self._clock = clock
+        self._process = process
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Lets go of the database."""
+        self._database.close()
+
+    def open_run(self, kind: RunKind, system: str) -> Run:
+        """Records the intent, durably, before anything acts; also marks what dead processes left open."""
+        self.interrupt_leftovers()
+        now = self._clock.now()
+        run = Run(id=str(ULID.from_datetime(now)), kind=kind, system=system, status=RunStatus.RUNNING, started_at=now)
+        with self._database.writing() as connection:
+            connection.execute(
+                runs.insert().values(
+                    id=run.id,
+                    kind=kind.value,
+                    system=system,
+                    status=run.status.value,
+                    started_at=_to_text(now),
+                    detail="{}",
+                    host=self._process.host,
+                    pid=self._process.pid,
+                    process_started=self._process.started,
+                )
+            )
+        return run
+
+    def close_run(
+        self, run: str, status: RunStatus, detail: Mapping[str, Json], error: Mapping[str, Json] | None = None
+    ) -> Run:
+        """Records how the run ended.
+
+        Raises PreflightError for a run that is not known or not open any more, ValueError for the status ``running``.
+        """
+        if status is RunStatus.RUNNING:
+            raise ValueError("a run cannot be closed as running")
+        with self._database.writing() as connection:
+            closed = self._end_run(connection, run, status, detail, error)
+            if closed is None:
+                raise PreflightError(
+                    f"the run {run} is not open in the catalog",
+                    hint="the catalog was changed, moved or restored while the run was at work; see: drmgr status",
+                )
+        return closed
+
+    def runs(self, system: str | None = None, kind: RunKind | None = None) -> list[Run]:
+        """Newest first; of one system and of one kind where they are given."""
+        query = select(runs).order_by(runs.c.started_at.desc(), runs.c.number.desc())
+        if system is not None:
+            query = query.where(runs.c.system == system)
+        if kind is not None:
+            query = query.where(runs.c.kind == kind.value)
+        with self._database.reading() as connection:
+            return [_run(row) for row in connection.execute(query)]
+
+    def interrupt_leftovers(self) -> list[Run]:
+        """Marks this host's runs that are still ``running`` though their process is gone; gives back those it marked."""
+        query = select(runs).where(runs.c.status == RunStatus.RUNNING.value, runs.c.host == self._process.host)
+        with self._database.reading() as connection:
+            open_runs = connection.execute(query).all()
+        dead = [row for row in open_runs if not is_alive(ProcessIdentity(row.host, row.pid, row.process_started))]
+        if not dead:
+            return []
+        with self._database.writing() as connection:
+            ended = [self._end_run(connection, row.id, RunStatus.INTERRUPTED, {}, LEFT_OPEN) for row in dead]
+        return [run for run in ended if run is not None]
+
+    def remember_point(self, point: RecoveryPoint, seal: str) -> None:
+        """Keeps a sealed point under the full id of its seal's snapshot; once more is the same as once."""
+        values = {
+            "id": point.id,
+            "system": point.system,
+            "created_at": _to_text(point.created_at),
+            "document": json.dumps(point_to_json(point)),
+        }
+        with self._database.writing() as connection:
+            self._put(connection, points, {"seal": seal}, values)
+
+    def point(self, seal: str) -> RecoveryPoint | None:
+        """The point kept under that seal.
+
+        None also when what is kept cannot be read by this drmgr: the caller then reads the seal, which is the truth.
+        """
+        with self._database.reading() as connection:
+            document = connection.execute(select(points.c.document).where(points.c.seal == seal)).scalar()
+        if document is None:
+            return None
+        try:
+            return point_from_json(json.loads(document))
+        except ValueError:
+            return None
+
+    def remember_evidence(self, entry: EvidenceEntry) -> None:
+        """Keeps the entry; one with the same id is replaced."""
+        values = {
+            "run": entry.run,
+            "sequence": entry.sequence,
+            "name": entry.name,
+            "verdict": entry.verdict.value,
+            "sealed_at": _to_text(entry.sealed_at),
+            "path": entry.path,
+            "sha256": entry.sha256,
+        }
+        with self._database.writing() as connection:
+            self._put(connection, evidence, {"id": entry.id}, values)
+
+    def evidence(self) -> list[EvidenceEntry]:
+        """All entries in the order of their sequence."""
+        with self._database.reading() as connection:
+            rows = connection.execute(select(evidence).order_by(evidence.c.sequence, evidence.c.id)).all()
+        return [_entry(row) for row in rows]
+
+    def _end_run(
+        self,
+        connection: Connection,
+        run: str,
+        status: RunStatus,
+        detail: Mapping[str, Json],
+        error: Mapping[str, Json] | None,
+    ) -> Run | None:
+        """The closed run; None when it was not open."""
+        # one statement decides, so of two processes that close the same run only one does
+        statement = (
+            update(runs)
+            .where(runs.c.id == run, runs.c.status == RunStatus.RUNNING.value)
+            .values(
+                status=status.value,
+                finished_at=_to_text(self._clock.now()),
+                detail=json.dumps(dict(detail)),
+                error=None if error is None else json.dumps(dict(error)),
+            )
+        )
+        if connection.execute(statement).rowcount != 1:
+            return None
+        return _run(connection.execute(select(runs).where(runs.c.id == run)).one())
+
+    def _put(self, connection: Connection, table: Table, key: dict[str, str], values: dict[str, Any]) -> None:
+        insert = sqlite.insert if self._database.dialect == "sqlite" else postgresql.insert
+        statement = insert(table).values(**key, **values)
+        connection.execute(statement.on_conflict_do_update(index_elements=list(key), set_=values))
+
+
+def open_catalog(url: str | None, state_dir: Path, clock: Clock) -> SqlCatalog:
+    """The catalog at ``url`` (PostgreSQL), or in SQLite below ``state_dir``; made or migrated where needed.
+
+    Marks the runs that dead processes left open. Use it in a ``with`` block, or close it. Raises ConfigError for a
+    wrong url, PreflightError when the database cannot be used or is of a newer drmgr.
+    """
+    catalog = SqlCatalog(open_database(url, state_dir), clock, this_process())
+    catalog.interrupt_leftovers()
+    return catalog
+
+
+def _to_text(instant: datetime) -> str:
+    # always the same width and zone: then the order of the text is the order of time, in every collation
+    return instant.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def _run(row: Row[Any]) -> Run:
+    return Run(
+        id=row.id,
+        kind=RunKind(row.kind),
+        system=row.system,
+        status=RunStatus(row.status),
+        started_at=datetime.fromisoformat(row.started_at),
+        finished_at=None if row.finished_at is None else datetime.fromisoformat(row.finished_at),
+        detail=json.loads(row.detail),
+        error=None if row.error is None else json.loads(row.error),
+    )
+
+
+def _entry(row: Row[Any]) -> EvidenceEntry:
+    return EvidenceEntry(
+        id=row.id,
+        run=row.run,
+        sequence=row.sequence,
+        name=row.name,
+        verdict=Verdict(row.verdict),
+        sealed_at=datetime.fromisoformat(row.sealed_at),
+        path=row.path,
+        sha256=row.sha256,
+    )

@@ -1,0 +1,50 @@
+"""The catalog's tables as the newest migration leaves them. Times are RFC 3339 text in UTC, so that they sort."""
+
+from sqlalchemy import Column, Index, Integer, MetaData, Table, Text
+
+metadata = MetaData()
+
+runs = Table(
+    "runs",
+    metadata,
+    # the order of recording: two runs may start in the same microsecond
+    Column("number", Integer, primary_key=True, autoincrement=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("kind", Text, nullable=False),
+    Column("system", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("started_at", Text, nullable=False),
+    Column("finished_at", Text),
+    Column("detail", Text, nullable=False),
+    Column("error", Text),
+    Column("host", Text, nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("process_started", Text, nullable=False),
+    Index("runs_system", "system", "started_at"),
+    Index("runs_status", "status"),
+)
+
+points = Table(
+    "points",
+    metadata,
+    Column("seal", Text, primary_key=True),
+    Column("id", Text, nullable=False),
+    Column("system", Text, nullable=False),
+    Column("created_at", Text, nullable=False),
+    Column("document", Text, nullable=False),
+)
+
+# no foreign key to runs: points and evidence outlive a lost catalog, the runs do not
+evidence = Table(
+    "evidence",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("run", Text, nullable=False),
+    Column("sequence", Integer, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("verdict", Text, nullable=False),
+    Column("sealed_at", Text, nullable=False),
+    Column("path", Text, nullable=False),
+    Column("sha256", Text, nullable=False),
+    Index("evidence_sequence", "sequence"),
+)

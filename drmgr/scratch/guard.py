@@ -1,0 +1,35 @@
+"""What stands between a restore and a hospital's living data."""
+
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+
+from drmgr.errors import NotAllowedError
+
+
+def refuse_production(target: str, production: Mapping[str, str]) -> None:
+    """Raises NotAllowedError when ``target`` is the identity of any production source (name → identity)."""
+    for name, identity in production.items():
+        if identity == target:
+            raise NotAllowedError(
+                f"the target is the production source {name} itself",
+                hint="restore beside it, into another database or folder; drmgr never writes over a source",
+            )
+
+
+def refuse_outside_connections(name: str, allowed: Collection[str]) -> None:
+    """Raises NotAllowedError unless the site file allows restores into that connection."""
+    if name not in allowed:
+        raise NotAllowedError(f"the site file does not allow a restore into the connection {name}")
+
+
+def refuse_outside_folders(target: Path, allowed: Sequence[Path]) -> Path:
+    """The real path of ``target``, which is empty or absent and lies below an allowed folder.
+
+    Links are followed first, so none can lead out. Raises NotAllowedError.
+    """
+    real = target.resolve()
+    if not any(folder.resolve() in real.parents for folder in allowed):
+        raise NotAllowedError(f"the site file does not allow a restore into the folder {target}")
+    if real.exists() and (not real.is_dir() or any(real.iterdir())):
+        raise NotAllowedError(f"the folder {target} is not empty", hint="name a new folder; nothing is written over")
+    return real

@@ -1,0 +1,190 @@
+"""Scratch on this host: labelled workspaces, destroyed on every way out, with proof."""
+
+import os
+import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+from drmgr.errors import PreflightError, ScratchError
+from drmgr.interfaces import Clock
+from drmgr.model import Destruction, Instance, Recipe
+from drmgr.scratch.folder import start_folder
+from drmgr.scratch.label import PREFIX, Label, new_label, read_label, write_label
+from drmgr.scratch.processes import end_processes, processes_in
+from drmgr.scratch.server import account_of, give_to, remove_tree
+from drmgr.system.command import Runner
+from drmgr.system.files import free_bytes
+
+HEADROOM_SHARE = 10
+"""One part in so many more than asked for must be free."""
+
+_SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+
+
+class ScratchWorkspace:
+    """See interfaces.Workspace."""
+
+    def __init__(self, path: Path, user: str, runner: Runner, clock: Clock) -> None:
+        self.path = path
+        self._user = user
+        self._runner = runner
+        self._clock = clock
+        self._count = 0
+
+    def start(self, recipe: Recipe) -> Instance:
+        self._count += 1
+        if recipe.engine == "postgresql":
+            return self._start_postgres(recipe)
+        if recipe.engine == "files":
+            return start_folder(recipe, self.path / f"files-{self._count}")
+        raise PreflightError(f"there is no scratch for the engine {recipe.engine} of {recipe.source}")
+
+    def stage(self, source: str) -> Path:
+        if not _SAFE.fullmatch(source):
+            raise ScratchError(f"{source!r} cannot be the name of a staging folder")
+        staged = self.path / "staged" / source
+        staged.parent.mkdir(mode=0o700, exist_ok=True)
+        staged.mkdir(mode=0o700, exist_ok=True)
+        return staged
+
+    def drop(self, staged: Path) -> None:
+        if (self.path / "staged").resolve() not in staged.resolve().parents:
+            raise ScratchError(f"{staged} is not staged data of this run")
+        remove_tree(staged)
+
+    def _start_postgres(self, recipe: Recipe) -> Instance:
+        # psycopg is heavy, and scratch for files does without
+        from drmgr.scratch import postgres
+
+        postgres.check_host(recipe, self.path, self._user, self._runner)
+        home = self.path / f"pg-{self._count}"
+        home.mkdir(mode=0o700)
+        give_to(home, self._user)
+        socket = postgres.socket_directory(home, self._user)
+        if socket != home:
+            self._note_socket(socket)
+        plan = postgres.plan_server(recipe, home, socket, self.path / f"pgpass-{self._count}", self._user)
+        return postgres.launch(plan, self._runner, self._clock).instance()
+
+    def _note_socket(self, socket: Path) -> None:
+        label = read_label(self.path)
+        if label is None:
+            raise ScratchError(f"the label of {self.path} is gone")
+        write_label(self.path, replace(label, sockets=(*label.sockets, str(socket))))
+
+
+class ScratchHost:
+    """See interfaces.Scratch. ``user`` is the account that servers run as when drmgr is root; ``host`` this machine's name."""
+
+    def __init__(self, directory: Path, user: str, runner: Runner, clock: Clock, host: str) -> None:
+        self._directory = directory
+        self._user = user
+        self._runner = runner
+        self._clock = clock
+        self._host = host
+        self._destructions: list[Destruction] = []
+
+    @contextmanager
+    def open(self, run: str, needed_bytes: int) -> Iterator[ScratchWorkspace]:
+        path = self._workspace(run)
+        if path.exists():
+            raise ScratchError(f"run {run} has a workspace already at {path}", hint="end the run that holds it")
+        self._refuse_full(needed_bytes)
+        try:
+            self._make(path, run)
+            yield ScratchWorkspace(path, self._user, self._runner, self._clock)
+        finally:
+            label = read_label(path)
+            if label is not None and not label.kept(self._clock.now()):
+                self._destroy(path, label)
+
+    def keep(self, run: str, until: datetime) -> None:
+        path = self._workspace(run)
+        label = read_label(path)
+        if label is None:
+            raise ScratchError(f"run {run} has no workspace to keep")
+        write_label(path, label.keeping(until))
+
+    def destructions(self) -> tuple[Destruction, ...]:
+        return tuple(self._destructions)
+
+    def reap(self) -> tuple[Destruction, ...]:
+        ended = []
+        for path in sorted(self._directory.glob(f"{PREFIX}*")) if self._directory.is_dir() else ():
+            label = read_label(path)
+            if label is None or label.host != self._host:
+                continue
+            expired = label.keep_until is not None and not label.kept(self._clock.now())
+            if expired or (label.keep_until is None and label.orphaned()):
+                ended.append(self._destroy(path, label))
+        return tuple(ended)
+
+    def _workspace(self, run: str) -> Path:
+        if not _SAFE.fullmatch(run):
+            raise ScratchError(f"{run!r} cannot be the name of a workspace")
+        return self._directory.absolute() / f"{PREFIX}{run}"
+
+    def _refuse_full(self, needed_bytes: int) -> None:
+        needed, free = needed_bytes + needed_bytes // HEADROOM_SHARE, free_bytes(self._directory.absolute())
+        if free < needed:
+            raise ScratchError(
+                f"scratch needs {needed} bytes, and {self._directory} has {free} bytes free",
+                hint="free some space, or name a larger scratch.directory in the site file",
+            )
+
+    def _make(self, path: Path, run: str) -> None:
+        if os.geteuid() == 0:
+            account_of(self._user)
+        try:
+            self._directory.mkdir(mode=0o711, parents=True, exist_ok=True)
+            # labelled before it has its name: a workspace without label would never be reaped
+            with tempfile.TemporaryDirectory(prefix=".new-", dir=self._directory) as fresh:
+                made = Path(fresh) / "w"
+                made.mkdir()
+                made.chmod(0o711)
+                write_label(made, new_label(run, self._host, self._clock.now()))
+                made.rename(path)
+        except OSError as error:
+            raise ScratchError(f"no workspace could be made at {path}: {error.strerror}") from error
+
+    def _destroy(self, path: Path, label: Label) -> Destruction:
+        """Ends what runs there, counts what lies there, removes it, and looks whether it is gone. Raises ScratchError."""
+        ended = end_processes(path, self._clock)
+        files, size = _measure(path)
+        for socket in map(Path, label.sockets):
+            _remove_sockets(socket)
+        # the label goes last: what a second interruption leaves behind is still known as ours
+        for entry in path.iterdir():
+            if entry.is_dir() and not entry.is_symlink():
+                remove_tree(entry)
+        remove_tree(path)
+        gone = not path.exists() and not processes_in(path)
+        proof = Destruction(str(path), files, size, ended, gone, self._clock.now())
+        self._destructions.append(proof)
+        return proof
+
+
+def _measure(path: Path) -> tuple[int, int]:
+    """Files below ``path`` and the bytes in them."""
+    files = size = 0
+    for folder, _, names in os.walk(path):
+        for name in names:
+            with suppress(FileNotFoundError):
+                size += os.lstat(Path(folder) / name).st_size
+                files += 1
+    return files, size
+
+
+def _remove_sockets(directory: Path) -> None:
+    """Removes a socket directory and nothing else: a label that somebody changed must not lead us elsewhere."""
+    if directory.is_symlink() or not directory.is_dir():
+        return
+    for entry in directory.iterdir():
+        if entry.name.startswith(".s.PGSQL."):
+            entry.unlink()
+    with suppress(OSError):
+        directory.rmdir()

@@ -1,0 +1,180 @@
+"""What every Engine must hold to. A source of another kind joins by one more entry in MAKERS."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+from drmgr.engines.postgres import PostgresEngine
+from drmgr.errors import LoadError, PreflightError
+from drmgr.interfaces import Engine
+from drmgr.model import CheckStatus, Facts, Instance
+from drmgr.scratch.workspace import ScratchHost, ScratchWorkspace
+from drmgr.system.clock import SystemClock
+from drmgr.system.command import Runner
+from tests.support.facts import differences
+from tests.support.folder_sink import FolderSink
+from tests.support.folders import passable_directory
+from tests.support.postgres import SERVER_USER, PostgresServer, postgres_server
+from tests.support.postgres_sample import ROLES, ROWS, SCHEMA
+
+
+class Source(Protocol):
+    """One live source with data in it, and how to meddle with it and with what was loaded from it."""
+
+    engine: Engine
+
+    def add(self) -> None:
+        """Adds data to the live source and changes some."""
+
+    def alter(self, of: Instance) -> None:
+        """Changes one value in a loaded instance, leaving every count as it was."""
+
+    def lose(self, of: Instance) -> None:
+        """Takes one table or file away from a loaded instance."""
+
+
+class PostgresSource:
+    def __init__(self, server: PostgresServer, runtime: Path) -> None:
+        self._server = server
+        self._database = server.create_database()
+        server.execute(self._database, ROLES + SCHEMA)
+        server.execute(self._database, ROWS)
+        self.engine: Engine = PostgresEngine(
+            "his",
+            server.connection(self._database),
+            runner=Runner(),
+            clock=SystemClock(),
+            runtime=runtime,
+            newest=[("public.patient", "seen"), ("charge", "day"), ("patient", "at")],
+            timezone="Asia/Shanghai",
+        )
+
+    def add(self) -> None:
+        self._server.execute(
+            self._database,
+            "INSERT INTO charge (day, amount) VALUES ('2027-01-01', 1); UPDATE patient SET t = t + 1;"
+            "DELETE FROM queue; SELECT nextval('fresh'), nextval('fresh')",
+        )
+
+    def alter(self, of: Instance) -> None:
+        self._ask(of, "UPDATE patient SET cost = cost + 0.0001 WHERE id = 7")
+
+    def lose(self, of: Instance) -> None:
+        self._ask(of, 'DROP TABLE "odd ""name"')
+
+    def _ask(self, of: Instance, statement: str) -> None:
+        import psycopg
+
+        with psycopg.connect(
+            host=str(of.socket), dbname=of.database, user=of.user, passfile=str(of.passfile), autocommit=True
+        ) as session:
+            session.execute(statement.encode())
+
+
+@contextmanager
+def postgres_source() -> Iterator[Source]:
+    with postgres_server() as server, passable_directory() as runtime:
+        yield PostgresSource(server, runtime)
+
+
+MAKERS: dict[str, Callable[[], AbstractContextManager[Source]]] = {"postgresql": postgres_source}
+
+
+@pytest.fixture(scope="module", params=sorted(MAKERS))
+def source(request: pytest.FixtureRequest) -> Iterator[Source]:
+    with MAKERS[request.param]() as made:
+        yield made
+
+
+class Stored:
+    """A backup that was made while the source changed."""
+
+    def __init__(self, folder: Path, source: Source) -> None:
+        self.folder = folder
+        self.sink = FolderSink(folder)
+        source.engine.preflight()
+        with source.engine.capture() as capture:
+            source.add()
+            capture.store(self.sink)
+            source.add()
+            self.facts: Facts = capture.facts()
+            self.consistent_at = capture.consistent_at
+
+
+@pytest.fixture(scope="module")
+def stored(source: Source) -> Iterator[Stored]:
+    with passable_directory() as folder:
+        yield Stored(folder / "parts", source)
+
+
+@pytest.fixture(scope="module")
+def workspace() -> Iterator[ScratchWorkspace]:
+    with passable_directory() as directory:
+        scratch = ScratchHost(directory, SERVER_USER, Runner(), SystemClock(), "test")
+        with scratch.open("R1", 0) as opened:
+            yield opened
+
+
+def ignore_progress(share: float, what: str) -> None:
+    assert 0 <= share <= 1
+    assert what
+
+
+Load = Callable[[], Instance]
+
+
+@pytest.fixture
+def load(source: Source, stored: Stored, workspace: ScratchWorkspace) -> Load:
+    def run() -> Instance:
+        empty = workspace.start(source.engine.recipe(stored.facts))
+        return source.engine.load(stored.folder, empty, ignore_progress)
+
+    return run
+
+
+def test_facts_of_what_was_loaded_equal_those_of_the_backup_instant(source: Source, stored: Stored, load: Load) -> None:
+    instance = load()
+    assert differences(stored.facts, source.engine.facts(instance, stored.facts)) == []
+    assert stored.facts.taken_at == stored.consistent_at
+    assert stored.consistent_at.tzinfo is not None
+    assert stored.facts.groups
+
+
+def test_one_changed_value_and_one_lost_item_show(source: Source, stored: Stored, load: Load) -> None:
+    instance = load()
+    source.alter(instance)
+    assert len(differences(stored.facts, source.engine.facts(instance, stored.facts))) == 1
+    source.lose(instance)
+    assert len(differences(stored.facts, source.engine.facts(instance, stored.facts))) > 1
+
+
+def test_a_sound_instance_passes_and_is_left_as_it_was(source: Source, stored: Stored, load: Load) -> None:
+    instance = load()
+    result = source.engine.integrity(instance)
+    assert (result.status, result.message) == (CheckStatus.PASS, "")
+    assert differences(stored.facts, source.engine.facts(instance, stored.facts)) == []
+
+
+def test_nothing_is_loaded_over_something(source: Source, stored: Stored, load: Load) -> None:
+    instance = load()
+    with pytest.raises(PreflightError, match="not empty"):
+        source.engine.load(stored.folder, instance, ignore_progress)
+
+
+def test_loading_nothing_is_an_error(
+    source: Source, stored: Stored, workspace: ScratchWorkspace, tmp_path: Path
+) -> None:
+    empty = workspace.start(source.engine.recipe(stored.facts))
+    for part in stored.sink.parts:
+        (tmp_path / part.name).mkdir()
+    with pytest.raises(LoadError):
+        source.engine.load(tmp_path, empty, ignore_progress)
+
+
+def test_identity_tells_the_source_from_its_copy(source: Source, load: Load) -> None:
+    target = source.engine.target()
+    assert source.engine.identity(target) == source.engine.identity(target)
+    assert source.engine.identity(target) != source.engine.identity(load())

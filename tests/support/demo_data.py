@@ -1,0 +1,93 @@
+"""The synthetic hospital without any server: its rows in SQLite, its images in a folder, and an engine that asks them."""
+
+import sqlite3
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+from drmgr.demo import his_rows, pacs_rows
+from drmgr.demo.his import Clinic, Scale, write_history
+from drmgr.demo.his_rows import MedicalOrder, Patient
+from drmgr.demo.loading import columns_of
+from drmgr.demo.pacs import Radiology
+from drmgr.model import Facts, Instance, Json, Member, Objectives, Part, PointStatus, RecoveryPoint, Restored
+
+NOW = datetime(2026, 1, 5, 9, 30, tzinfo=UTC)
+SCALE = Scale(visits=120, studies=5)
+Row = tuple[object, ...]
+
+
+class Rows:
+    """A sink that keeps every row in memory."""
+
+    def __init__(self) -> None:
+        self.all: list[Row] = []
+
+    def add(self, row: Row) -> None:
+        self.all.append(row)
+
+
+def hospital_rows(images: Path, *, seed: int = 7) -> list[Row]:
+    """All rows of HIS and PACS; the images are written below ``images``."""
+    his, pacs = Rows(), Rows()
+    write_history(Clinic(his, NOW, seed=seed), SCALE, NOW, seed=seed)
+    patients = {row.id: row for row in his.all if isinstance(row, Patient)}
+    radiology = Radiology(pacs, images, NOW, seed=seed)
+    for row in his.all:
+        if isinstance(row, MedicalOrder) and row.kind == "imaging":
+            who = patients[row.patient_id]
+            order = (row.id, who.record_no, who.name, who.sex, who.birth_date, row.content, row.ordered_at)
+            radiology.examine(pacs_rows.ImagingOrder(*order))
+    return his.all + pacs.all
+
+
+def sqlite_of(rows: list[Row]) -> sqlite3.Connection:
+    """The rows in an SQLite database in memory: no keys, no types, so that it can be damaged in any way."""
+    database = sqlite3.connect(":memory:")
+    tables = {**his_rows.TABLES, **pacs_rows.TABLES}
+    for kind, table in tables.items():
+        database.execute(f"CREATE TABLE {table} ({', '.join(columns_of(kind))})")
+    for row in rows:
+        places = ", ".join("?" * len(row))
+        database.execute(f"INSERT INTO {tables[type(row)]} VALUES ({places})", [_plain(value) for value in row])
+    database.commit()
+    return database
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat(timespec="microseconds")
+    if isinstance(value, date):
+        return value.isoformat()
+    return float(value) if isinstance(value, Decimal) else value
+
+
+class SqliteEngine:
+    """Answers what the checks ask of an SqlEngine."""
+
+    def __init__(self, database: sqlite3.Connection) -> None:
+        self.database = database
+
+    def scalar(self, of: Instance, sql: str) -> Json:
+        del of
+        ((value,),) = self.database.execute(sql).fetchall()
+        return value
+
+    def newest(self, of: Instance, table: str, column: str) -> datetime | None:
+        value = self.scalar(of, f"SELECT max({column}) FROM {table.removeprefix('public.')}")
+        return None if value is None else datetime.fromisoformat(value)
+
+    def rows(self, of: Instance, sql: str) -> Iterator[tuple[Json, ...]]:
+        del of
+        yield from self.database.execute(sql)
+
+
+def restored_hospital(images: Path, *, consistent_at: datetime = NOW) -> Restored:
+    """A restored system whose sources are main, index and images."""
+    facts = Facts("fake", consistent_at, {})
+    names = ("main", "index", "images")
+    members = tuple(Member(name, "fake", consistent_at, (Part("p", "s", 1, 1),), facts) for name in names)
+    point = RecoveryPoint("P", "demo", "R", NOW, consistent_at, PointStatus.COMPLETE, members, {}, "host")
+    instances = {name: Instance("fake", path=images if name == "images" else None) for name in names}
+    return Restored(point, instances, Objectives(timedelta(hours=1), timedelta(hours=1)))

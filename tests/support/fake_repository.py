@@ -1,0 +1,120 @@
+"""A Repository in a folder, without restic: for tests of the flows. The contract suite holds it to the real one's ways."""
+
+import hashlib
+import json
+import shutil
+import subprocess
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from drmgr.errors import RepositoryDamagedError, RepositoryMissingError, SourceError
+from drmgr.interfaces import Progress
+from drmgr.model import CheckReport, Entry, Listing, Payload, Snapshot, Stream
+
+
+class FakeRepository:
+    def __init__(self, path: Path) -> None:
+        self.location = str(path)
+        self._path = path
+
+    def init(self) -> bool:
+        made = not self._path.exists()
+        self._path.mkdir(parents=True, exist_ok=True)
+        return made
+
+    def probe(self) -> None:
+        if not self._path.is_dir():
+            raise RepositoryMissingError("there is no repository at this place")
+
+    def backup(self, payload: Payload, tags: Sequence[str], progress: Progress) -> Snapshot:
+        self.probe()
+        if isinstance(payload, Stream):
+            done = subprocess.run(payload.argv, env=dict(payload.env), capture_output=True, check=False)
+            if done.returncode:
+                raise SourceError(f"store {payload.part}: the source's own program failed")
+            return self.store_bytes(payload.filename, done.stdout, tags)
+        if not payload.root.is_dir():
+            raise SourceError(f"the folder {payload.root} is not there")
+        kept = {
+            str(path.relative_to(payload.root)): path.read_bytes()
+            for path in sorted(payload.root.rglob("*"))
+            if path.is_file() and not any(path.match(pattern) for pattern in payload.excludes)
+        }
+        progress(1.0, payload.part)
+        return self._save(kept, payload.root, tags)
+
+    def store_bytes(self, filename: str, content: bytes, tags: Sequence[str]) -> Snapshot:
+        self.probe()
+        return self._save({filename: content}, None, tags)
+
+    def _save(self, files: dict[str, bytes], root: Path | None, tags: Sequence[str]) -> Snapshot:
+        time = datetime.now(UTC)
+        hashes = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+        times = {name: (root / name).stat().st_mtime_ns if root else 0 for name in files}
+        document = {"time": time.isoformat(), "tags": list(tags), "hashes": hashes, "times": times}
+        identity = hashlib.sha256(json.dumps(document).encode()).hexdigest()
+        for name, content in files.items():
+            place = self._path / identity / "files" / name
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_bytes(content)
+        (self._path / identity).mkdir(exist_ok=True)
+        (self._path / identity / "snapshot.json").write_text(json.dumps(document))
+        size = sum(map(len, files.values()))
+        return Snapshot(identity, time, tuple(tags), len(files), size, size)
+
+    def read_bytes(self, snapshot: str, filename: str) -> bytes:
+        path = self._proven(snapshot) / filename
+        if not path.is_file():
+            raise RepositoryDamagedError(f"snapshot {snapshot[:8]} has no {filename}")
+        return path.read_bytes()
+
+    def restore(self, snapshot: str, target: Path, files: int, size: int, progress: Progress) -> None:
+        source = self._proven(snapshot)
+        found = [path.stat().st_size for path in source.rglob("*") if path.is_file()]
+        shutil.copytree(source, target)
+        progress(1.0, "restore")
+        if (len(found), sum(found)) != (files, size):
+            raise RepositoryDamagedError(f"snapshot {snapshot[:8]}: the counts differ")
+
+    def entries(self, snapshot: str) -> Iterator[Entry]:
+        times = json.loads((self._path / snapshot / "snapshot.json").read_text())["times"]
+        source = self._proven(snapshot)
+        for path in sorted(source.rglob("*")):
+            if path.is_file():
+                name = str(path.relative_to(source))
+                yield Entry(name, path.stat().st_size, times[name])
+
+    def snapshots(self, tags: Sequence[str] = ()) -> Listing:
+        self.probe()
+        found, damaged = [], []
+        for place in self._path.iterdir():
+            try:
+                document = json.loads((place / "snapshot.json").read_text())
+            except ValueError:
+                damaged.append(place.name)
+                continue
+            if set(tags) <= set(document["tags"]):
+                time = datetime.fromisoformat(document["time"])
+                found.append(Snapshot(place.name, time, tuple(document["tags"])))
+        return Listing(tuple(sorted(found, key=lambda snapshot: snapshot.time)), tuple(damaged))
+
+    def check(self, share: float) -> CheckReport:
+        self.probe()
+        broken = []
+        for place in self._path.iterdir():
+            try:
+                self._proven(place.name)
+            except (RepositoryDamagedError, ValueError):
+                broken.append(place.name)
+        return CheckReport(not broken, len(broken), tuple(broken), share, 0.0)
+
+    def _proven(self, snapshot: str) -> Path:
+        place = self._path / snapshot
+        if not place.is_dir():
+            raise RepositoryDamagedError(f"snapshot {snapshot[:8]} is not there")
+        for name, digest in json.loads((place / "snapshot.json").read_text())["hashes"].items():
+            path = place / "files" / name
+            if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != digest:
+                raise RepositoryDamagedError(f"snapshot {snapshot[:8]}: {name} is not what was stored")
+        return place / "files"

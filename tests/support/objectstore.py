@@ -1,0 +1,49 @@
+"""One real S3 server for the whole test run; each test gets a bucket of its own."""
+
+import itertools
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+from drmgr.demo.objectstore import ObjectStore
+
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
+
+BucketMaker = Callable[..., str]
+
+
+def s3_client(store: ObjectStore) -> "S3Client":
+    """A client with the server's own keys."""
+    import boto3
+    from botocore.config import Config
+
+    return boto3.client(
+        "s3",
+        endpoint_url=store.endpoint,
+        region_name=store.region,
+        aws_access_key_id=store.access_key.reveal(),
+        aws_secret_access_key=store.secret_key.reveal(),
+        config=Config(s3={"addressing_style": "path"}, retries={"total_max_attempts": 1}, connect_timeout=5),
+    )
+
+
+@pytest.fixture(scope="session")
+def object_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStore]:
+    """A running S3 server, shared: tests that stop it start one of their own."""
+    with ObjectStore(tmp_path_factory.mktemp("objectstore")) as store:
+        yield store
+
+
+@pytest.fixture(scope="session")
+def make_bucket(object_store: ObjectStore) -> BucketMaker:
+    """Makes an empty bucket with a new name; ``locked=True`` with versions and object lock."""
+    numbers = itertools.count(1)
+
+    def make(*, locked: bool = False) -> str:
+        name = f"bucket-{next(numbers)}"
+        s3_client(object_store).create_bucket(Bucket=name, ObjectLockEnabledForBucket=locked)
+        return name
+
+    return make

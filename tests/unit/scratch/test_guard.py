@@ -1,0 +1,35 @@
+from pathlib import Path
+
+import pytest
+
+from drmgr.errors import NotAllowedError
+from drmgr.scratch.guard import refuse_outside_connections, refuse_outside_folders, refuse_production
+
+
+def test_a_production_source_is_never_a_target() -> None:
+    production = {"his-main": "postgresql:1:his", "lis": "postgresql:1:lis"}
+    refuse_production("postgresql:1:other", production)
+    with pytest.raises(NotAllowedError, match="production source lis itself"):
+        refuse_production("postgresql:1:lis", production)
+
+
+def test_only_named_connections_are_targets() -> None:
+    refuse_outside_connections("spare", ["spare"])
+    with pytest.raises(NotAllowedError):
+        refuse_outside_connections("his-main", ["spare"])
+
+
+def test_a_folder_must_lie_below_an_allowed_one_and_be_empty(tmp_path: Path) -> None:
+    allowed, outside = tmp_path / "allowed", tmp_path / "outside"
+    (allowed / "full").mkdir(parents=True)
+    (allowed / "full" / "file").touch()
+    (allowed / "empty").mkdir()
+    outside.mkdir()
+    (allowed / "link").symlink_to(outside)
+    assert refuse_outside_folders(allowed / "new", [allowed]) == allowed.resolve() / "new"
+    assert refuse_outside_folders(allowed / "empty", [allowed]) == allowed.resolve() / "empty"
+    for target in (outside, allowed, allowed / "link" / "x", allowed / ".." / "outside", allowed / "full"):
+        with pytest.raises(NotAllowedError):
+            refuse_outside_folders(target, [allowed])
+    with pytest.raises(NotAllowedError):
+        refuse_outside_folders(allowed / "new", [])

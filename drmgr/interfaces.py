@@ -17,6 +17,7 @@ from drmgr.model import (
     Instance,
     Json,
     Level,
+    Listing,
     Part,
     Payload,
     Recipe,
@@ -106,6 +107,9 @@ class SqlEngine(Engine, Protocol):
     def scalar(self, of: Instance, sql: str) -> Json:
         """The one value of the one row, read-only. Raises SourceError for anything but one row of one column."""
 
+    def newest(self, of: Instance, table: str, column: str) -> datetime | None:
+        """The greatest value of a date or time column; None for an empty table. Raises SourceError."""
+
     def rows(self, of: Instance, sql: str) -> Iterator[tuple[Json, ...]]:
         """All rows, streamed, read-only. Raises SourceError."""
 
@@ -139,8 +143,8 @@ class Repository(Protocol):
 
     def entries(self, snapshot: str) -> Iterator[Entry]: ...
 
-    def snapshots(self, tags: Sequence[str] = ()) -> list[Snapshot]:
-        """Those that carry all the tags, oldest first."""
+    def snapshots(self, tags: Sequence[str] = ()) -> Listing:
+        """Those that carry all the tags; damaged ones are named, never passed over in silence."""
 
     def check(self, share: float) -> CheckReport:
         """Structure, and the given share (0 to 1) of all data read back. Damage is in the report, not raised."""

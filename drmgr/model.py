@@ -149,6 +149,14 @@ class Snapshot:
 
 
 @dataclass(frozen=True)
+class Listing:
+    """The snapshots of a repository, oldest first, and the ids of those that are there but cannot be read."""
+
+    snapshots: tuple[Snapshot, ...]
+    damaged: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Facts:
     """What was true of a source at ``taken_at``, the very instant of its backup.
 

@@ -1,0 +1,77 @@
+"""restic's JSON, read into our nouns. Lines that are not JSON are skipped; absent numbers are zero."""
+
+import json
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from drmgr.interfaces import Progress
+from drmgr.model import Json, Snapshot
+
+
+class MessageReader:
+    """Reads restic's JSON lines: tells progress, keeps the summary."""
+
+    def __init__(self, progress: Progress, word: str) -> None:
+        self.summary: dict[str, Any] | None = None
+        self._progress = progress
+        self._word = word
+
+    def take(self, line: bytes) -> None:
+        message = json_line(line)
+        if message is None:
+            return
+        if message.get("message_type") == "status":
+            self._progress(float(message.get("percent_done", 0.0)), self._word)
+        elif message.get("message_type") == "summary":
+            self.summary = message
+
+
+def no_progress(_share: float, _word: str) -> None:
+    return
+
+
+def json_line(line: bytes) -> dict[str, Json] | None:
+    try:
+        document = json.loads(line)
+    except ValueError:
+        return None
+    return document if isinstance(document, dict) else None
+
+
+def unreadable_items(stderr: str) -> tuple[str, ...]:
+    """The items restic could not read. Only restic's own 'error' messages count, not what a child printed."""
+    items = []
+    for line in stderr.splitlines():
+        message = json_line(line.encode())
+        if message and message.get("message_type") == "error":
+            items.append(str(message.get("item", "")))
+    return tuple(items)
+
+
+def snapshot_of(row: Mapping[str, Any]) -> Snapshot:
+    summary = row.get("summary") or {}
+    return Snapshot(
+        id=row["id"],
+        time=datetime.fromisoformat(row["time"]),
+        tags=tuple(row.get("tags") or ()),
+        files=summary.get("total_files_processed", 0),
+        bytes=summary.get("total_bytes_processed", 0),
+        bytes_added=summary.get("data_added_packed", 0),
+    )
+
+
+def nanoseconds(text: str) -> int:
+    """RFC 3339 text to nanoseconds since 1970; datetime alone would cut restic's nine digits to six."""
+    whole, _, rest = text.partition(".")
+    digits = re.match(r"\d+", rest)
+    if not digits:
+        return int(datetime.fromisoformat(text).timestamp()) * 1_000_000_000
+    seconds = int(datetime.fromisoformat(whole + rest[digits.end() :]).timestamp())
+    return seconds * 1_000_000_000 + int(digits[0].ljust(9, "0")[:9])
+
+
+def ignored_snapshots(stderr: str) -> tuple[str, ...]:
+    """restic leaves a snapshot that it cannot read out of its list, says so on standard error, and exits 0."""
+    return tuple(re.findall(r'Ignoring "([0-9a-f]{64})"', stderr))

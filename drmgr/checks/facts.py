@@ -1,0 +1,85 @@
+"""Level 3: what is true of the restored data equals what was true at the very instant of the backup."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from drmgr.interfaces import Engine
+from drmgr.model import CheckResult, CheckStatus, Facts, Json, Level, Restored, Text
+
+MOST_NAMES = 8
+"""How many differing items a message names."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Per group of facts: how many items there were, how many are equal now, and the names of those that are not."""
+
+    items: Mapping[str, int]
+    equal: Mapping[str, int]
+    differing: tuple[str, ...]
+
+    @property
+    def holds(self) -> bool:
+        """All equal, and there was something to compare."""
+        return not self.differing and sum(self.items.values()) > 0
+
+
+def compare(stored: Facts, found: Facts) -> Comparison:
+    """Compares group by group; an item that only one side has is a difference."""
+    items: dict[str, int] = {}
+    equal: dict[str, int] = {}
+    differing: list[str] = []
+    for group in sorted({*stored.groups, *found.groups}):
+        before, now = stored.groups.get(group, {}), found.groups.get(group, {})
+        agrees = _RULES.get(group, _same)
+        names = sorted({*before, *now})
+        wrong = [name for name in names if name not in before or name not in now or not agrees(before[name], now[name])]
+        items[group], equal[group] = len(names), len(names) - len(wrong)
+        differing += [f"{group} {name}" for name in wrong]
+    return Comparison(items, equal, tuple(differing))
+
+
+def _same(before: Json, now: Json) -> bool:
+    return bool(before == now)
+
+
+def _within(before: Json, now: Json) -> bool:
+    """Sequences are not transactional: the dump's value lies between those read before and after it."""
+    bounds = sorted((before["low"], before["high"]))
+    return bool(bounds[0] <= now["low"] <= bounds[1])
+
+
+_RULES: Mapping[str, Callable[[Json, Json], bool]] = {"sequences": _within}
+
+
+class FactsCheck:
+    """Takes the facts of the restored source again, by the same code, and compares."""
+
+    level = Level.FACTS
+
+    def __init__(self, source: str, engine: Engine) -> None:
+        self.name = f"facts-{source}"
+        self._source = source
+        self._engine = engine
+
+    def run(self, restored: Restored) -> CheckResult:
+        stored = restored.point.member(self._source).facts
+        found = self._engine.facts(restored.instance(self._source), stored)
+        result = compare(stored, found)
+        return CheckResult(
+            self.name,
+            CheckStatus.PASS if result.holds else CheckStatus.FAIL,
+            self.level,
+            expected=dict(result.items),
+            actual=dict(result.equal),
+            source=self._source,
+            title=Text("与备份时刻的事实一致", "facts equal those of the backup's instant"),
+            message=_naming(result.differing),
+        )
+
+
+def _naming(differing: tuple[str, ...]) -> str:
+    if not differing:
+        return ""
+    more = f" and {len(differing) - MOST_NAMES} more" if len(differing) > MOST_NAMES else ""
+    return "differs: " + ", ".join(differing[:MOST_NAMES]) + more

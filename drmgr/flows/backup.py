@@ -1,0 +1,120 @@
+"""Backup of one system: every source in its own consistent view, then the seal. No seal, no recovery point."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from ulid import ULID
+
+from drmgr.errors import DrmgrError, PreflightError, SourceError
+from drmgr.flows.bench import Bench, Source, WiredSystem, recorded
+from drmgr.flows.points import seal, tags
+from drmgr.interfaces import Progress, Repository
+from drmgr.model import Entry, Member, Part, Payload, PointStatus, RecoveryPoint, RunKind, RunStatus
+
+
+@dataclass(frozen=True)
+class BackupDone:
+    """A sealed recovery point and the run that made it; ``status`` is ok or incomplete."""
+
+    run: str
+    status: RunStatus
+    point: RecoveryPoint
+    seal: str
+    started_at: datetime
+    finished_at: datetime
+
+
+def backup(bench: Bench, wired: WiredSystem) -> BackupDone:
+    """Makes one recovery point.
+
+    Raises LockedError, PreflightError, SourceError, RepositoryError; then nothing is offered that was not before. Files
+    that could not be read do not raise: the point is sealed as incomplete.
+    """
+    system = wired.system.id
+    with bench.locks.hold(f"system-{system}"), recorded(bench.catalog, RunKind.BACKUP, system) as record:
+        started_at = bench.clock.now()
+        preflight(wired)
+        point_id = str(ULID())
+        members = tuple(_member(bench, wired.repository, system, point_id, source) for source in wired.sources)
+        complete = all(member.complete for member in members)
+        point = RecoveryPoint(
+            id=point_id,
+            system=system,
+            run=record.run.id,
+            created_at=bench.clock.now(),
+            consistent_at=min(member.consistent_at for member in members),
+            status=PointStatus.COMPLETE if complete else PointStatus.INCOMPLETE,
+            members=members,
+            tools=bench.tools,
+            host=bench.host,
+        )
+        snapshot = seal(wired.repository, bench.catalog, point)
+        record.status = RunStatus.OK if complete else RunStatus.INCOMPLETE
+        record.detail.update(point=point_id, seal=snapshot, unreadable=sum(member.unreadable for member in members))
+        return BackupDone(record.run.id, record.status, point, snapshot, started_at, bench.clock.now())
+
+
+def preflight(wired: WiredSystem) -> None:
+    """Asks every source and the repository, and reports all that is wrong at once. Raises the one error, or PreflightError."""
+    wrong: list[DrmgrError] = []
+    if not wired.sources:
+        raise PreflightError(f"{wired.system.id} has no sources")
+    for ask in (wired.repository.probe, *(source.engine.preflight for source in wired.sources)):
+        try:
+            ask()
+        except DrmgrError as error:
+            wrong.append(error)
+    if len(wrong) == 1:
+        raise wrong[0]
+    if wrong:
+        raise PreflightError("; ".join(error.message for error in wrong), hint=wrong[0].hint)
+
+
+def _member(bench: Bench, repository: Repository, system: str, point: str, source: Source) -> Member:
+    started = bench.clock.monotonic()
+    sink = _RepositorySink(bench, repository, tags(point, system, f"source={source.name}"), f"{system}/{source.name}")
+    with source.engine.capture() as capture:
+        capture.store(sink)
+        facts = capture.facts()
+        consistent_at = capture.consistent_at
+    if not sink.parts:
+        raise SourceError(f"{system}/{source.name} stored nothing")
+    return Member(
+        source=source.name,
+        engine=source.engine.name,
+        consistent_at=consistent_at,
+        parts=tuple(sink.parts),
+        facts=facts,
+        complete=sink.unreadable == 0 and sink.complete,
+        unreadable=sink.unreadable,
+        seconds=bench.clock.monotonic() - started,
+    )
+
+
+class _RepositorySink:
+    """Stores the parts of one source as tagged snapshots; implements interfaces.Sink."""
+
+    def __init__(self, bench: Bench, repository: Repository, base_tags: tuple[str, ...], label: str) -> None:
+        self.parts: list[Part] = []
+        self.complete = True
+        self.unreadable = 0
+        self._bench = bench
+        self._repository = repository
+        self._tags = base_tags
+        self._label = label
+
+    def save(self, payload: Payload) -> Part:
+        started = self._bench.clock.monotonic()
+        progress: Progress = self._bench.progress(f"{self._label} {payload.part}")
+        snapshot = self._repository.backup(payload, (*self._tags, f"part={payload.part}"), progress)
+        if snapshot.files == 0:
+            raise SourceError(f"{self._label}: nothing of {payload.part} was stored")
+        self.complete = self.complete and snapshot.complete
+        self.unreadable += len(snapshot.unreadable)
+        part = Part(payload.part, snapshot.id, snapshot.files, snapshot.bytes, snapshot.bytes_added)
+        self.parts.append(replace(part, seconds=self._bench.clock.monotonic() - started))
+        return part
+
+    def entries(self, part: Part) -> Iterator[Entry]:
+        return self._repository.entries(part.snapshot)

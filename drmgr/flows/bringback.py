@@ -1,0 +1,112 @@
+"""Bringing a recovery point's sources back into instances, and proving what came back. Shared by restore and drill."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from drmgr.errors import DrmgrError, PointNotFoundError
+from drmgr.flows.bench import Bench, WiredSystem
+from drmgr.interfaces import Check, Engine, Workspace
+from drmgr.model import CheckResult, CheckStatus, Instance, Level, Member, Phase, RecoveryPoint, Restored
+
+STAGING_FACTOR = 2.5
+"""Scratch needs room for the staged dump and for the loaded database with its indexes: this many times the stored bytes."""
+
+
+class Phases:
+    """Times the steps of one system's restore."""
+
+    def __init__(self, bench: Bench, system: str) -> None:
+        self.done: list[Phase] = []
+        self._bench = bench
+        self._system = system
+
+    @contextmanager
+    def step(self, name: str, source: str = "") -> Iterator[None]:
+        """Records the step with its real start and end, also when it fails."""
+        clock = self._bench.clock
+        started_at, started, ok = clock.now(), clock.monotonic(), False
+        try:
+            yield
+            ok = True
+        finally:
+            seconds = clock.monotonic() - started
+            self.done.append(Phase(name, started_at, clock.now(), seconds, self._system, source, ok))
+
+
+def members(point: RecoveryPoint, wired: WiredSystem, wanted: tuple[str, ...] = ()) -> tuple[Member, ...]:
+    """The members to restore, in the order of the point; all, or the named sources. Raises PointNotFoundError."""
+    known = {member.source for member in point.members}
+    for name in wanted or tuple(source.name for source in wired.sources):
+        if name not in known:
+            raise PointNotFoundError(
+                f"recovery point {point.id} has no source {name}; it has {', '.join(sorted(known))}"
+            )
+    return tuple(member for member in point.members if not wanted or member.source in wanted)
+
+
+def needed_bytes(chosen: tuple[Member, ...]) -> int:
+    """Scratch space that the members will take at most."""
+    return int(sum(member.bytes for member in chosen) * STAGING_FACTOR)
+
+
+def fetch(bench: Bench, wired: WiredSystem, member: Member, into: Path) -> None:
+    """Restores every part of the member below ``into``, each proven complete."""
+    into.mkdir(parents=True, exist_ok=True)
+    for part in member.parts:
+        progress = bench.progress(f"{wired.system.id}/{member.source} {part.name}")
+        wired.repository.restore(part.snapshot, into / part.name, part.files, part.bytes, progress)
+
+
+def load_into_scratch(
+    bench: Bench, wired: WiredSystem, chosen: tuple[Member, ...], workspace: Workspace, phases: Phases
+) -> Mapping[str, Instance]:
+    """Each member in a fresh instance of its own."""
+    loaded: dict[str, Instance] = {}
+    for member in chosen:
+        engine = wired.source(member.source).engine
+        staged = workspace.stage(f"{wired.system.id}-{member.source}")
+        with phases.step("restore", member.source):
+            fetch(bench, wired, member, staged)
+        with phases.step("start-instance", member.source):
+            recipe = replace(engine.recipe(member.facts), source=f"{wired.system.id}-{member.source}")
+            instance = workspace.start(recipe)
+        with phases.step("load", member.source):
+            loaded[member.source] = load(bench, wired, engine, staged, instance)
+            workspace.drop(staged / member.parts[0].name)
+    return loaded
+
+
+def load(bench: Bench, wired: WiredSystem, engine: Engine, staged: Path, instance: Instance) -> Instance:
+    return engine.load(staged, instance, bench.progress(f"{wired.system.id} load"))
+
+
+def prove(bench: Bench, checks: tuple[Check, ...], restored: Restored) -> tuple[CheckResult, ...]:
+    """Runs every check; one that could not look is an ``error``, never left out."""
+    results = []
+    for check in checks:
+        bench.progress(f"{restored.point.system} check")(0.0, check.name)
+        started = bench.clock.monotonic()
+        try:
+            result = check.run(restored)
+        except DrmgrError as error:
+            result = CheckResult(check.name, CheckStatus.ERROR, check.level, message=error.message)
+        except KeyError as error:
+            # its source was not restored this time
+            result = CheckResult(
+                check.name, CheckStatus.SKIPPED, check.level, message=f"source {error} was not restored"
+            )
+        results.append(replace(result, seconds=round(bench.clock.monotonic() - started, 3)))
+    return tuple(results)
+
+
+def level_reached(results: tuple[CheckResult, ...]) -> Level:
+    """The deepest level up to which every level has checks and all of them passed."""
+    reached = Level.STRUCTURE
+    for level in list(Level)[1:]:
+        at_level = [result.status for result in results if result.level is level]
+        if not at_level or any(status is not CheckStatus.PASS for status in at_level):
+            return reached
+        reached = level
+    return reached

@@ -1,0 +1,276 @@
+"""Restore of one system to where the engineer says: scratch that is kept, a folder, or an allowed connection."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from drmgr.errors import DrmgrError, UsageError
+from drmgr.flows.bench import Bench, WiredSystem, error_json, recorded
+from drmgr.flows.bringback import Phases, fetch, level_reached, load, load_into_scratch, members, needed_bytes, prove
+from drmgr.flows.drill import verdict
+from drmgr.flows.points import choose, find
+from drmgr.interfaces import Check, Engine
+from drmgr.model import (
+    CheckResult,
+    CheckStatus,
+    DrillRecord,
+    EvidenceEntry,
+    Instance,
+    Level,
+    Measure,
+    Member,
+    OccasionKind,
+    Outcome,
+    RecoveryPoint,
+    Restored,
+    RunKind,
+    RunStatus,
+    Text,
+    Timeline,
+    Verdict,
+)
+
+
+@dataclass(frozen=True)
+class ToScratch:
+    """Fresh scratch instances, kept for so long."""
+
+    keep: timedelta
+
+
+@dataclass(frozen=True)
+class ToFolder:
+    """The stored files as they are, below an empty folder; databases as dumps. ``permit`` raises NotAllowedError."""
+
+    path: Path
+    permit: Callable[[], None]
+
+
+@dataclass(frozen=True)
+class ToConnection:
+    """One source into an empty database. ``engine`` is bound to that connection; ``permit`` raises NotAllowedError."""
+
+    name: str
+    engine: Engine
+    permit: Callable[[], None]
+
+
+Target = ToScratch | ToFolder | ToConnection
+
+
+@dataclass(frozen=True)
+class RestorePlan:
+    """What to bring back, where to, and why (the reason goes into the record)."""
+
+    point: str
+    target: Target
+    sources: tuple[str, ...] = ()
+    reason: str = ""
+    occasion: OccasionKind = OccasionKind.SIMULATION
+
+
+@dataclass(frozen=True)
+class RestoreDone:
+    """What became of it. ``instances`` are those still running, or the folders written."""
+
+    record: DrillRecord
+    outcome: Outcome
+    evidence: EvidenceEntry | None
+    instances: Mapping[str, Instance] = field(default_factory=dict)
+
+
+def describe(target: Target) -> str:
+    """The target as the command line writes it."""
+    match target:
+        case ToScratch():
+            return "scratch"
+        case ToFolder(path=path):
+            return f"folder:{path}"
+        case ToConnection(name=name):
+            return f"connection:{name}"
+
+
+def plan_only(bench: Bench, wired: WiredSystem, plan: RestorePlan) -> RecoveryPoint:
+    """What ``--dry-run`` tells: permission and point are checked, nothing is written. Raises as ``restore`` does."""
+    _permit(plan.target)
+    offered = find(wired.repository, bench.catalog, wired.system.id)
+    point = choose(offered.points, wired.system.id, plan.point).point
+    chosen = members(point, wired, plan.sources)
+    _fits_target(plan.target, chosen)
+    return point
+
+
+def restore(bench: Bench, wired: WiredSystem, plan: RestorePlan) -> RestoreDone:
+    """Restores and verifies; evidence is sealed whether it went well or not.
+
+    Raises NotAllowedError and PointNotFoundError before anything is written; afterwards the error that stopped it, once
+    the evidence is sealed.
+    """
+    system = wired.system.id
+    with bench.locks.hold(f"restore-{system}"), recorded(bench.catalog, RunKind.RESTORE, system) as run:
+        t0 = bench.clock.now()
+        point = plan_only(bench, wired, plan)
+        act = _Act(bench, wired, plan, point=point, run=run.run.id, t0=t0)
+        error: DrmgrError | None = None
+        try:
+            act.perform()
+        except DrmgrError as caught:
+            error = caught
+        outcome = act.outcome(error)
+        record = _record(bench, plan, run.run.id, outcome)
+        entry = bench.evidence.seal(record)
+        run.detail.update(point=point.id, target=record.target, reason=plan.reason, evidence=entry.id)
+        if error is not None:
+            raise error
+        run.status = RunStatus.OK if outcome.verdict is Verdict.PASSED else RunStatus.FAILED
+        return RestoreDone(record, outcome, entry, act.instances)
+
+
+def _permit(target: Target) -> None:
+    if not isinstance(target, ToScratch):
+        target.permit()
+
+
+def _fits_target(target: Target, chosen: tuple[Member, ...]) -> None:
+    if isinstance(target, ToConnection):
+        if len(chosen) != 1:
+            names = ", ".join(member.source for member in chosen)
+            raise UsageError(f"a connection takes one source; choose one of {names} with --source")
+        if chosen[0].engine != target.engine.name:
+            raise UsageError(
+                f"the source {chosen[0].source} is {chosen[0].engine}, {target.name} is {target.engine.name}"
+            )
+
+
+class _Act:
+    """One restore under way."""
+
+    def __init__(
+        self, bench: Bench, wired: WiredSystem, plan: RestorePlan, *, point: RecoveryPoint, run: str, t0: datetime
+    ) -> None:
+        self.instances: dict[str, Instance] = {}
+        self._bench = bench
+        self._wired = wired
+        self._plan = plan
+        self._point = point
+        self._run = run
+        self._t0 = t0
+        self._t4: datetime | None = None
+        self._t5: datetime | None = None
+        self._t6: datetime | None = None
+        self._loaded: Mapping[str, Instance] = {}
+        self._phases = Phases(bench, wired.system.id)
+        self._chosen = members(point, wired, plan.sources)
+        self._checks: tuple[CheckResult, ...] = ()
+
+    def perform(self) -> None:
+        clock = self._bench.clock
+        self._t4 = clock.now()
+        match self._plan.target:
+            case ToScratch(keep=keep):
+                self._to_scratch(keep)
+            case ToFolder(path=path):
+                self._to_folder(path)
+            case ToConnection(engine=engine):
+                self._to_connection(engine)
+
+    def _to_scratch(self, keep: timedelta) -> None:
+        scratch = self._bench.scratch
+        with scratch.open(self._run, needed_bytes(self._chosen)) as workspace:
+            loaded = load_into_scratch(self._bench, self._wired, self._chosen, workspace, self._phases)
+            self._usable(loaded)
+            self._prove(self._wired.checks)
+            scratch.keep(self._run, self._bench.clock.now() + keep)
+            self.instances.update(loaded)
+
+    def _to_folder(self, path: Path) -> None:
+        for member in self._chosen:
+            with self._phases.step("restore", member.source):
+                fetch(self._bench, self._wired, member, path / member.source)
+            self.instances[member.source] = Instance(engine=member.engine, path=path / member.source)
+        self._t5 = self._t6 = self._bench.clock.now()
+        files = sum(part.files for member in self._chosen for part in member.parts)
+        # restic verified each blob's hash on the way; fetch() counted what arrived
+        self._checks = (
+            CheckResult("files-complete", CheckStatus.PASS, Level.STRUCTURE, files, files, title=_FILES_COMPLETE),
+        )
+
+    def _to_connection(self, engine: Engine) -> None:
+        member, bench = self._chosen[0], self._bench
+        with bench.scratch.open(self._run, needed_bytes(self._chosen)) as workspace:
+            staged = workspace.stage(member.source)
+            with self._phases.step("restore", member.source):
+                fetch(bench, self._wired, member, staged)
+            with self._phases.step("load", member.source):
+                loaded = load(bench, self._wired, engine, staged, engine.target())
+            self._usable({member.source: loaded})
+            self._prove(self._wired.checks)
+        self.instances[member.source] = loaded
+
+    def _usable(self, loaded: Mapping[str, Instance]) -> None:
+        self._t5 = self._bench.clock.now()
+        self._loaded = loaded
+
+    def _prove(self, checks: tuple[Check, ...]) -> None:
+        with self._phases.step("verify"):
+            restored = Restored(self._point, self._loaded, self._wired.system.objectives)
+            self._checks = prove(self._bench, checks, restored)
+        self._t6 = self._bench.clock.now()
+
+    def outcome(self, error: DrmgrError | None) -> Outcome:
+        objectives = self._wired.system.objectives
+        end = self._t6 if error is None else None
+        partial = tuple(check for check in self._checks if check.status is not CheckStatus.SKIPPED)
+        return Outcome(
+            system=self._wired.system,
+            # a restore is not judged by the objectives: the age of the point is what the engineer chose
+            verdict=self._verdict(error, partial),
+            level=level_reached(partial),
+            timeline=Timeline(self._t0, self._t0, self._t0, self._t0, self._t4, self._t5, end),
+            rto=Measure(objectives.rto.total_seconds(), _seconds(self._t0, end)),
+            rpo=Measure(objectives.rpo.total_seconds(), _seconds(self._point.consistent_at, end and self._t0)),
+            point=self._point,
+            checks=self._checks,
+            phases=tuple(self._phases.done),
+            error=None if error is None else error_json(error),
+        )
+
+    def _verdict(self, error: DrmgrError | None, partial: tuple[CheckResult, ...]) -> Verdict:
+        if isinstance(self._plan.target, ToFolder) and error is None:
+            # stored files as they are: complete is all that was asked
+            return Verdict.PASSED if partial else Verdict.ERROR
+        return verdict(partial if self._plan.sources else self._checks, error, objectives_met=True)
+
+
+_FILES_COMPLETE = Text("文件数与字节数一致", "all files and bytes arrived")
+
+
+def _seconds(start: datetime, end: datetime | None) -> float | None:
+    return None if end is None else (end - start).total_seconds()
+
+
+def _record(bench: Bench, plan: RestorePlan, run: str, outcome: Outcome) -> DrillRecord:
+    system = outcome.system
+    return DrillRecord(
+        run=run,
+        kind=RunKind.RESTORE,
+        occasion=plan.occasion,
+        name=f"restore-{system.id}",
+        title=Text(f"{system.title.zh} 恢复", f"Restore of {system.title.en}"),
+        scenario="restore",
+        form="hands-on",
+        site=bench.site,
+        started_at=outcome.timeline.t0,
+        finished_at=bench.clock.now(),
+        verdict=outcome.verdict,
+        level=outcome.level,
+        outcomes=(outcome,),
+        destruction=tuple(proof for proof in bench.scratch.destructions() if run in proof.path),
+        target=describe(plan.target),
+        host=bench.host,
+        operator=bench.operator,
+        reason=plan.reason,
+        tools=bench.tools,
+        timezone=bench.timezone,
+    )

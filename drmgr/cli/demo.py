@@ -1,0 +1,132 @@
+"""``drmgr demo``: the whole story on a synthetic hospital, told with the very commands an engineer would type."""
+
+import secrets
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from drmgr.cli.context import output
+from drmgr.errors import UsageError
+from drmgr.system.files import write_atomically
+
+if TYPE_CHECKING:
+    from drmgr.cli.output import Output
+    from drmgr.demo.hospital import Hospital
+
+SYSTEMS = ("his", "pacs")
+DEFAULT_FOLDER = Path("drmgr-demo")
+
+Folder = Annotated[Path, typer.Option("--dir", help="Where everything goes.")]
+
+
+def register(app: typer.Typer) -> None:
+    group = typer.Typer(help="The whole story on a synthetic hospital.", invoke_without_command=True)
+    group.callback()(demo)
+    group.command("stop")(stop)
+    app.add_typer(group, name="demo")
+
+
+def demo(
+    context: typer.Context,
+    scale: Annotated[str, typer.Option(help="tiny, small, or a number.")] = "tiny",
+    folder: Folder = DEFAULT_FOLDER,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the servers up; end them with: drmgr demo stop.")] = False,
+) -> None:
+    """Start servers, fill them, back up, change data, back up again, drill, and show the signed evidence.
+
+    DIR/drmgr.yaml is an ordinary site file that every other command takes. Exit 0 only if every step ended well.
+    """
+    if context.invoked_subcommand:
+        return
+    from drmgr.demo.hospital import Hospital
+
+    answers = output(context)
+    folder = folder.absolute()
+    if folder.exists() and any(folder.iterdir()):
+        raise UsageError(f"{folder} is not empty", hint="name another with --dir, or remove it")
+    folder.mkdir(parents=True, exist_ok=True)
+    started = datetime.now(UTC)
+    with Hospital(folder, scale=scale, keep=keep) as hospital:
+        _told(answers, hospital, scale)
+    seconds = (datetime.now(UTC) - started).total_seconds()
+    config = folder / "drmgr.yaml"
+
+    def show(_console: object) -> None:
+        answers.note(f"\nThe story took {seconds:.0f} s. Everything lies in {folder}.")
+        if keep:
+            answers.note(f"The servers are up. Try: drmgr --config {config} restore his --to scratch")
+            answers.note(f"End them with: drmgr demo stop --dir {folder}")
+        else:
+            answers.note(
+                f"The servers are down; the evidence can still be verified:\n  drmgr --config {config} evidence verify --all"
+            )
+
+    answers.answer({"config": str(config), "seconds": round(seconds, 1), "kept": keep}, show)
+
+
+def _told(answers: "Output", hospital: "Hospital", scale: str) -> None:
+    config = hospital.directory / "drmgr.yaml"
+    answers.note(f"== a hospital at scale {scale}, with its object store, in {hospital.directory}")
+    counts = hospital.fill(datetime.now(UTC))
+    answers.note("   " + ", ".join(f"{count} {name}" for name, count in counts.items()))
+    _write_site(hospital, config)
+    for step in (["config", "check"], ["keys", "init"], ["repo", "init"], ["doctor"], ["backup", "--all"]):
+        _type(answers, config, step)
+    answers.note("\n== an hour later in the hospital")
+    changed = hospital.change(datetime.now(UTC))
+    answers.note("   " + ", ".join(f"{count} {name}" for name, count in changed.items() if count))
+    for step in (["backup", "--all"], ["points", "his"], ["drill", "run", "--all"], ["evidence", "verify", "--all"]):
+        _type(answers, config, step)
+
+
+def _type(answers: "Output", config: Path, arguments: list[str]) -> None:
+    """One command of the story, as typed; the story ends where a command does not end well."""
+    from drmgr.cli.main import main
+
+    answers.note(f"\n$ drmgr {' '.join(arguments)}")
+    quiet = ["--json"] if answers.wants_json else []
+    with answers.aside():
+        code = main(["--config", str(config), *quiet, *arguments])
+    if code != 0:
+        raise typer.Exit(code)
+
+
+def _write_site(hospital: "Hospital", config: Path) -> None:
+    """An ordinary site file, with jobs and drills as ``drmgr init`` would copy them."""
+    from ruamel.yaml import YAML
+
+    from drmgr.config.template import example_files
+
+    folder = hospital.directory
+    write_atomically(folder / "secrets" / "passphrase", secrets.token_urlsafe(32).encode(), mode=0o600)
+    for name, example in example_files().items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        shutil.copyfile(example, folder / name)
+    document = {
+        "site": {
+            "id": "demo-hospital",
+            "name": {"zh": "示例精神专科医院", "en": "Demo Psychiatric Hospital"},
+            "timezone": "Asia/Shanghai",
+        },
+        "keys": {"directory": "keys", "passphrase": "file:secrets/passphrase"},
+        "store": hospital.store(),
+        "connections": hospital.connections(),
+        "restore": {"allow": {"connections": [], "folders": ["restored"]}},
+        "scratch": {"directory": "scratch"},
+    }
+    with config.open("w", encoding="utf-8") as file:
+        file.write("# written by drmgr demo; an ordinary site file, see: drmgr config schema\n")
+        YAML().dump(document, file)
+
+
+def stop(context: typer.Context, folder: Folder = DEFAULT_FOLDER) -> None:
+    """End the servers that ``drmgr demo --keep`` left up; the folder stays."""
+    from drmgr.demo.hospital import stop_kept
+
+    ended = stop_kept(folder.absolute())
+    output(context).answer(
+        {"stopped": list(ended)}, lambda console: console.print("stopped: " + (", ".join(ended) or "nothing ran"))
+    )

@@ -1,0 +1,57 @@
+"""``drmgr keys``: the site's wrapped keys."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from drmgr.cli.context import output, site
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def register(app: typer.Typer) -> None:
+    group = typer.Typer(help="The site's keys, wrapped under its passphrase.", no_args_is_help=True)
+    group.command("init")(init)
+    group.command("status")(status)
+    app.add_typer(group, name="keys")
+
+
+def init(context: typer.Context) -> None:
+    """Make the keys that are still lacking: signing keys, and a repository password per system. Never overwrites."""
+    from drmgr.keystore.evidence_keys import init_keys
+
+    answers = output(context)
+    with site(context) as opened:
+        made = init_keys(opened.keystore, sorted(opened.loaded.jobs), opened.config.site.name.en, opened.clock)
+
+    def show(console: "Console") -> None:
+        console.print("\n".join(f"made  {name}" for name in made) or "all keys were there", markup=False)
+
+    answers.answer({"made": made}, show)
+
+
+def status(
+    context: typer.Context,
+    verify: Annotated[bool, typer.Option("--verify", help="Open every key with the passphrase.")] = False,
+) -> None:
+    """Which keys there are. Needs no passphrase, unless --verify is to open each."""
+    answers = output(context)
+    with site(context) as opened:
+        infos, zone = opened.keystore.status(), opened.zone
+        if verify:
+            opened.keystore.verify()
+    document = [
+        {"name": info.name, "kind": info.kind, "created_at": info.created_at.isoformat(), "id": info.id}
+        for info in infos
+    ]
+
+    def show(console: "Console") -> None:
+        from drmgr.cli.output import human_time, table
+
+        rows = [[info.name, info.kind, info.id, human_time(info.created_at, zone)] for info in infos]
+        table(console, ["key", "kind", "id", "made at"], rows)
+        if verify:
+            console.print("every key opens")
+
+    answers.answer({"keys": document, "verified": verify}, show)

@@ -1,0 +1,264 @@
+"""Builds the concrete parts from the configuration: the one place that knows every maker."""
+
+import getpass
+import os
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+from drmgr import __version__
+from drmgr.cli.checks import checks_of, newest_columns
+from drmgr.config import models
+from drmgr.config.load import LoadedSite, load_site
+from drmgr.config.models import system_of, text_of
+from drmgr.config.secrets import SecretSource
+from drmgr.engines.files import FilesEngine, TreeSettings
+from drmgr.errors import ConfigError, UsageError
+from drmgr.flows.bench import Bench, ProgressFor, Source, WiredSystem
+from drmgr.interfaces import Engine
+from drmgr.repository.restic import ResticRepository, ResticSettings, restic_version
+from drmgr.system.clock import SystemClock
+from drmgr.system.command import Runner
+from drmgr.system.files import private_directory, write_atomically
+
+if TYPE_CHECKING:
+    from drmgr.keystore.store import FileKeystore
+    from drmgr.repository.bucket import Bucket
+    from drmgr.scratch.workspace import ScratchHost
+    from drmgr.state.catalog import SqlCatalog
+
+
+FIRST_KEY_VERSION = "1"
+"""Reports name the version of the repositories' keys; it grows when keys can be rotated."""
+
+
+class Site:
+    """One site's parts, each made when it is first asked for."""
+
+    def __init__(self, loaded: LoadedSite, runtime: Path, stack: ExitStack) -> None:
+        self.loaded = loaded
+        self.config = loaded.site
+        self.clock = SystemClock()
+        self.runner = Runner()
+        self.runtime = runtime
+        self.host = socket.gethostname()
+        self.zone = ZoneInfo(loaded.site.site.timezone)
+        self._stack = stack
+
+    # --- places ---
+
+    def place(self, path: Path) -> Path:
+        """An absolute path for one of the site file's."""
+        return self.loaded.resolve(path)
+
+    @property
+    def state(self) -> Path:
+        return self.place(self.config.state)
+
+    @property
+    def keys_directory(self) -> Path:
+        return self.place(self.config.keys.directory)
+
+    @property
+    def evidence_directory(self) -> Path:
+        return self.place(self.config.evidence)
+
+    # --- secrets ---
+
+    @cached_property
+    def keystore(self) -> "FileKeystore":
+        from drmgr.keystore.store import FileKeystore
+
+        outside = SecretSource(self.loaded.base)
+        return FileKeystore(self.keys_directory, lambda: outside.get(self.config.keys.passphrase), clock=self.clock)
+
+    @cached_property
+    def secrets(self) -> SecretSource:
+        return SecretSource(self.loaded.base, self.keystore.secret)
+
+    # --- what drmgr remembers ---
+
+    @cached_property
+    def catalog(self) -> "SqlCatalog":
+        from drmgr.state.catalog import open_catalog
+
+        url = None if self.config.catalog is None else self.secrets.get(self.config.catalog).reveal()
+        catalog = open_catalog(url, self.state, self.clock)
+        self._stack.callback(catalog.close)
+        return catalog
+
+    @cached_property
+    def scratch(self) -> "ScratchHost":
+        from drmgr.scratch.workspace import ScratchHost
+
+        directory = self.place(self.config.scratch.directory)
+        return ScratchHost(directory, self.config.scratch.user, self.runner, self.clock, self.host)
+
+    # --- repositories ---
+
+    @cached_property
+    def bucket(self) -> "Bucket | None":
+        """The bucket of the repositories; None when they lie in a folder."""
+        store = self.config.store
+        if isinstance(store, models.FolderStore):
+            return None
+        from drmgr.repository.bucket import Bucket, BucketSettings, ObjectLock
+
+        declared = store.object_lock
+        lock = None if declared is None else ObjectLock(declared.mode, declared.days)
+        access_key, secret_key = self.secrets.get(store.access_key), self.secrets.get(store.secret_key)
+        return Bucket(BucketSettings(store.endpoint, store.region, store.bucket, access_key, secret_key, lock))
+
+    def repository(self, system: str, *, cold: bool = False) -> ResticRepository:
+        """The repository of one system. ``cold``: without what restic remembers on this host, as after its loss."""
+        settings = ResticSettings(
+            location=self.location(system),
+            host=self.config.site.id,
+            cache=(self.runtime if cold else self.state) / "restic-cache",
+            program=self.config.restic.program,
+            env=self._store_environment,
+            options=self._store_options,
+            patience=self.config.restic.patience.total_seconds(),
+        )
+        ask = (lambda: None) if self.bucket is None else self.bucket.probe
+        return ResticRepository(settings, lambda: self.keystore.repository_password(system), self.runner, ask)
+
+    def location(self, system: str) -> str:
+        """Where the system's repository lies, in restic's notation."""
+        store = self.config.store
+        if isinstance(store, models.FolderStore):
+            return str(self.place(store.path) / system)
+        path = "/".join(part for part in (store.bucket, store.prefix.strip("/"), system) if part)
+        return f"s3:{store.endpoint.rstrip('/')}/{path}"
+
+    @cached_property
+    def _store_environment(self) -> Mapping[str, str]:
+        if self.bucket is None:
+            return {}
+        keys = self.bucket.settings
+        file = self.runtime / "store-credentials"
+        content = (
+            f"[default]\naws_access_key_id={keys.access_key.reveal()}\n"
+            f"aws_secret_access_key={keys.secret_key.reveal()}\n"
+        )
+        write_atomically(file, content.encode())
+        return {"AWS_SHARED_CREDENTIALS_FILE": str(file), "AWS_PROFILE": "default"}
+
+    @property
+    def _store_options(self) -> tuple[str, ...]:
+        store = self.config.store
+        if isinstance(store, models.FolderStore):
+            return ()
+        return ("-o", "s3.bucket-lookup=path", "-o", f"s3.region={store.region}")
+
+    # --- systems ---
+
+    def systems(self, names: list[str], *, everything: bool = False) -> list[str]:
+        """The named systems, or all by tier. Raises UsageError for none and for unknown ones."""
+        if bool(names) == everything:
+            raise UsageError("name the systems, or say --all")
+        jobs = self.loaded.jobs
+        if everything:
+            if not jobs:
+                raise ConfigError("there is no job", hint="write one file per system into jobs/")
+            return sorted(jobs, key=lambda name: (jobs[name].tier, name))
+        return [self.loaded.job(name).system for name in dict.fromkeys(names)]
+
+    def system(self, name: str, *, cold: bool = False) -> WiredSystem:
+        """One system with its engines, repository (see there for ``cold``) and checks."""
+        job = self.loaded.job(name)
+        engines = {source.name: self.engine(source.connection, source, job) for source in job.sources}
+        sources = tuple(Source(source, engine) for source, engine in engines.items())
+        return WiredSystem(system_of(job), self.repository(name, cold=cold), sources, checks_of(job, engines))
+
+    def engine(self, connection: str, source: models.Source, job: models.Job) -> Engine:
+        """The engine for a source, bound to that connection (its own, or a restore's target)."""
+        where = self.config.connections[connection]
+        if isinstance(where, models.FilesConnection):
+            if not isinstance(source, models.FilesSource):
+                raise UsageError(f"{connection} is a file tree, {source.name} is not")
+            tree = TreeSettings(self.place(where.root), source.exclude, source.one_file_system, source.facts)
+            return FilesEngine(tree, self.clock, self.runtime)
+        if not isinstance(source, models.DatabaseSource):
+            raise UsageError(f"{connection} is a database, {source.name} is not")
+        return self._postgres(where, source, job)
+
+    def _postgres(self, where: models.PostgresqlConnection, source: models.DatabaseSource, job: models.Job) -> Engine:
+        from drmgr.engines.postgres.connection import PostgresConnection
+        from drmgr.engines.postgres.engine import PostgresEngine
+
+        return PostgresEngine(
+            source.name,
+            PostgresConnection(
+                host=str(self.place(Path(where.host))) if where.host.startswith(("/", ".")) else where.host,
+                port=where.port,
+                database=where.database,
+                user=where.user,
+                password=None if where.password is None else self.secrets.get(where.password),
+                sslmode=where.sslmode,
+                binaries=None if where.binaries is None else self.place(where.binaries),
+            ),
+            facts_mode=source.facts,
+            newest=newest_columns(job, source),
+            timezone=self.config.site.timezone,
+            runner=self.runner,
+            clock=self.clock,
+            runtime=self.runtime,
+        )
+
+    # --- everything a flow needs ---
+
+    def tools(self) -> dict[str, str]:
+        """Versions of the programs that do the work. Raises ToolError."""
+        return {
+            "drmgr": __version__,
+            "restic": restic_version(self.runner, self.config.restic.program),
+            "key-version": FIRST_KEY_VERSION,
+        }
+
+    def bench(self, progress: ProgressFor) -> Bench:
+        """The flows' workbench. Workspaces that dead runs left are destroyed first."""
+        from drmgr.evidence.store import FileEvidenceStore
+        from drmgr.keystore.evidence_keys import evidence_private_key
+        from drmgr.state.locks import FileLocks
+
+        self.scratch.reap()
+        return Bench(
+            site=text_of(self.config.site.name),
+            timezone=self.config.site.timezone,
+            host=self.host,
+            operator=operator(),
+            catalog=self.catalog,
+            locks=FileLocks(self.state / "locks", clock=self.clock),
+            clock=self.clock,
+            scratch=self.scratch,
+            evidence=FileEvidenceStore(
+                self.evidence_directory, lambda: evidence_private_key(self.keystore), self.catalog, self.clock
+            ),
+            tools=self.tools(),
+            progress=progress,
+        )
+
+
+def operator() -> str:
+    """Who runs this: the person behind sudo where there is one."""
+    return os.environ.get("SUDO_USER") or getpass.getuser()
+
+
+@contextmanager
+def open_site(config: Path) -> Iterator[Site]:
+    """The site of that site file; private files and connections are given back at the end. Raises ConfigError."""
+    loaded = load_site(config)
+    with ExitStack() as stack:
+        state = loaded.resolve(loaded.site.state)
+        try:
+            runtime = stack.enter_context(private_directory(state / "runtime", "run-"))
+        except OSError as error:
+            raise ConfigError(
+                f"the state folder {state} cannot be written: {error.strerror}", hint="look at state in the site file"
+            ) from error
+        yield Site(loaded, runtime, stack)

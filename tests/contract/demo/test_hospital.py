@@ -1,0 +1,147 @@
+"""The hospital on its real servers: filled, changed, read by the backup role, kept and ended."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import psycopg
+import pytest
+from ruamel.yaml import YAML
+
+from drmgr.config import models
+from drmgr.demo.hospital import Hospital, clear, stop_kept
+from drmgr.demo.server import runs
+from drmgr.errors import PreflightError, SourceError
+from drmgr.model import Json
+
+JOBS = Path(__file__).parents[3] / "jobs"
+SOURCES = {"his": "his-main", "pacs": "pacs-index"}
+
+
+@pytest.fixture(scope="module")
+def hospital(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hospital]:
+    with Hospital(tmp_path_factory.mktemp("hospital"), scale="0.3") as running:
+        running.fill(datetime.now(UTC) - timedelta(hours=1))
+        yield running
+
+
+def answer(hospital: Hospital, system: str, question: str) -> Json:
+    """As the site file's connection says: the backup role, over the socket, with the password of the file."""
+    reach = hospital.connections()[SOURCES[system]]
+    password = (hospital.directory / reach["password"].removeprefix("file:")).read_text()
+    with psycopg.connect(
+        host=reach["host"], port=reach["port"], dbname=reach["database"], user=reach["user"], password=password
+    ) as connection:
+        ((value,),) = connection.execute(question.encode()).fetchall()
+        return value
+
+
+def wrong_checks(hospital: Hospital) -> list[str]:
+    wrong = []
+    for system in SOURCES:
+        job = models.Job.model_validate(YAML(typ="safe").load(JOBS / f"{system}.yaml"))
+        for check in job.checks:
+            if isinstance(check, models.SqlCheck):
+                expect, actual = check.expect, answer(hospital, system, check.sql)
+                value = answer(hospital, system, expect.value) if expect.rule == "equals_sql" else expect.value
+                holds = actual >= value if expect.rule == "at_least" else actual == value
+                wrong += [] if holds else [check.name]
+    return wrong
+
+
+def test_the_checks_hold_before_and_after_a_change(hospital: Hospital) -> None:
+    assert wrong_checks(hospital) == []
+    files = len(list(hospital.images.rglob("*.dcm")))
+
+    now = datetime.now(UTC)
+    came = hospital.change(now)
+
+    assert wrong_checks(hospital) == []
+    assert min(came[table] for table in ("visit", "medical_order", "charge", "payment", "study")) > 0
+    assert len(list(hospital.images.rglob("*.dcm"))) == files + came["image files"] > files
+    assert answer(hospital, "pacs", "SELECT count(*) FROM image") == files + came["image files"]
+    newest = answer(hospital, "his", "SELECT max(charged_at) FROM charge")
+    assert now - timedelta(hours=1) < newest <= now
+
+
+def test_a_change_right_after_a_change_is_sound_too(hospital: Hospital) -> None:
+    for _ in range(2):
+        hospital.change(datetime.now(UTC))
+
+    assert wrong_checks(hospital) == []
+
+
+def test_the_backup_role_reads_all_and_writes_nothing(hospital: Hospital) -> None:
+    assert answer(hospital, "his", "SELECT rolsuper FROM pg_roles WHERE rolname = current_user") is False
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        answer(hospital, "his", "DELETE FROM charge RETURNING 1")
+
+
+def test_the_database_listens_on_no_network_and_wants_passwords(hospital: Hospital) -> None:
+    assert answer(hospital, "his", "SHOW listen_addresses") == ""
+    with pytest.raises(psycopg.OperationalError, match="password"):
+        psycopg.connect(host=str(hospital.database.socket), dbname="his", user="his_owner", password="guess")
+    with pytest.raises(SourceError, match="no role"):
+        hospital.database.password("nobody")
+
+
+def test_new_rows_get_ids_of_their_own(hospital: Hospital) -> None:
+    with hospital.database.connect("his", "his_owner") as connection:
+        insert = b"INSERT INTO department (code, name, kind) VALUES ('D99', '', '') RETURNING id"
+        number = connection.execute(insert).fetchone()
+        connection.rollback()
+
+    assert number == (10,)
+
+
+def test_secrets_are_for_their_owner_alone(hospital: Hospital) -> None:
+    files = list((hospital.directory / "secrets").iterdir())
+
+    assert {"drmgr", "s3-access-key", "s3-secret-key"} <= {file.name for file in files}
+    assert not [file.name for file in files if file.stat().st_mode & 0o077]
+
+
+# the processes are meant to outlive the object that started them
+@pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning")
+def test_a_kept_hospital_stays_up_until_it_is_ended(tmp_path: Path) -> None:
+    with Hospital(tmp_path, keep=True) as kept:
+        pass
+    try:
+        with kept.database.connect("postgres", "postgres") as connection:
+            assert connection.execute("SELECT 1").fetchone() == (1,)
+        home = (tmp_path / "database").resolve()
+    finally:
+        ended = stop_kept(tmp_path)
+
+    assert len(ended) == 2
+    assert not home.exists()
+    assert stop_kept(tmp_path) == ()
+    assert "database system is shut down" in (tmp_path / "database.log").read_text()
+
+
+@pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning")
+@pytest.mark.parametrize("keep", [False, True])
+def test_a_story_that_breaks_off_leaves_no_servers(tmp_path: Path, *, keep: bool) -> None:
+    with pytest.raises(KeyboardInterrupt), Hospital(tmp_path, keep=keep) as hospital:
+        home = hospital.database.socket.parent
+        postmaster = int((home / "data" / "postmaster.pid").read_text().splitlines()[0])
+        assert runs(postmaster, str(home))
+        raise KeyboardInterrupt
+
+    assert not runs(postmaster, str(home))
+    assert not home.exists()
+    assert stop_kept(tmp_path) == ()
+    assert "database system is shut down" in (tmp_path / "database.log").read_text()
+
+
+def test_a_directory_is_used_again_only_after_it_was_cleared(tmp_path: Path) -> None:
+    (tmp_path / "mine").touch()
+    for _ in range(2):
+        with Hospital(tmp_path, scale="0.1") as hospital:
+            assert hospital.fill(datetime.now(UTC))["image"] > 0
+            assert answer(hospital, "his", "SELECT count(*) FROM visit") == 30
+        with pytest.raises(PreflightError, match="already holds"):
+            Hospital(tmp_path)
+        clear(tmp_path)
+
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]

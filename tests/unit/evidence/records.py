@@ -1,0 +1,247 @@
+"""Records of drills as the flows make them: one that passed with two systems, one that failed."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from drmgr.model import (
+    CheckResult,
+    CheckStatus,
+    Destruction,
+    DrillRecord,
+    Facts,
+    Json,
+    Level,
+    Measure,
+    Member,
+    Objectives,
+    OccasionKind,
+    Outcome,
+    Part,
+    Phase,
+    PointStatus,
+    RecoveryPoint,
+    RunKind,
+    System,
+    Text,
+    Timeline,
+    Verdict,
+)
+
+START = datetime(2026, 1, 5, 6, 3, 22, 123456, tzinfo=UTC)
+HIS = System(
+    "his", Text("医院信息系统", "Hospital Information System"), 1, Objectives(timedelta(minutes=5), timedelta(hours=2))
+)
+PACS = System("pacs", Text("影像系统", "Picture Archive"), 2, Objectives(timedelta(hours=1), timedelta(hours=4)))
+HASH = "9f2c4a77b1d0e35586f0c2b9a4d1e8f73b6a5c4d3e2f1a0b9c8d7e6f5a4b3c2d"
+
+
+def at(seconds: float) -> datetime:
+    return START + timedelta(seconds=seconds)
+
+
+def snapshot(number: int) -> str:
+    return f"{number:02x}" + HASH[2:]
+
+
+def tables(count: int) -> Facts:
+    items = {f"public.t{n}": {"rows": 1000 + n, "fingerprint": 2**60 + n} for n in range(count)}
+    return Facts("postgresql", at(-1800), {"tables": items, "sequences": {"public.s": 2**62}}, 1.25)
+
+
+def database(source: str, first: int) -> Member:
+    parts = (Part("dump", snapshot(first), 1, 734_003_200, 52_000_000), Part("globals", snapshot(first + 1), 1, 2048))
+    return Member(source, "postgresql", at(-1800), parts, tables(12), seconds=8.4)
+
+
+def images() -> Member:
+    facts = Facts(
+        "files", at(-1795), {"files": {"count": 20_000, "bytes": 1_572_864_000}, "content": {"digest": HASH}}, 3.5
+    )
+    parts = (Part("files", snapshot(8), 20_000, 1_572_864_000, 4096), Part("manifest", snapshot(9), 1, 2_400_000))
+    return Member("images", "files", at(-1795), parts, facts, seconds=21.0)
+
+
+def point(system: str, *members: Member) -> RecoveryPoint:
+    return RecoveryPoint(
+        "01JGT7Z3V6" + system.upper().rjust(16, "0"),
+        system,
+        "01JGT7Z0000000000000000RUN",
+        at(-1700),
+        at(-1800),
+        PointStatus.COMPLETE,
+        members,
+        {"restic": "0.18.0", "pg_dump": "15.14"},
+        "backup-01",
+    )
+
+
+def check(
+    name: str,
+    level: Level,
+    title: tuple[str, str],
+    values: tuple[Json, Json] = (0, 0),
+    status: CheckStatus = CheckStatus.PASS,
+    **more: str,
+) -> CheckResult:
+    return CheckResult(name, status, level, *values, 0.42, title=Text(*title), **more)
+
+
+def phases(system: str, offset: float, *sources: str) -> tuple[Phase, ...]:
+    steps: list[Phase] = []
+    clock = offset
+    for name, source, seconds in [(n, s, t) for s in sources for n, t in (("restore", 6.5), ("load", 9.25))] + [
+        ("checks", "", 4.1)
+    ]:
+        steps.append(Phase(name, at(clock), at(clock + seconds), seconds, system, source))
+        clock += seconds
+    return tuple(steps)
+
+
+def his() -> Outcome:
+    checks = (
+        check("integrity", Level.INTEGRITY, ("数据库结构完整性", "Engine integrity"), (0, 0), source="main"),
+        check(
+            "facts",
+            Level.FACTS,
+            ("与备份时刻事实一致", "Facts equal those at backup"),
+            ({"tables": 12, "differences": 0}, {"tables": 12, "differences": 0}),
+            source="main",
+        ),
+        check("charges-have-visit", Level.BUSINESS, ("每笔费用都有就诊", "Every charge has a visit")),
+        check(
+            "newest-charge",
+            Level.BUSINESS,
+            ("最新费用的时间", "Newest charge is fresh"),
+            ("2026-01-05T13:28:22+08:00", "2026-01-05T13:33:10+08:00"),
+        ),
+        check(
+            "daily-sums",
+            Level.BUSINESS,
+            ("每日明细、结算与支付三方相等", "Detail, settlement and payment agree per day"),
+            (HASH, HASH),
+        ),
+    )
+    line = Timeline(at(0), at(0), at(0), at(0), at(2), at(17.8), at(21.9))
+    return Outcome(
+        HIS,
+        Verdict.PASSED,
+        Level.BUSINESS,
+        line,
+        Measure(7200, 21.9),
+        Measure(300, 212.4),
+        point("his", database("main", 1)),
+        checks,
+        phases("his", 2, "main"),
+    )
+
+
+def pacs() -> Outcome:
+    checks = (
+        check("integrity", Level.INTEGRITY, ("数据库结构完整性", "Engine integrity"), source="index"),
+        check(
+            "files",
+            Level.FACTS,
+            ("文件数量与内容哈希一致", "File count and content hashes agree"),
+            ({"files": 20000, "changed": 0, "missing": 0}, {"files": 20000, "changed": 0, "missing": 0}),
+            source="images",
+        ),
+        check(
+            "images-match-index",
+            Level.BUSINESS,
+            ("影像与索引一致，头可解析，像素可解码", "Images match the index, headers parse, pixels decode"),
+            (0, 0),
+            source="images",
+        ),
+    )
+    line = Timeline(at(30), at(30), at(30), at(30), at(31), at(62), at(220.5))
+    return Outcome(
+        PACS,
+        Verdict.PASSED,
+        Level.BUSINESS,
+        line,
+        Measure(14400, 190.5),
+        Measure(3600, 1830),
+        point("pacs", database("index", 3), images()),
+        checks,
+        phases("pacs", 31, "index", "images"),
+    )
+
+
+def passed() -> DrillRecord:
+    return DrillRecord(
+        run="01JGT8A0000000000000000RUN",
+        kind=RunKind.DRILL,
+        occasion=OccasionKind.DRILL,
+        name="quarterly-restore",
+        title=Text("季度恢复演练：HIS 与 PACS", "Quarterly restore drill: HIS and PACS"),
+        scenario="server-lost",
+        form="hands-on",
+        site=Text("示例精神专科医院", "Demo Psychiatric Hospital"),
+        started_at=at(0),
+        finished_at=at(225),
+        verdict=Verdict.PASSED,
+        level=Level.BUSINESS,
+        outcomes=(his(), pacs()),
+        destruction=(Destruction("scratch/01JGT8A0000000000000000RUN", 21_345, 3_221_225_472, 2, True, at(224)),),
+        target="scratch",
+        host="backup-01",
+        operator="engineer-1",
+        reason="季度例行演练",
+        tools={"drmgr": "0.1.0", "restic": "0.18.0", "postgresql": "15.14", "python": "3.11.2"},
+        timezone="Asia/Shanghai",
+    )
+
+
+def failed() -> DrillRecord:
+    """HIS lost rows on the way; PACS could not be restored at all."""
+    bad = replace(
+        his(),
+        verdict=Verdict.FAILED,
+        level=Level.INTEGRITY,
+        rto=Measure(7200, 9000.0),
+        checks=(
+            his().checks[0],
+            check(
+                "facts",
+                Level.FACTS,
+                ("与备份时刻事实一致", "Facts equal those at backup"),
+                ({"tables": 12, "differences": 0}, {"tables": 12, "differences": 2, "first": "public.charge"}),
+                CheckStatus.FAIL,
+                source="main",
+                message="2 of 12 tables differ from the facts taken at the backup",
+            ),
+            check(
+                "charges-have-visit",
+                Level.BUSINESS,
+                ("每笔费用都有就诊", "Every charge has a visit"),
+                (0, 17),
+                CheckStatus.FAIL,
+            ),
+            check(
+                "daily-sums",
+                Level.BUSINESS,
+                ("每日三方相等", "Sums agree per day"),
+                (0, None),
+                CheckStatus.ERROR,
+                message="the query was ended after 30 s",
+            ),
+            check("stock", Level.BUSINESS, ("库存 = 入 − 出", "Stock is in minus out"), (0, None), CheckStatus.SKIPPED),
+        ),
+    )
+    lost = Outcome(
+        PACS,
+        Verdict.ERROR,
+        Level.STRUCTURE,
+        Timeline(at(30), at(30), at(30), at(30), at(31)),
+        Measure(14400, None),
+        Measure(3600, None),
+        None,
+        (),
+        (Phase("restore", at(31), at(40), 9.0, "pacs", "images", ok=False),),
+        {
+            "code": "repository-unreachable",
+            "message": "the object store did not answer",
+            "hint": "is the object store up?",
+        },
+    )
+    return replace(passed(), verdict=Verdict.FAILED, level=Level.STRUCTURE, outcomes=(bad, lost), scenario="ransomware")

@@ -1,0 +1,160 @@
+"""The PDFs: what they say in both languages, what they leave to people, and the signature inside them."""
+
+import subprocess
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+import typst
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from pyhanko.pdf_utils.reader import PdfFileReader
+
+from drmgr.errors import EvidenceError, ToolError
+from drmgr.evidence.pades import sign_pdf, verify_pdf
+from drmgr.evidence.render import Language, ReportKind, render_report, require_fonts
+from drmgr.model import DrillRecord, OccasionKind
+from tests.support.fake_catalog import FakeCatalog
+from tests.unit.evidence import records
+from tests.unit.evidence.sealing import open_store
+
+SIGNED_AT = datetime(2026, 1, 5, 7, 30, tzinfo=UTC)
+
+
+def make(folder: Path, record: DrillRecord, kind: ReportKind, lang: Language) -> tuple[Path, str, str]:
+    """The PDF, its text without line breaks, and the SHA-256 of its evidence."""
+    entry = open_store(folder / "evidence", FakeCatalog()).seal(record)
+    pdf = render_report(Path(entry.path), kind, lang, folder / "report.pdf")
+    done = subprocess.run(["pdftotext", "-layout", pdf, "-"], capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+    return pdf, " ".join(done.stdout.split()), entry.sha256
+
+
+def pages(pdf: Path) -> int:
+    done = subprocess.run(["pdfinfo", pdf], capture_output=True, text=True, check=True)
+    return next(int(line.split()[1]) for line in done.stdout.splitlines() if line.startswith("Pages:"))
+
+
+ZH = [
+    "灾备恢复演练报告", "示例精神专科医院", "■ 演练 □ 模拟 □ 真实事件", "DR-20260105-000001", "密级", "依据与目的", "概要",
+    "组织与签到", "环境", "备份集", "实施步骤", "恢复指标", "数据完整性校验", "业务科室验证", "异常与回退", "问题整改", "结论",
+    "沙箱清除证明", "签字盖章", "附件", "2026-01-05 14:03:22", "Asia/Shanghai (UTC+08:00)", "21.9 秒", "3 分 11 秒", "2 小时",
+    "700 MiB", "20,000", "AES-256-CTR + Poly1305-AES (restic)", "T0", "T6", "□ 通过 □ 有条件通过 □ 不通过", "程序判定",
+    "执行人", "复核人", "信息科长", "分管院长", "医院（盖章）", "服务单位（盖章）", "每笔费用都有就诊", "服务器故障",
+]  # fmt: skip
+EN = [
+    "Disaster Recovery Drill Report", "Demo Psychiatric Hospital", "■ Drill □ Simulation □ Real incident", "Basis and purpose",
+    "Organisation and sign-in", "Backup set", "Recovery metrics", "Data integrity", "Proof of scratch destruction",
+    "Signatures and seals", "Program's finding", "21.9 s", "3 min 11 s", "Every charge has a visit", "server lost",
+    "□ Passed □ Passed with conditions □ Not passed",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("lang", "words"), [("zh", ZH), ("en", EN)])
+def test_the_drill_report_says_everything_that_the_evidence_says(
+    tmp_path: Path, lang: Language, words: list[str]
+) -> None:
+    pdf, text, sha256 = make(tmp_path, records.passed(), "drill", lang)
+
+    assert [word for word in words if word not in text] == []
+    assert sha256 in text
+    assert records.snapshot(1) in text
+    assert records.snapshot(9) in text
+    assert 5 <= pages(pdf) <= 8
+    assert not any(left in text for left in ("none", "null", "TODO", "{", "�", "☑", "■ 通过", "■ Passed"))
+
+
+def test_a_failed_drill_lists_its_problems_and_leaves_the_conclusion_to_people(tmp_path: Path) -> None:
+    _, text, _ = make(tmp_path, records.failed(), "drill", "zh")
+
+    for word in (
+        "未通过", "无法判定", "校验未通过：his · 每笔费用都有就诊", "RTO 未达标：his 2 小时 30 分 / 2 小时",
+        "RPO 未达标：pacs — / 1 小时",
+        "恢复未完成：pacs", "没有可用的恢复点", "the object store did not answer", "勒索病毒", "出错", "未做",
+        "□ 通过 □ 有条件通过 □ 不通过",
+    ):  # fmt: skip
+        assert word in text
+
+
+@pytest.mark.parametrize(
+    ("occasion", "title", "box"),
+    [
+        (OccasionKind.SIMULATION, "灾备恢复模拟演练报告", "□ 演练 ■ 模拟 □ 真实事件"),
+        (OccasionKind.INCIDENT, "真实事件恢复报告", "□ 演练 □ 模拟 ■ 真实事件"),
+    ],
+)
+def test_the_occasion_cannot_be_mistaken(tmp_path: Path, occasion: OccasionKind, title: str, box: str) -> None:
+    _, text, _ = make(tmp_path, replace(records.passed(), occasion=occasion), "drill", "zh")
+
+    assert title in text
+    assert box in text
+
+
+@pytest.mark.parametrize("many", [1, 40])
+@pytest.mark.parametrize("lang", ["zh", "en"])
+def test_the_test_record_is_one_page_for_each_system(tmp_path: Path, lang: Language, many: int) -> None:
+    record = records.failed() if many == 1 else records.passed()
+    first = record.outcomes[0]
+    record = replace(record, outcomes=(replace(first, checks=first.checks * many), *record.outcomes[1:]))
+    pdf, text, sha256 = make(tmp_path, record, "record", lang)
+
+    assert pages(pdf) == 2
+    assert text.count(sha256) == 2
+    assert ("备份恢复测试记录" if lang == "zh" else "Backup Restore Test Record") in text
+
+
+def test_the_same_evidence_gives_the_same_bytes(tmp_path: Path) -> None:
+    entry = open_store(tmp_path, FakeCatalog()).seal(records.passed())
+    made = [render_report(Path(entry.path), "drill", "zh", tmp_path / name).read_bytes() for name in ("a.pdf", "b.pdf")]
+
+    assert made[0] == made[1]
+
+
+def test_missing_fonts_are_named_with_their_package() -> None:
+    with pytest.raises(ToolError, match="Noto Serif CJK SC") as raised:
+        require_fonts(typst.Fonts(include_system_fonts=False))
+    assert "fonts-noto-cjk" in raised.value.hint
+
+
+def test_evidence_that_lacks_a_group_gives_no_report(tmp_path: Path) -> None:
+    broken = tmp_path / "broken.json"
+    broken.write_text("{}")
+
+    with pytest.raises(EvidenceError, match=r"broken\.json"):
+        render_report(broken, "drill", "zh", tmp_path / "report.pdf")
+    assert not (tmp_path / "report.pdf").exists()
+
+
+def certificate(key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "drmgr reports")])
+    builder = x509.CertificateBuilder(name, name, key.public_key(), 1, SIGNED_AT, SIGNED_AT + timedelta(days=1))
+    return builder.sign(key, hashes.SHA256())
+
+
+def test_the_pdf_signature_holds_until_a_byte_changes(tmp_path: Path) -> None:
+    pdf, _, _ = make(tmp_path, records.passed(), "record", "zh")
+    key = ec.generate_private_key(ec.SECP256R1())
+    ours, other = certificate(key), certificate(ec.generate_private_key(ec.SECP256R1()))
+    assert "0 signatures" in verify_pdf(pdf, ours).reason
+    sign_pdf(pdf, key, ours, SIGNED_AT)
+    signed = pdf.read_bytes()
+
+    assert verify_pdf(pdf, ours).ok
+    assert b"ETSI.CAdES.detached" in signed
+    assert PdfFileReader(BytesIO(signed)).embedded_signatures[0].self_reported_timestamp == SIGNED_AT
+    assert "another certificate" in verify_pdf(pdf, other).reason
+    with pytest.raises(EvidenceError, match="signed already"):
+        sign_pdf(pdf, key, ours, SIGNED_AT)
+    for position in range(100, len(signed), len(signed) // 40):
+        pdf.write_bytes(signed[:position] + bytes([signed[position] ^ 1]) + signed[position + 1 :])
+        assert not verify_pdf(pdf, ours).ok, position
+    pdf.write_bytes(signed + b"\n% more\n")
+    assert not verify_pdf(pdf, ours).ok
+    pdf.write_bytes(b"no pdf")
+    assert not verify_pdf(pdf, ours).ok
+    with pytest.raises(EvidenceError, match="cannot be signed"):
+        sign_pdf(pdf, key, ours, SIGNED_AT)

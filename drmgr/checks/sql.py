@@ -102,9 +102,10 @@ class FreshnessCheck:
         self._within = within
 
     def run(self, restored: Restored) -> CheckResult:
-        latest = restored.point.member(self._source).consistent_at
-        earliest = latest - (self._within or restored.objectives.rpo)
         newest = self._engine.newest(restored.instance(self._source), self._table, self._column)
+        # told in one zone, for people compare the three
+        latest = restored.point.member(self._source).consistent_at.astimezone(newest.tzinfo if newest else None)
+        earliest = latest - (self._within or restored.objectives.rpo)
         fresh = newest is not None and earliest <= newest <= latest
         return CheckResult(
             self.name,

@@ -2,7 +2,7 @@
 
 import secrets
 import shutil
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 SYSTEMS = ("his", "pacs")
 DEFAULT_FOLDER = Path("drmgr-demo")
+
+MARK = "# written by drmgr demo"
+"""The site file's first words, by which the next demo knows a folder that it may clear."""
 
 Folder = Annotated[Path, typer.Option("--dir", help="Where everything goes.")]
 
@@ -45,9 +48,7 @@ def demo(
 
     answers = output(context)
     folder = folder.absolute()
-    if folder.exists() and any(folder.iterdir()):
-        raise UsageError(f"{folder} is not empty", hint="name another with --dir, or remove it")
-    folder.mkdir(parents=True, exist_ok=True)
+    _make_room(folder)
     started = datetime.now(UTC)
     with Hospital(folder, scale=scale, keep=keep) as hospital:
         _told(answers, hospital, scale)
@@ -67,10 +68,23 @@ def demo(
     answers.answer({"config": str(config), "seconds": round(seconds, 1), "kept": keep}, show)
 
 
+def _make_room(folder: Path) -> None:
+    """An empty folder. An earlier demo in it is ended and removed; anything else is left alone."""
+    from drmgr.demo.hospital import stop_kept
+
+    config = folder / "drmgr.yaml"
+    if config.is_file() and config.read_text(encoding="utf-8").startswith(MARK):
+        stop_kept(folder)
+        shutil.rmtree(folder)
+    if folder.exists() and any(folder.iterdir()):
+        raise UsageError(f"{folder} is not empty", hint="name another with --dir, or remove it")
+    folder.mkdir(parents=True, exist_ok=True)
+
+
 def _told(answers: "Output", hospital: "Hospital", scale: str) -> None:
     config = hospital.directory / "drmgr.yaml"
     answers.note(f"== a hospital at scale {scale}, with its object store, in {hospital.directory}")
-    counts = hospital.fill(datetime.now(UTC))
+    counts = hospital.fill(datetime.now(UTC) - timedelta(hours=1))
     answers.note("   " + ", ".join(f"{count} {name}" for name, count in counts.items()))
     _write_site(hospital, config)
     for step in (["config", "check"], ["keys", "init"], ["repo", "init"], ["doctor"], ["backup", "--all"]):
@@ -118,7 +132,7 @@ def _write_site(hospital: "Hospital", config: Path) -> None:
         "scratch": {"directory": "scratch"},
     }
     with config.open("w", encoding="utf-8") as file:
-        file.write("# written by drmgr demo; an ordinary site file, see: drmgr config schema\n")
+        file.write(f"{MARK}; an ordinary site file, see: drmgr config schema\n")
         YAML().dump(document, file)
 
 

@@ -10,6 +10,7 @@ from drmgr.errors import EvidenceError, UsageError
 from drmgr.model import Json
 
 if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
     from rich.console import Console
 
 
@@ -76,38 +77,56 @@ def show(
 
 def verify(
     context: typer.Context,
-    paths: Annotated[list[Path] | None, typer.Argument(metavar="[PATH]...", help="Documents to verify.")] = None,
-    everything: Annotated[bool, typer.Option("--all", help="All documents, and the chain through them.")] = False,
-    key: Annotated[Path | None, typer.Option(help="Public key to verify against, if not the site's own copy.")] = None,
+    paths: Annotated[list[Path] | None, typer.Argument(metavar="[PATH]...", help="Documents, or one folder.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="All of this site's documents, and their chain.")] = False,
+    key: Annotated[Path | None, typer.Option(help="Public key to verify against; then no site file is needed.")] = None,
 ) -> None:
     """Prove that evidence is what was sealed. Needs the public key only.
 
+    With --all the chain is also held against what the catalog remembers, so that removed documents show. An auditor
+    with nothing but a copy of the evidence folder and the public key names the folder and --key.
+
     Exit 0: all proven. 23: something was changed, is missing, or was signed by another key.
     """
-    from drmgr.evidence.verify import verify_all, verify_path
-    from drmgr.keystore.evidence_keys import EVIDENCE_PUBLIC_FILE, evidence_public_key
+    from drmgr.keystore.evidence_keys import evidence_public_key
 
     if bool(paths) == everything:
         raise UsageError("name the documents, or say --all")
     answers = output(context)
-    with site(context) as opened:
-        public_key = evidence_public_key(key or opened.keys_directory / EVIDENCE_PUBLIC_FILE)
-        if everything:
-            found = verify_all(opened.evidence_directory, public_key, opened.catalog.evidence())
-            document = found.to_json()
-        else:
-            verdicts = [verify_path(path, public_key) for path in paths or []]
-            rows = [{"path": str(each.path), "ok": each.ok, "reason": each.reason} for each in verdicts]
-            document = {"ok": all(each.ok for each in verdicts), "documents": rows, "chain": None}
+    if key is not None and paths:
+        document = _verified(paths, evidence_public_key(key))
+    else:
+        document = _verified_at_site(context, paths or [], key)
     answers.answer(document, lambda console: _show_verdicts(console, document))
     if not document["ok"]:
         raise typer.Exit(EvidenceError.exit_code)
 
 
+def _verified_at_site(context: typer.Context, paths: list[Path], key: Path | None) -> Json:
+    from drmgr.evidence.verify import verify_all
+    from drmgr.keystore.evidence_keys import EVIDENCE_PUBLIC_FILE, evidence_public_key
+
+    with site(context) as opened:
+        public_key = evidence_public_key(key or opened.keys_directory / EVIDENCE_PUBLIC_FILE)
+        if paths:
+            return _verified(paths, public_key)
+        return verify_all(opened.evidence_directory, public_key, opened.catalog.evidence()).to_json()
+
+
+def _verified(paths: list[Path], public_key: "Ed25519PublicKey") -> Json:
+    from drmgr.evidence.verify import verify_all, verify_path
+
+    if len(paths) == 1 and paths[0].is_dir():
+        return verify_all(paths[0], public_key, None).to_json()
+    verdicts = [verify_path(path, public_key) for path in paths]
+    rows = [{"path": str(each.path), "ok": each.ok, "reason": each.reason} for each in verdicts]
+    return {"ok": all(each.ok for each in verdicts), "documents": rows, "chain": None}
+
+
 def _show_verdicts(console: "Console", document: Json) -> None:
     from drmgr.cli.output import table
 
-    rows = [[Path(each["path"]).name, "ok" if each["ok"] else "fail", each["reason"]] for each in document["documents"]]
+    rows = [[Path(each["path"]).stem, "ok" if each["ok"] else "fail", each["reason"]] for each in document["documents"]]
     table(console, ["document", "state", "finding"], rows)
     chain = document["chain"]
     if chain:

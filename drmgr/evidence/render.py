@@ -1,13 +1,14 @@
 """Reports as PDF: a pure rendering of one evidence document by typst. Nothing is computed here that evidence does not say."""
 
 import json
-from datetime import datetime
-from importlib.resources import as_file, files
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
 from drmgr.errors import EvidenceError, ToolError
 from drmgr.evidence.store import Document, load_document
+from drmgr.model import Json
+from drmgr.system.command import Command, Runner
 from drmgr.system.files import write_atomically
 
 if TYPE_CHECKING:
@@ -23,20 +24,32 @@ FONTS: Final = ("Noto Sans CJK SC", "Noto Serif CJK SC")
 """Families that the templates set Chinese in; both come with Debian's fonts-noto-cjk."""
 
 
-def render_report(evidence: Path, kind: ReportKind, lang: Language, out: Path) -> Path:
+FONTS_HINT: Final = "install the package fonts-noto-cjk; see: drmgr doctor"
+
+NO_FONTS: Final = 3
+NOT_SET: Final = 4
+"""How the typesetter's process says why it made no PDF."""
+
+
+def render_report(evidence: Path, kind: ReportKind, lang: Language, out: Path, runner: Runner | None = None) -> Path:
     """Writes the drill report, or the one-page test record of each system, to ``out`` and returns it.
 
     The same evidence gives the same bytes. The evidence is not verified here: see verify.py. Raises EvidenceError when
     it cannot be read or set, ToolError when the Chinese fonts are missing.
     """
-    import typst
-
     document = load_document(evidence)
-    fonts = typst.Fonts(include_system_fonts=True)
-    require_fonts(fonts)
-    pdf = _compile(document, kind, lang, fonts)
+    job = {"kind": kind, "lang": lang, "evidence": _input(document)}
+    typesetter = Command((sys.executable, "-m", "drmgr.evidence.typeset"), stdin=json.dumps(job).encode())
+    done = (runner or Runner()).run(typesetter)
+    if done.code == NO_FONTS:
+        raise ToolError(done.stderr.strip(), hint=FONTS_HINT)
+    if done.code != 0:
+        raise EvidenceError(
+            f"the report of {document.path.name} could not be set: {done.stderr.strip()[-500:]}",
+            hint="the document may come from another version of drmgr: drmgr evidence verify",
+        )
     try:
-        write_atomically(out, pdf, mode=0o644)
+        write_atomically(out, done.stdout, mode=0o644)
     except OSError as error:
         raise EvidenceError(
             f"the report cannot be written to {out}: {error.strerror}", hint="choose another folder with --out"
@@ -50,39 +63,16 @@ def require_fonts(fonts: "typst.Fonts") -> None:
     if missing:
         raise ToolError(
             f"the fonts for Chinese reports are missing: {', '.join(missing)}",
-            hint="install the package fonts-noto-cjk; see: drmgr doctor",
+            hint=FONTS_HINT,
         )
 
 
-def _compile(document: Document, kind: ReportKind, lang: Language, fonts: "typst.Fonts") -> bytes:
-    import typst
-
-    inputs = {"lang": lang, "evidence": _input(document)}
-    try:
-        finished = datetime.fromisoformat(document.predicate["header"]["finished_at"])
-        with as_file(files("drmgr.evidence") / "templates") as templates:
-            compiler = typst.Compiler(templates / f"{kind}.typ", root=templates, font_paths=fonts, sys_inputs=inputs)
-            pdf = compiler.compile(
-                format="pdf", timestamp=finished.replace(microsecond=0), pdf_standards=ARCHIVAL, pdf_tags=False
-            )
-    except (typst.TypstError, KeyError, ValueError) as error:
-        raise EvidenceError(
-            f"the report of {document.path.name} could not be set: {error}",
-            hint="the document may come from another version of drmgr: drmgr evidence verify",
-        ) from error
-    assert isinstance(pdf, bytes)
-    return pdf
-
-
-def _input(document: Document) -> str:
+def _input(document: Document) -> Json:
     """What the templates read: the signed statement as it stands, and what names its file."""
-    return json.dumps(
-        {
-            "predicate": document.predicate,
-            "subject": document.statement["subject"],
-            "sha256": document.sha256,
-            "keyid": document.keyid,
-            "file": document.path.name,
-        },
-        ensure_ascii=False,
-    )
+    return {
+        "predicate": document.predicate,
+        "subject": document.statement["subject"],
+        "sha256": document.sha256,
+        "keyid": document.keyid,
+        "file": document.path.name,
+    }

@@ -21,9 +21,9 @@ SALT_BYTES = 16
 class ScryptCost:
     """How dear one guess of the passphrase is: memory is 128 * n * r bytes, time grows with n * r * p."""
 
-    n: int = 2**16
+    n: int = 2**15
     r: int = 8
-    p: int = 2
+    p: int = 3
 
 
 DEAREST = ScryptCost(n=2**20, r=16, p=16)

@@ -12,6 +12,10 @@ OLDEST_MAJOR = 12
 
 _USER = "n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'"
 
+TABLES: LiteralString = f"""
+SELECT pg_catalog.count(*) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND {_USER}"""
+
 UNREADABLE: LiteralString = f"""
 SELECT pg_catalog.count(*) FILTER (WHERE c.relkind IN ('r', 'p')), pg_catalog.count(*) FILTER (WHERE c.relkind = 'S')
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
@@ -41,6 +45,7 @@ def check_server(session: Session, newest: Sequence[tuple[str, str]]) -> int:
             f"the server is PostgreSQL {major}, and drmgr needs {OLDEST_MAJOR} or newer", hint="upgrade the server"
         )
     with told("the rights of drmgr's account could not be read", PreflightError):
+        _check_not_empty(session)
         _check_readable(session)
         _check_row_security(session)
         for table, column in newest:
@@ -52,6 +57,17 @@ def may_read_passwords(session: Session) -> bool:
     """Whether the account may read role passwords, so that roles can be restored with them. Raises psycopg.Error."""
     row = session.execute("SELECT pg_catalog.has_table_privilege('pg_catalog.pg_authid', 'SELECT')").fetchone()
     return bool(row and row[0])
+
+
+def _check_not_empty(session: Session) -> None:
+    """A wrong database name, or a database emptied by mistake, would be backed up as nothing and look well."""
+    row = session.execute(TABLES).fetchone()
+    assert row is not None
+    if not row[0]:
+        raise PreflightError(
+            f"the database {session.info.dbname} has no tables",
+            hint="is this the right database? if it was emptied by mistake, restore the last recovery point",
+        )
 
 
 def _check_readable(session: Session) -> None:

@@ -115,9 +115,16 @@ def test_what_drmgr_may_not_read_is_counted_before_the_backup(server: PostgresSe
 
 
 def test_a_missing_program_names_its_package(server: PostgresServer, make: Make, tmp_path: Path) -> None:
+    database = server.create_database()
+    server.execute(database, "CREATE TABLE a (n int)")
     with pytest.raises(ToolError) as caught:
-        make(replace(server.connection("postgres"), binaries=tmp_path)).preflight()
+        make(replace(server.connection(database), binaries=tmp_path)).preflight()
     assert "postgresql-client-" in caught.value.hint
+
+
+def test_a_database_without_tables_is_no_backup(server: PostgresServer, make: Make) -> None:
+    with pytest.raises(PreflightError, match="no tables"):
+        make(server.connection(server.create_database())).preflight()
 
 
 def test_an_account_that_may_not_read_passwords_still_backs_up(

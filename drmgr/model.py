@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import IntEnum, StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 Json = Any
 """A value that JSON can hold: None, bool, int, float, str, list, dict with str keys."""
@@ -16,6 +16,7 @@ class RunKind(StrEnum):
     RESTORE = "restore"
     DRILL = "drill"
     REPO_CHECK = "repo-check"
+    SHIP = "ship"
 
 
 class RunStatus(StrEnum):
@@ -113,13 +114,16 @@ class Stream:
 class Tree:
     """A folder stored with all below it; paths in the snapshot are relative to ``root``.
 
-    ``excludes`` are restic patterns, relative to ``root`` when they hold a slash.
+    ``excludes`` are restic patterns, relative to ``root`` when they hold a slash. ``only`` are names below ``root``; empty
+    means all of it. ``live``: files may vanish while they are read, and then they do not count as unreadable.
     """
 
     part: str
     root: Path
     excludes: tuple[str, ...] = ()
     one_file_system: bool = False
+    only: tuple[str, ...] = ()
+    live: bool = False
 
 
 Payload = Stream | Tree
@@ -256,14 +260,28 @@ class Instance:
 
 
 @dataclass(frozen=True)
+class RecoveryTarget:
+    """The instant that logs are replayed to. ``value`` is an RFC 3339 time, the name of a restore point, or a position."""
+
+    kind: Literal["time", "name", "position"]
+    value: str
+
+
+@dataclass(frozen=True)
 class Recipe:
-    """What a scratch instance must be like to take in a source: taken from the source's facts."""
+    """What a scratch instance must be like to take in a source: taken from the source's facts.
+
+    ``restored`` is set for an engine whose instance is made of the restored parts themselves; ``target`` is how far that
+    one replays its logs.
+    """
 
     source: str
     engine: str
     version: str = ""
     database: str = ""
     settings: Mapping[str, str] = field(default_factory=dict)
+    restored: Path | None = None
+    target: RecoveryTarget | None = None
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,9 @@
 import getpass
 import os
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
@@ -190,8 +190,12 @@ class Site:
     def _postgres(self, where: models.PostgresqlConnection, source: models.DatabaseSource, job: models.Job) -> Engine:
         from drmgr.engines.postgres.connection import PostgresConnection
         from drmgr.engines.postgres.engine import PostgresEngine
+        from drmgr.engines.postgres.physical import PhysicalPostgresEngine
 
-        return PostgresEngine(
+        make: Callable[..., Engine] = PostgresEngine
+        if where.method == "physical" and where.data_directory is not None:
+            make = partial(PhysicalPostgresEngine, data_directory=self.place(where.data_directory))
+        return make(
             source.name,
             PostgresConnection(
                 host=str(self.place(Path(where.host))) if where.host.startswith(("/", ".")) else where.host,

@@ -126,6 +126,15 @@ class PostgresqlConnection(Part):
     binaries: AnyPath | None = Field(
         default=None, description="folder of pg_dump and pg_restore; null looks for the server's version"
     )
+    method: Literal["logical", "physical"] = Field(
+        default="logical", description="logical: pg_dump; physical: the server's files, and any minute in between"
+    )
+    data_directory: AnyPath | None = Field(
+        default=None, description="the server's data directory on this host; needed for physical"
+    )
+    spool_limit: Whole = Field(
+        default=10240, ge=64, description="MiB of shipped logs that may wait on this host while the store is away"
+    )
 
 
 class FilesConnection(Part):

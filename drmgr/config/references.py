@@ -48,12 +48,22 @@ def expect_mistakes(expect: Json) -> list[Mistake]:
 
 
 def site_mistakes(site: Json) -> list[Mistake]:
-    """Restores may go only to connections that exist."""
+    """Restores may go only to connections that exist; a physical connection names its files."""
     connections = _mapping(_at(site, "connections"))
+    physical = [
+        Mistake(
+            ("connections", name, "method"), "is physical and needs data_directory, the server's files on this host"
+        )
+        for name, connection in connections.items()
+        if _at(connection, "method") == "physical" and _at(connection, "data_directory") is None
+    ]
     return [
-        Mistake(loc, f"names the connection {name}, which is not there{nearest(name, connections)}")
-        for loc, name in _names(site, "restore", "allow", "connections")
-        if name not in connections
+        *physical,
+        *(
+            Mistake(loc, f"names the connection {name}, which is not there{nearest(name, connections)}")
+            for loc, name in _names(site, "restore", "allow", "connections")
+            if name not in connections
+        ),
     ]
 
 

@@ -70,7 +70,7 @@ def load_into_scratch(
         with phases.step("restore", member.source):
             fetch(bench, wired, member, staged)
         with phases.step("start-instance", member.source):
-            recipe = replace(engine.recipe(member.facts), source=f"{wired.system.id}-{member.source}")
+            recipe = replace(engine.recipe(member.facts), source=f"{wired.system.id}-{member.source}", restored=staged)
             instance = workspace.start(recipe)
         with phases.step("load", member.source):
             loaded[member.source] = load(bench, wired, engine, staged, instance)

@@ -129,7 +129,11 @@ class ResticRepository:
             command.append("--one-file-system")
         for pattern in payload.excludes:
             command += ["--exclude", _anchored(pattern, payload.root)]
-        return self._backup([*command, "."], payload.part, progress, cwd=payload.root)
+        # and one that lacks a named file leaves it out without a word in its exit code
+        if absent := [name for name in payload.only if not (payload.root / name).exists()]:
+            raise SourceError(f"{absent[0]} is not in {payload.root}")
+        names = [f"./{name}" for name in payload.only] or ["."]
+        return self._backup([*command, *names], payload.part, progress, cwd=payload.root, live=payload.live)
 
     def store_bytes(self, filename: str, content: bytes, tags: Sequence[str]) -> Snapshot:
         command = ["backup", "--json", "--host", self._settings.host, *_tag_arguments(tags)]
@@ -145,6 +149,7 @@ class ResticRepository:
         env: Mapping[str, str] | None = None,
         cwd: Path | None = None,
         stdin: bytes | None = None,
+        live: bool = False,
     ) -> Snapshot:
         reader = MessageReader(progress, part)
         done = self._run(*arguments, on_line=reader.take, env=env or {}, cwd=cwd, stdin=stdin)
@@ -153,15 +158,19 @@ class ResticRepository:
         summary = reader.summary
         if summary is None or "snapshot_id" not in summary:
             raise RepositoryError(f"store {part}: restic ended well but named no snapshot")
-        unreadable = unreadable_items(done.stderr)
+        unreadable, vanished = unreadable_items(done.stderr)
+        whole = done.code == 0 and not (unreadable or vanished)
+        if live and vanished and not unreadable:
+            # restic cannot know that files may come and go here, and calls the snapshot incomplete
+            whole = True
         return Snapshot(
             id=summary["snapshot_id"],
             time=datetime.fromisoformat(summary["backup_start"]),
             files=summary.get("total_files_processed", 0),
             bytes=summary.get("total_bytes_processed", 0),
             bytes_added=summary.get("data_added_packed", 0),
-            complete=done.code == 0 and not unreadable,
-            unreadable=unreadable,
+            complete=whole,
+            unreadable=unreadable if live else (*unreadable, *vanished),
         )
 
     def read_bytes(self, snapshot: str, filename: str) -> bytes:

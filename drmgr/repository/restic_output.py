@@ -40,14 +40,19 @@ def json_line(line: bytes) -> dict[str, Json] | None:
     return document if isinstance(document, dict) else None
 
 
-def unreadable_items(stderr: str) -> tuple[str, ...]:
-    """The items restic could not read. Only restic's own 'error' messages count, not what a child printed."""
-    items = []
+def unreadable_items(stderr: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The items restic could not read, and those that vanished before it came to them.
+
+    Only restic's own 'error' messages count, not what a child printed.
+    """
+    items: list[str] = []
+    vanished: list[str] = []
     for line in stderr.splitlines():
         message = json_line(line.encode())
         if message and message.get("message_type") == "error":
-            items.append(str(message.get("item", "")))
-    return tuple(items)
+            text = str((message.get("error") or {}).get("message", ""))
+            (vanished if text.endswith("no such file or directory") else items).append(str(message.get("item", "")))
+    return tuple(items), tuple(vanished)
 
 
 def snapshot_of(row: Mapping[str, Any]) -> Snapshot:

@@ -110,7 +110,7 @@ class PostgresServer:
             reason = last_line(done.stderr, "initdb: error: ")
             raise ScratchError(f"no database cluster could be made in {self._plan.home}: {reason}")
 
-    def start(self) -> None:
+    def start(self, seconds: float = START_SECONDS) -> None:
         """Starts the server and returns once it answers. Raises ScratchError with the last line of its log."""
         settings = {
             **PRIVATE,
@@ -126,7 +126,7 @@ class PostgresServer:
             # it is meant to outlive the object that started it
             warnings.simplefilter("ignore", ResourceWarning)
             self._pid = self._runner.start_daemon(command, self.log)
-        answered = wait_until(lambda: self._answers() or not alive(self._pid), self._clock, START_SECONDS)
+        answered = wait_until(lambda: self._answers() or not alive(self._pid), self._clock, seconds)
         if not answered or not alive(self._pid):
             reason = last_line(self.log.read_text(encoding="utf-8", errors="replace"))
             self.stop()

@@ -15,7 +15,7 @@ from drmgr.model import Destruction, Instance, Recipe
 from drmgr.scratch.folder import start_folder
 from drmgr.scratch.label import PREFIX, Label, new_label, read_label, write_label
 from drmgr.scratch.processes import end_processes, processes_in
-from drmgr.scratch.server import account_of, give_to, remove_tree
+from drmgr.scratch.server import account_of, give_to, remove_tree, write_private
 from drmgr.system.command import Runner
 from drmgr.system.files import free_bytes
 
@@ -37,7 +37,7 @@ class ScratchWorkspace:
 
     def start(self, recipe: Recipe) -> Instance:
         self._count += 1
-        if recipe.engine == "postgresql":
+        if recipe.engine in ("postgresql", "postgresql-physical"):
             return self._start_postgres(recipe)
         if recipe.engine == "files":
             return start_folder(recipe, self.path / f"files-{self._count}")
@@ -68,6 +68,11 @@ class ScratchWorkspace:
         if socket != home:
             self._note_socket(socket)
         plan = postgres.plan_server(recipe, home, socket, self.path / f"pgpass-{self._count}", self._user)
+        if recipe.engine == "postgresql-physical":
+            from drmgr.scratch import cluster
+
+            write_private(plan.passfile, "")
+            return cluster.start_cluster(recipe, plan, self._runner, self._clock)
         return postgres.launch(plan, self._runner, self._clock).instance()
 
     def _note_socket(self, socket: Path) -> None:

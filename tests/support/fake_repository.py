@@ -39,7 +39,9 @@ class FakeRepository:
         kept = {
             str(path.relative_to(payload.root)): path.read_bytes()
             for path in sorted(payload.root.rglob("*"))
-            if path.is_file() and not any(path.match(pattern) for pattern in payload.excludes)
+            if path.is_file()
+            and not any(path.match(pattern) for pattern in payload.excludes)
+            and (not payload.only or path.relative_to(payload.root).parts[0] in payload.only)
         }
         progress(1.0, payload.part)
         return self._save(kept, payload.root, tags)

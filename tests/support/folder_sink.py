@@ -4,6 +4,8 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from fnmatch import fnmatch
 from pathlib import Path
 
 from drmgr.errors import SourceError
@@ -57,4 +59,30 @@ class FolderSink:
             raise SourceError(f"{Path(stream.argv[0]).name} failed: {message}")
 
     def _tree(self, tree: Tree) -> None:
+        if tree.only:
+            (self.folder / tree.part).mkdir(parents=True)
+            for name in tree.only:
+                shutil.copy2(tree.root / name, self.folder / tree.part / name)
+            return
+        if tree.live:
+            _copy_live(tree, self.folder / tree.part)
+            return
         shutil.copytree(tree.root, self.folder / tree.part, symlinks=True)
+
+
+def _copy_live(tree: Tree, target: Path) -> None:
+    """Copies a tree whose files come and go, without what it excludes."""
+    for folder, names, files in os.walk(tree.root):
+        place = Path(folder).relative_to(tree.root)
+        (target / place).mkdir(parents=True)
+        names[:] = [name for name in names if not _excluded(place / name, tree.excludes)]
+        for name in files:
+            if not _excluded(place / name, tree.excludes):
+                with suppress(FileNotFoundError):
+                    shutil.copyfile(Path(folder) / name, target / place / name)
+
+
+def _excluded(path: Path, patterns: tuple[str, ...]) -> bool:
+    anchored = (pattern.removeprefix("/") for pattern in patterns if pattern.startswith("/"))
+    loose = (pattern for pattern in patterns if not pattern.startswith("/"))
+    return any(fnmatch(str(path), pattern) for pattern in anchored) or any(fnmatch(path.name, each) for each in loose)

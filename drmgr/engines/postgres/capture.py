@@ -91,7 +91,7 @@ def open_capture(
         session.rollback()
         session.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         session.read_only = True
-        _lock_tables(session)
+        lock_tables(session)
         yield PostgresCapture(session, endpoint, tools, scope, clock)
     finally:
         # the server may be gone, and then there is nothing left to give back
@@ -99,7 +99,7 @@ def open_capture(
             session.close()
 
 
-def _lock_tables(session: Session) -> None:
+def lock_tables(session: Session) -> None:
     """Keeps all tables from being dropped, emptied or rebuilt while the view is open.
 
     The locks come before the snapshot: TRUNCATE and rebuilding ALTER TABLE show through even in a snapshot, so one that

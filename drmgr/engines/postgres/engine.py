@@ -30,10 +30,13 @@ from drmgr.engines.postgres.query import one_value, stream
 from drmgr.engines.postgres.tools import find_client
 from drmgr.errors import PreflightError, SourceError
 from drmgr.interfaces import Clock, Progress
-from drmgr.model import CheckResult, Facts, Instance, Json, Recipe
+from drmgr.model import CheckResult, Facts, Instance, Json, Recipe, RecoveryTarget
 from drmgr.system.command import Runner
 
 FactsMode = Literal["full", "counts"]
+
+LABEL_PART = "label"
+"""Only a physical backup has it: PostgreSQL's backup_label, without which its files must not be used."""
 
 
 class PostgresEngine:
@@ -78,7 +81,12 @@ class PostgresEngine:
         server = dict(facts.groups["server"])
         version = str(server.pop("version"))
         settings = {name: str(value) for name, value in server.items() if value is not None}
-        return Recipe(self._source, self.name, version, self._connection.database, settings)
+        recovery = facts.groups.get("recovery")
+        if recovery is None:
+            return Recipe(self._source, facts.engine, version, self._connection.database, settings)
+        settings |= {name: str(recovery[name]) for name in ("admin", "preload_libraries", "system_identifier")}
+        target = RecoveryTarget("name", str(recovery["restore_point"]))
+        return Recipe(self._source, facts.engine, version, str(recovery["database"]), settings, target=target)
 
     def target(self) -> Instance:
         return self._own().instance()
@@ -90,6 +98,9 @@ class PostgresEngine:
 
     def load(self, restored: Path, into: Instance, progress: Progress) -> Instance:
         endpoint = self._endpoint(into)
+        if (restored / LABEL_PART).is_dir():
+            # the instance is the restored cluster itself
+            return endpoint.instance()
         major = self._major(endpoint, PreflightError)
         tools = [
             find_client(self._runner, name, major, self._connection.binaries) for name in ("pg_restore", "vacuumdb")
@@ -109,8 +120,10 @@ class PostgresEngine:
         # a server may hold more roles than the dump brought, and never says how the dump was made
         wanted = like.groups.get("roles", {})
         groups["roles"] = {name: item for name, item in groups["roles"].items() if name in wanted}
-        groups["globals"] = dict(like.groups.get("globals", {}))
-        return Facts(self.name, taken_at, groups, self._clock.monotonic() - started)
+        for told_by_the_backup in ("globals", "recovery"):
+            if told_by_the_backup in like.groups:
+                groups[told_by_the_backup] = dict(like.groups[told_by_the_backup])
+        return Facts(like.engine, taken_at, groups, self._clock.monotonic() - started)
 
     def integrity(self, of: Instance) -> CheckResult:
         endpoint = self._endpoint(of)

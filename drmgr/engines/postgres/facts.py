@@ -27,7 +27,7 @@ _OWN_TABLE = """n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND NO
 """User tables, and those of extensions whose rows pg_dump takes along."""
 
 TABLES: LiteralString = f"""
-SELECT n.nspname, c.relname, c.relpersistence = 'u' AND pg_catalog.pg_is_in_recovery(),
+SELECT n.nspname, c.relname, c.relpersistence = 'u' AND (%s OR pg_catalog.pg_is_in_recovery()),
        array(SELECT a.attname::text FROM pg_catalog.pg_attribute a
              WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attname::text COLLATE "C")
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
@@ -76,11 +76,16 @@ PIECE_BYTES = 1024 * 1024
 
 @dataclass(frozen=True)
 class Scope:
-    """What to look at. ``full`` adds fingerprints of the contents to the counts; ``newest`` are (table, column)."""
+    """What to look at. ``full`` adds fingerprints of the contents to the counts; ``newest`` are (table, column).
+
+    ``replayed``: the backup comes back by replaying the log, which holds no rows of unlogged tables, and sequences only
+    in steps ahead of the values given away.
+    """
 
     full: bool
     newest: Sequence[tuple[str, str]]
     zone: ZoneInfo
+    replayed: bool = False
 
 
 def read_groups(session: Session, scope: Scope, low: Mapping[str, int] | None = None) -> Groups:
@@ -90,10 +95,10 @@ def read_groups(session: Session, scope: Scope, low: Mapping[str, int] | None = 
     takes of them lies anywhere between then and now.
     """
     with told("the facts could not be read"):
-        high = read_sequences(session)
+        high = read_sequences(session, ahead=scope.replayed)
         return {
             "server": _server(session),
-            "tables": dict(_tables(session, full=scope.full)),
+            "tables": dict(_tables(session, scope)),
             "sequences": _between(low if low is not None else high, high),
             "extensions": {str(name): version for name, version in session.execute(EXTENSIONS)},
             "roles": {row[0]: dict(zip(ROLE_FIELDS, row[1:], strict=True)) for row in session.execute(ROLES)},
@@ -125,12 +130,13 @@ def _server(session: Session) -> dict[str, Json]:
 
 def list_tables(session: Session) -> list[tuple[str, str]]:
     """(schema, name) of all tables whose rows are in a dump. Raises psycopg.Error."""
-    return [(schema, name) for schema, name, _, _ in session.execute(TABLES)]
+    return [(schema, name) for schema, name, _, _ in session.execute(TABLES, (False,))]
 
 
-def _tables(session: Session, *, full: bool) -> Iterator[tuple[str, Json]]:
-    for schema, name, unreadable, columns in session.execute(TABLES).fetchall():
-        if unreadable:
+def _tables(session: Session, scope: Scope) -> Iterator[tuple[str, Json]]:
+    full = scope.full
+    for schema, name, unlogged, columns in session.execute(TABLES, (scope.replayed,)).fetchall():
+        if unlogged:
             # unlogged tables have no rows on a standby, and none in its dump
             count, fingerprint = 0, _fingerprint(0, 0)
         elif full:
@@ -166,13 +172,16 @@ def _one(session: Session, query: sql.Composed) -> tuple[Any, ...]:
     return row
 
 
-def read_sequences(session: Session) -> dict[str, int]:
-    """The last value each sequence gave away; one step before its start when it gave none. Raises psycopg.Error."""
+def read_sequences(session: Session, *, ahead: bool = False) -> dict[str, int]:
+    """The last value each sequence gave away; one step before its start when it gave none. Raises psycopg.Error.
+
+    ``ahead``: the value that the log holds, which is some steps further so that not every value has to be logged.
+    """
     values = {}
     for schema, name, increment in session.execute(SEQUENCES).fetchall():
-        query = sql.SQL("SELECT last_value, is_called FROM {}").format(sql.Identifier(schema, name))
-        last, called = _one(session, query)
-        values[f"{schema}.{name}"] = last if called else last - increment
+        query = sql.SQL("SELECT last_value, is_called, log_cnt FROM {}").format(sql.Identifier(schema, name))
+        last, called, logged = _one(session, query)
+        values[f"{schema}.{name}"] = (last if called else last - increment) + (logged * increment if ahead else 0)
     return values
 
 

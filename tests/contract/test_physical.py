@@ -1,0 +1,193 @@
+"""PostgreSQL, physical: real servers under load, recoveries to the very instant of the facts, and what is refused."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from drmgr.engines.postgres.physical import PhysicalPostgresEngine
+from drmgr.errors import LoadError, PreflightError, SourceError
+from drmgr.flows.backup import backup
+from drmgr.flows.drill import DrillPlan, drill
+from drmgr.model import Facts, Instance, Level, RecoveryTarget, Text, Verdict
+from drmgr.scratch.server import give_to, server_programs
+from drmgr.scratch.workspace import ScratchHost
+from drmgr.system.clock import SystemClock
+from drmgr.system.command import Runner
+from tests.support.facts import differences
+from tests.support.folder_sink import FolderSink
+from tests.support.folders import passable_directory
+from tests.support.physical import Place, fill, pgbench, physical_server
+from tests.support.postgres import SERVER_USER, PostgresServer, installed_major
+
+BACKUPS = 5
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[PostgresServer]:
+    with passable_directory() as directory, physical_server(directory) as running:
+        fill(running)
+        yield running
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    with passable_directory() as path:
+        yield path
+
+
+def store(engine: PhysicalPostgresEngine, into: Path) -> Facts:
+    with engine.capture() as capture:
+        capture.store(FolderSink(into))
+        return capture.facts()
+
+
+@pytest.fixture
+def recovered(folder: Path) -> Iterator[Callable[..., Instance]]:
+    scratch = ScratchHost(folder / "scratch", SERVER_USER, Runner(), SystemClock(), "test")
+    with scratch.open("R1", 0) as workspace:
+
+        def recover(engine: PhysicalPostgresEngine, parts: Path, facts: Facts, target: str = "") -> Instance:
+            recipe = engine.recipe(facts)
+            if target:
+                recipe = replace(recipe, target=RecoveryTarget("name", target))
+            staged = workspace.stage(parts.name)
+            staged.rmdir()
+            parts.rename(staged)
+            return workspace.start(replace(recipe, restored=staged))
+
+        yield recover
+
+
+def test_backups_under_load_recover_to_exactly_their_facts(
+    server: PostgresServer, folder: Path, recovered: Callable[..., Instance]
+) -> None:
+    engine = Place(folder, server).engine
+    with pgbench(server, 100):
+        taken = [store(engine, folder / f"b{number}") for number in range(BACKUPS)]
+    assert len({facts.groups["tables"]["public.pgbench_history"]["fingerprint"] for facts in taken}) == BACKUPS
+    for number, facts in enumerate(taken):
+        instance = recovered(engine, folder / f"b{number}", facts)
+        assert differences(facts, engine.facts(instance, facts)) == []
+        assert engine.scalar(instance, "SELECT pg_is_in_recovery()") is False
+
+
+def test_a_drill_plays_a_physical_backup_from_a_real_repository(server: PostgresServer, folder: Path) -> None:
+    place = Place(folder, server, integrity=True, real=True)
+    with pgbench(server, 100):
+        point = backup(place.bench, place.wired).point
+    assert [part.name for part in point.members[0].parts] == ["cluster", "label", "wal"]
+    again = backup(place.bench, place.wired).point
+    # unchanged files are not read again
+    assert again.members[0].bytes_added < point.members[0].bytes_added
+    done = drill(place.bench, DrillPlan("d", TITLE, "server-lost", "hands-on", (place.wired,), point.id, Level.FACTS))
+    (outcome,) = done.record.outcomes
+    assert (outcome.error, outcome.verdict, outcome.level) == (None, Verdict.PASSED, Level.FACTS)
+    assert [proof.gone for proof in place.bench.scratch.destructions()] == [True]
+
+
+TITLE = Text("演练", "drill")
+
+
+def test_a_restored_cluster_is_cut_off_from_production(
+    server: PostgresServer, folder: Path, recovered: Callable[..., Instance]
+) -> None:
+    """What production set in its data directory must not act in a copy of it."""
+    auto = server.private.data / "postgresql.auto.conf"
+    before = auto.read_text()
+    server.execute("his", "ALTER SYSTEM SET archive_command = 'touch /nonexistent'")
+    server.execute("his", "ALTER SYSTEM SET shared_preload_libraries = 'not_there'")
+    try:
+        engine = Place(folder, server).engine
+        facts = store(engine, folder / "b")
+    finally:
+        auto.write_text(before)
+    assert (folder / "b/cluster/postgresql.auto.conf").read_text() != before
+    instance = recovered(engine, folder / "b", facts)
+    for setting, value in (
+        *(("listen_addresses", ""), ("archive_mode", "off"), ("shared_preload_libraries", "")),
+        *(("max_logical_replication_workers", "0"), ("max_wal_senders", "0")),
+    ):
+        assert engine.scalar(instance, f"SELECT current_setting('{setting}')") == value
+    with pytest.raises(psycopg.OperationalError, match=r"no pg_hba\.conf entry"):
+        psycopg.connect(host=str(instance.socket), user="somebody_else", dbname="his")
+
+
+def test_a_target_that_the_log_does_not_hold_is_an_error(
+    server: PostgresServer, folder: Path, recovered: Callable[..., Instance]
+) -> None:
+    engine = Place(folder, server).engine
+    facts = store(engine, folder / "b")
+    with pytest.raises(LoadError, match="the log ends before name never-made"):
+        recovered(engine, folder / "b", facts, "never-made")
+
+
+def test_a_missing_segment_is_an_error(
+    server: PostgresServer, folder: Path, recovered: Callable[..., Instance]
+) -> None:
+    engine = Place(folder, server).engine
+    facts = store(engine, folder / "b")
+    for segment in (folder / "b/wal").iterdir():
+        segment.unlink()
+    with pytest.raises(LoadError, match=r"did not recover|log ends before"):
+        recovered(engine, folder / "b", facts)
+
+
+def lying_tools(folder: Path, directory: Path) -> Path:
+    """PostgreSQL's programs, of which one looks elsewhere: as if another directory lay at the same path."""
+    real, tools = server_programs(installed_major()), folder / "tools"
+    tools.mkdir(exist_ok=True)
+    script = f'#!/bin/sh\n[ "$1" = --version ] && exec {real}/pg_controldata --version\n'
+    (tools / "pg_controldata").write_text(f"{script}exec {real}/pg_controldata --pgdata={directory}\n")
+    (tools / "pg_controldata").chmod(0o755)
+    (tools / "pg_waldump").unlink(missing_ok=True)
+    (tools / "pg_waldump").symlink_to(real / "pg_waldump")
+    return tools
+
+
+def test_the_files_of_another_cluster_are_refused(server: PostgresServer, folder: Path) -> None:
+    place = Place(folder, server)
+    with physical_server(folder) as other:
+        with pytest.raises(PreflightError, match="the server that user postgres reached works in"):
+            place.make(data_directory=other.private.data).preflight()
+        other.stop()
+        theirs, ours = other.private.data, server.private.data
+        engine = place.make(data_directory=ours, binaries=lying_tools(folder, theirs))
+        with pytest.raises(PreflightError, match=r"holds the cluster \d+, and the connection's server is"):
+            engine.preflight()
+        # a copy has the identifier of its original
+        stale = folder / "stale"
+        shutil.copytree(ours, stale, ignore=lambda _folder, names: {"base", "pg_wal", "postmaster.pid"} & {*names})
+        engine = place.make(data_directory=ours, binaries=lying_tools(folder, stale))
+        engine.preflight()
+        with pytest.raises(SourceError, match="does not show in it"):
+            store(engine, folder / "b")
+    with pytest.raises(PreflightError, match="not a data directory"):
+        place.make(data_directory=folder).preflight()
+    place.engine.preflight()
+
+
+def test_a_tablespace_is_refused_before_and_during_the_backup(server: PostgresServer, folder: Path) -> None:
+    engine = Place(folder, server).engine
+    space = server.plan.home / "space"
+    space.mkdir()
+    give_to(space, SERVER_USER)
+    with engine.capture() as capture:
+        server.execute("his", f"CREATE TABLESPACE late LOCATION '{space}'")
+        try:
+            with pytest.raises(SourceError, match="a tablespace was made while the backup ran"):
+                capture.store(FolderSink(folder / "b"))
+            with pytest.raises(PreflightError, match="1 tablespaces of its own"):
+                engine.preflight()
+        finally:
+            server.execute("his", "DROP TABLESPACE late")
+
+
+def test_nothing_is_left_on_the_server(server: PostgresServer, folder: Path) -> None:
+    engine = Place(folder, server).engine
+    store(engine, folder / "b")
+    assert server.execute("his", "SELECT count(*) FROM pg_replication_slots") == [(0,)]
+    assert list((server.plan.passfile.parent / "runtime").glob("label-*")) == []

@@ -1,0 +1,147 @@
+"""A hospital's server whose files are backed up where they lie, with a workbench to run the flows on."""
+
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from drmgr.checks.facts import FactsCheck
+from drmgr.checks.technical import IntegrityCheck, OpensCheck
+from drmgr.engines.postgres.physical import PhysicalPostgresEngine
+from drmgr.flows.bench import Bench, Source, WiredSystem
+from drmgr.interfaces import Check
+from drmgr.model import DrillRecord, EvidenceEntry, Objectives, System, Text
+from drmgr.repository.restic import ResticRepository, ResticSettings
+from drmgr.scratch.server import PostgresServer as PrivateServer
+from drmgr.scratch.server import ServerPlan, give_to, server_programs
+from drmgr.scratch.workspace import ScratchHost
+from drmgr.state.locks import FileLocks
+from drmgr.system.clock import SystemClock
+from drmgr.system.command import Runner
+from drmgr.system.secret import Secret
+from tests.support.fake_catalog import FakeCatalog
+from tests.support.postgres import SERVER_USER, PostgresServer, installed_major
+
+WAL = {"wal_level": "replica", "fsync": "off", "max_connections": "40", "max_wal_senders": "4"}
+
+
+@contextmanager
+def physical_server(directory: Path, **settings: str) -> Iterator[PostgresServer]:
+    """A primary that keeps a log; stopped at the end."""
+    home = directory / "pg"
+    home.mkdir(mode=0o700)
+    give_to(home, SERVER_USER)
+    passfile = directory / "pgpass"
+    plan = ServerPlan(home, home, passfile, installed_major(), SERVER_USER, "postgres", settings={**WAL, **settings})
+    private = PrivateServer(plan, Runner(), SystemClock())
+    private.create()
+    # what pg_receivewal logs in as; initdb's own hba lets nobody replicate with a password
+    hba = private.data / "pg_hba.conf"
+    hba.write_text("local all all scram-sha-256\nlocal replication all scram-sha-256\n", encoding="utf-8")
+    try:
+        private.start()
+        yield PostgresServer(private, plan)
+    finally:
+        private.stop()
+
+
+@contextmanager
+def pgbench(server: PostgresServer, rate: int, clients: int = 4) -> Iterator[None]:
+    """So many transactions a second while the block runs."""
+    program = server_programs(installed_major()) / "pgbench"
+    with subprocess.Popen(
+        [program, "-n", f"-R{rate}", f"-c{clients}", "-T600", "-h", server.socket, "-U", "postgres", "his"],
+        env={"PGPASSFILE": str(server.plan.passfile)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        try:
+            yield
+        finally:
+            process.terminate()
+
+
+def fill(server: PostgresServer) -> None:
+    """The database ``his`` with pgbench's tables and some of ours."""
+    server.create_database("his")
+    program = server_programs(installed_major()) / "pgbench"
+    subprocess.run(
+        [program, "-i", "-q", "-s1", "-h", server.socket, "-U", "postgres", "his"],
+        env={"PGPASSFILE": str(server.plan.passfile)},
+        capture_output=True,
+        check=True,
+    )
+    server.execute(
+        "his",
+        "CREATE TABLE note (id serial PRIMARY KEY, at timestamptz DEFAULT clock_timestamp(), text text);"
+        "CREATE UNLOGGED TABLE queue AS SELECT 1 AS n; INSERT INTO note (text) VALUES ('一')",
+    )
+
+
+class Sealed:
+    """An evidence store that only keeps what it is given."""
+
+    def __init__(self) -> None:
+        self.records: list[DrillRecord] = []
+
+    def seal(self, record: DrillRecord) -> EvidenceEntry:
+        self.records.append(record)
+        return EvidenceEntry(
+            record.run, record.run, len(self.records), record.name, record.verdict, record.finished_at, "", ""
+        )
+
+
+class Place:
+    """A system ``his`` with one physical source ``main``, backed up into a real repository."""
+
+    def __init__(self, directory: Path, server: PostgresServer, *, real: bool = False, integrity: bool = False) -> None:
+        self.server = server
+        self.clock = SystemClock()
+        self.runner = Runner()
+        settings = ResticSettings(str(directory / "repository"), "site", directory / "cache")
+        self.repository = ResticRepository(settings, lambda: Secret("p" * 64), self.runner)
+        if real:
+            self.repository.init()
+        self.engine = self.make()
+        self.evidence = Sealed()
+        self.directory = directory
+        scratch = ScratchHost(directory / "scratch", SERVER_USER, self.runner, self.clock, "test")
+        self.bench = Bench(
+            site=Text("医院", "Hospital"),
+            timezone="Asia/Shanghai",
+            host="test",
+            operator="tester",
+            catalog=FakeCatalog(),
+            locks=FileLocks(directory / "locks"),
+            clock=self.clock,
+            scratch=scratch,
+            evidence=self.evidence,
+            tools={},
+        )
+        objectives = Objectives(timedelta(hours=1), timedelta(hours=1))
+        system = System("his", Text("医院信息系统", "HIS"), 1, objectives)
+        checks: tuple[Check, ...] = (OpensCheck("main", self.engine), FactsCheck("main", self.engine))
+        if integrity:
+            checks += (IntegrityCheck("main", self.engine),)
+        self.wired = WiredSystem(system, self.repository, (Source("main", self.engine),), checks)
+
+    def make(self, **options: Any) -> PhysicalPostgresEngine:
+        defaults: dict[str, Any] = {
+            "data_directory": self.server.private.data,
+            "runner": self.runner,
+            "clock": self.clock,
+            "runtime": self.server.plan.passfile.parent / "runtime",
+        }
+        connection = replace(self.server.connection("his"), binaries=options.pop("binaries", None))
+        return PhysicalPostgresEngine("main", connection, **(defaults | options))
+
+    def sql(self, statement: str) -> Sequence[tuple[Any, ...]]:
+        return self.server.execute("his", statement)
+
+    def now(self) -> datetime:
+        """The server's own clock."""
+        (row,) = self.sql("SELECT clock_timestamp()")
+        return row[0].astimezone(UTC)  # type: ignore[no-any-return]

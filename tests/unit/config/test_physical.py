@@ -15,7 +15,7 @@ def test_a_physical_connection_names_its_files(write: Callable[[str, str], Path]
     with pytest.raises(ConfigError) as caught:
         load_site(site)
     (problem,) = caught.value.problems
-    assert problem.startswith("drmgr.yaml:9: connections.his-main.method: is physical and needs data_directory")
+    assert "connections.his-main: has the method physical and needs data_directory" in problem
     more = "    database: his\n    method: physical\n    data_directory: data\n"
     write("drmgr.yaml", SITE.replace("    database: his\n", more))
     connection = load_site(site).site.connections["his-main"]

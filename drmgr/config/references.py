@@ -52,7 +52,7 @@ def site_mistakes(site: Json) -> list[Mistake]:
     connections = _mapping(_at(site, "connections"))
     physical = [
         Mistake(
-            ("connections", name, "method"), "is physical and needs data_directory, the server's files on this host"
+            ("connections", name), "has the method physical and needs data_directory, the server's files on this host"
         )
         for name, connection in connections.items()
         if _at(connection, "method") == "physical" and _at(connection, "data_directory") is None

@@ -6,6 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
+from drmgr.errors import DrmgrError
 from drmgr.model import (
     CheckReport,
     CheckResult,
@@ -18,6 +19,7 @@ from drmgr.model import (
     Json,
     Level,
     Listing,
+    LogBatch,
     Part,
     Payload,
     Recipe,
@@ -112,6 +114,31 @@ class SqlEngine(Engine, Protocol):
 
     def rows(self, of: Instance, sql: str) -> Iterator[tuple[Json, ...]]:
         """All rows, streamed, read-only. Raises SourceError."""
+
+
+class LogShipper(Protocol):
+    """What happens in a source between recovery points. An optional part of a source: bench.Source.logs is None without.
+
+    ``spool`` is a private folder of this source, kept between calls; what is in it is durable.
+    """
+
+    def receive(self, spool: Path) -> DrmgrError | None:
+        """Brings all that the source has logged so far into the spool, whole files only.
+
+        Raises SourceError when nothing could be received. Gives back, and does not raise, what it found to have gone
+        wrong in the meantime though receiving goes on: then there may be a gap.
+        """
+
+    def waiting(self, spool: Path) -> tuple[LogBatch, ...]:
+        """What lies in ``files(spool)``, in order; a gap parts two batches. Raises SourceError for unreadable log."""
+
+    def files(self, spool: Path) -> Path:
+        """The folder of the waiting files. The flow removes them once they are stored."""
+
+    def position(self, text: str) -> int | None:
+        """A position in the log from its text; None for any other text."""
+
+    def position_text(self, position: int) -> str: ...
 
 
 class Repository(Protocol):

@@ -237,6 +237,35 @@ class RecoveryPoint:
         raise KeyError(source)
 
 
+@dataclass(frozen=True)
+class LogFile:
+    """One whole file of a source's log, by the name its server gave it."""
+
+    name: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class LogBatch:
+    """Log files without a gap between them.
+
+    ``chain`` tells one server's log from another's. Files are numbered along a ``timeline``, which a server leaves when
+    it is recovered or promoted; positions grow along it. A replay of the batch reaches every time before ``until`` and
+    every position up to ``position``, both those of the last transaction that ended in it. ``marks`` are named instants
+    and their positions.
+    """
+
+    chain: str
+    timeline: int
+    first: int
+    last: int
+    until: datetime | None
+    position: int
+    marks: Mapping[str, int]
+    files: tuple[LogFile, ...]
+
+
 # --- what a restore is made of ----------------------------------------------------------------------------------------
 
 

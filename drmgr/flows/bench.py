@@ -5,7 +5,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from drmgr.errors import DrmgrError, Interrupted
-from drmgr.interfaces import Catalog, Check, Clock, Engine, EvidenceStore, Locks, Progress, Repository, Scratch
+from drmgr.interfaces import (
+    Catalog,
+    Check,
+    Clock,
+    Engine,
+    EvidenceStore,
+    Locks,
+    LogShipper,
+    Progress,
+    Repository,
+    Scratch,
+)
 from drmgr.model import Json, Run, RunKind, RunStatus, System, Text
 
 
@@ -15,6 +26,7 @@ class Source:
 
     name: str
     engine: Engine
+    logs: LogShipper | None = None
 
 
 @dataclass(frozen=True)

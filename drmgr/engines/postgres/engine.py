@@ -91,6 +91,10 @@ class PostgresEngine:
     def target(self) -> Instance:
         return self._own().instance()
 
+    def endpoint(self) -> Endpoint:
+        """The source's own server, for PostgreSQL's own programs. Raises PreflightError."""
+        return self._own()
+
     def identity(self, of: Instance) -> str:
         endpoint = self._endpoint(of)
         with connect(endpoint, database=endpoint.database or MAINTENANCE, autocommit=True) as session:

@@ -1,0 +1,162 @@
+"""Shipping what happens between recovery points: received into a spool, stored, read back, only then let go."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import rfc8785
+
+from drmgr.errors import DrmgrError, LockedError, PreflightError, RepositoryError, SpoolFullError
+from drmgr.flows.bench import Bench, Source, WiredSystem, recorded
+from drmgr.flows.points import MARK
+from drmgr.interfaces import LogShipper, Repository
+from drmgr.model import Json, LogBatch, RunKind, Tree
+from drmgr.system.clock import rfc3339
+
+MANIFEST = "manifest.json"
+LOG_TAG = "kind=wal"
+LONGEST_PAUSE = timedelta(minutes=5)
+
+
+@dataclass(frozen=True)
+class Spool:
+    """A source's folder for logs that wait, and how many bytes may wait in it."""
+
+    path: Path
+    limit: int
+
+
+@dataclass(frozen=True)
+class Shipped:
+    """What one call stored. ``until`` is the time that can be restored to now; None when nothing was stored."""
+
+    run: str
+    system: str
+    source: str
+    files: int
+    bytes: int
+    until: datetime | None
+
+
+def ship(bench: Bench, wired: WiredSystem, source: Source, spool: Spool) -> Shipped:
+    """Receives, stores and lets go, once.
+
+    Raises LockedError, PreflightError; SourceError when the server gave nothing, or gave it after a gap: what waited is
+    stored all the same; RepositoryError when the store is away, SpoolFullError when there is no room to wait any more:
+    what was received stays in the spool.
+    """
+    name = f"{wired.system.id}-{source.name}"
+    logs = _shipper(wired, source)
+    with bench.locks.hold(f"ship-{name}"), recorded(bench.catalog, RunKind.SHIP, wired.system.id) as run:
+        full = _spooled(spool.path) > spool.limit
+        # a full spool is emptied before it takes more; until then the server keeps the rest
+        problem = None if full else _receive(logs, spool.path)
+        stored = _store_all(wired, source, logs, spool)
+        if full:
+            problem = _receive(logs, spool.path)
+            stored += _store_all(wired, source, logs, spool)
+        until = max((batch.until for batch in stored if batch.until), default=None)
+        files = [file for batch in stored for file in batch.files]
+        run.detail.update(source=source.name, files=len(files), until=None if until is None else rfc3339(until))
+        if problem is not None:
+            raise problem
+        return Shipped(run.run.id, wired.system.id, source.name, len(files), sum(file.size for file in files), until)
+
+
+def follow(
+    bench: Bench, act: Callable[[], None], every: timedelta, tell: Callable[[DrmgrError], None], *, turns: int = 0
+) -> None:
+    """Ships again and again until it is interrupted; ``turns`` 0 means for ever.
+
+    What fails is told and tried again, sooner at first: after 1 s, then twice as long each time, up to ``every``.
+    """
+    longest = min(every, LONGEST_PAUSE).total_seconds()
+    pause, done = 1.0, 0
+    while True:
+        try:
+            act()
+            pause, wait = 1.0, every.total_seconds()
+        except DrmgrError as error:
+            tell(error)
+            wait, pause = min(pause, longest), min(pause * 2, longest)
+        done += 1
+        if done == turns:
+            return
+        bench.clock.sleep(wait)
+
+
+def _shipper(wired: WiredSystem, source: Source) -> LogShipper:
+    if source.logs is None:
+        raise PreflightError(
+            f"{wired.system.id}/{source.name} has no log to ship",
+            hint="only sources with a physical connection have one; see method in the site file",
+        )
+    return source.logs
+
+
+def _receive(logs: LogShipper, spool: Path) -> DrmgrError | None:
+    try:
+        spool.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return logs.receive(spool)
+    except OSError as error:
+        raise PreflightError(f"the spool {spool} cannot be written: {error.strerror}") from error
+    except LockedError:
+        raise
+    except DrmgrError as error:
+        # what waits is shipped even when no more comes
+        return error
+
+
+def _store_all(wired: WiredSystem, source: Source, logs: LogShipper, spool: Spool) -> list[LogBatch]:
+    stored = []
+    folder = logs.files(spool.path)
+    try:
+        for batch in logs.waiting(spool.path):
+            _store(wired.repository, wired.system.id, source.name, batch, folder)
+            stored.append(batch)
+    except RepositoryError as error:
+        held = _spooled(spool.path)
+        if held <= spool.limit:
+            raise
+        raise SpoolFullError(
+            f"{held} bytes of log wait in {spool.path}, more than {spool.limit}, and cannot be stored: {error.message}"
+        ) from error
+    return stored
+
+
+def _store(repository: Repository, system: str, source: str, batch: LogBatch, folder: Path) -> None:
+    (folder / MANIFEST).write_bytes(rfc8785.dumps(manifest_json(batch)))
+    names = tuple(file.name for file in batch.files)
+    tree = Tree("wal", folder, only=(MANIFEST, *names))
+    snapshot = repository.backup(tree, log_tags(system, source, batch), lambda _share, _word: None)
+    found = {entry.path: entry.size for entry in repository.entries(snapshot.id)}
+    found.pop(MANIFEST, None)
+    if not snapshot.complete or found != {file.name: file.size for file in batch.files}:
+        raise RepositoryError("what was stored of the log is not what was to be stored")
+    for name in names:
+        (folder / name).unlink()
+
+
+def log_tags(system: str, source: str, batch: LogBatch) -> tuple[str, ...]:
+    """What the list of snapshots alone must tell, so that no manifest has to be read to know what can be reached."""
+    until = () if batch.until is None else (f"until={rfc3339(batch.until)}", f"position={batch.position}")
+    span = f"log={batch.timeline}:{batch.first}-{batch.last}"
+    return (MARK, f"system={system}", f"source={source}", LOG_TAG, f"chain={batch.chain}", span, *until)
+
+
+def manifest_json(batch: LogBatch) -> dict[str, Json]:
+    return {
+        "chain": batch.chain,
+        "timeline": batch.timeline,
+        "first": batch.first,
+        "last": batch.last,
+        "until": None if batch.until is None else rfc3339(batch.until),
+        "position": batch.position,
+        "marks": dict(batch.marks),
+        "files": [{"name": file.name, "size": file.size, "sha256": file.sha256} for file in batch.files],
+    }
+
+
+def _spooled(path: Path) -> int:
+    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file()) if path.is_dir() else 0

@@ -122,6 +122,7 @@ def points(
     system: Annotated[str, typer.Argument(help="The system.")],
 ) -> None:
     """List the recovery points of a system, as its repository itself tells them."""
+    from drmgr.cli.ship import reachable, reachable_json, show_reachable
     from drmgr.flows.points import find
 
     answers = output(context)
@@ -129,7 +130,14 @@ def points(
         job = opened.loaded.job(system)
         found = find(opened.repository(job.system), opened.catalog, job.system)
         zone = opened.zone
-    answers.answer(_points_json(system, found), lambda console: _show_points(console, found, zone))
+        times = reachable(opened, job, found)
+    document = {**_points_json(system, found), **reachable_json(times)}
+
+    def show(console: "Console") -> None:
+        _show_points(console, found, zone)
+        show_reachable(console, times, zone)
+
+    answers.answer(document, show)
     if found.problems:
         for problem in found.problems:
             answers.note(f"drmgr: {problem}")

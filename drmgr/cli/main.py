@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from drmgr import __version__
-from drmgr.cli import backup, demo, drill, evidence, keys, repo, report, restore, site
+from drmgr.cli import backup, demo, drill, evidence, keys, repo, report, restore, ship, site
 from drmgr.cli.output import Output
 from drmgr.errors import DrmgrError, Interrupted, UsageError
 
@@ -22,7 +22,7 @@ app = typer.Typer(
     add_completion=False,
     epilog="Exit codes: docs/exit-codes.md. --config and --json may stand anywhere on the line.",
 )
-for group in (site, backup, restore, drill, evidence, report, repo, keys, demo):
+for group in (site, backup, ship, restore, drill, evidence, report, repo, keys, demo):
     group.register(app)
 
 GLOBAL_FLAGS = ("--json",)

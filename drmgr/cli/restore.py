@@ -27,6 +27,7 @@ def restore(
     system: Annotated[str, typer.Argument(help="The system to bring back.")],
     to: Annotated[str, typer.Option(help="scratch | folder:PATH | connection:NAME. There is no default.")],
     point: Annotated[str, typer.Option(help="Recovery point: latest, or an id or its beginning.")] = "latest",
+    at: Annotated[str, typer.Option(help="A time, log position or restore point after a recovery point.")] = "",
     source: Annotated[list[str] | None, typer.Option(help="Only this source; may be given more than once.")] = None,
     keep: Annotated[str, typer.Option(help="How long a scratch restore stays: 90s, 30m, 2h, 1d.")] = "2h",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell what would be done, write nothing.")] = False,
@@ -49,7 +50,7 @@ def restore(
         if touches_database and not dry_run:
             _insist(system, reason, confirm)
         kind = occasion or (OccasionKind.INCIDENT if touches_database else OccasionKind.SIMULATION)
-        plan = flow.RestorePlan(point, target, chosen, reason, kind)
+        plan = flow.RestorePlan(point, target, chosen, reason, kind, at)
         bench, wired = opened.bench(progress), opened.system(system, cold=True)
         if dry_run:
             found = flow.plan_only(bench, wired, plan)
@@ -58,7 +59,7 @@ def restore(
             )
             return
         done = flow.restore(bench, wired, plan)
-    answers.answer(_done_json(system, done), lambda console: _show(console, done))
+    answers.answer(_done_json(system, done, at), lambda console: _show(console, done))
     if done.record.verdict != "passed":
         raise typer.Exit(4)
 
@@ -181,7 +182,7 @@ def check_json(check: Json) -> Json:
     }
 
 
-def _done_json(system: str, done: "RestoreDone") -> Json:
+def _done_json(system: str, done: "RestoreDone", at: str = "") -> Json:
     from drmgr.system.clock import rfc3339
 
     outcome = done.outcome
@@ -193,7 +194,7 @@ def _done_json(system: str, done: "RestoreDone") -> Json:
         "status": "ok" if done.record.verdict == "passed" else "failed",
         "target": done.record.target,
         "point": outcome.point.id if outcome.point else None,
-        "at": rfc3339(outcome.point.consistent_at) if outcome.point else None,
+        "at": at or (rfc3339(outcome.point.consistent_at) if outcome.point else None),
         "seconds": outcome.rto.measured,
         "phases": [
             {"name": phase.name, "source": phase.source, "seconds": round(phase.seconds, 3)} for phase in outcome.phases

@@ -1,6 +1,7 @@
 """Builds the concrete parts from the configuration: the one place that knows every maker."""
 
 import getpass
+import hashlib
 import os
 import socket
 from collections.abc import Callable, Iterator, Mapping
@@ -19,18 +20,21 @@ from drmgr.config.secrets import SecretSource
 from drmgr.engines.files import FilesEngine, TreeSettings
 from drmgr.errors import ConfigError, UsageError
 from drmgr.flows.bench import Bench, ProgressFor, Source, WiredSystem
-from drmgr.interfaces import Engine
+from drmgr.interfaces import Engine, LogShipper
 from drmgr.repository.restic import ResticRepository, ResticSettings, restic_version
 from drmgr.system.clock import SystemClock
 from drmgr.system.command import Runner
 from drmgr.system.files import private_directory, write_atomically
 
 if TYPE_CHECKING:
+    from drmgr.flows.ship_logs import Spool
     from drmgr.keystore.store import FileKeystore
     from drmgr.repository.bucket import Bucket
     from drmgr.scratch.workspace import ScratchHost
     from drmgr.state.catalog import SqlCatalog
 
+
+SLOT_CHARACTERS = 63
 
 FIRST_KEY_VERSION = "1"
 """Reports name the version of the repositories' keys; it grows when keys can be rotated."""
@@ -172,7 +176,10 @@ class Site:
         """One system with its engines, repository (see there for ``cold``) and checks."""
         job = self.loaded.job(name)
         engines = {source.name: self.engine(source.connection, source, job) for source in job.sources}
-        sources = tuple(Source(source, engine) for source, engine in engines.items())
+        sources = tuple(
+            Source(source.name, engines[source.name], self._logs(job.system, source, engines[source.name]))
+            for source in job.sources
+        )
         return WiredSystem(system_of(job), self.repository(name, cold=cold), sources, checks_of(job, engines))
 
     def engine(self, connection: str, source: models.Source, job: models.Job) -> Engine:
@@ -186,6 +193,25 @@ class Site:
         if not isinstance(source, models.DatabaseSource):
             raise UsageError(f"{connection} is a database, {source.name} is not")
         return self._postgres(where, source, job)
+
+    def _logs(self, system: str, source: models.Source, engine: Engine) -> "LogShipper | None":
+        where = self.config.connections[source.connection]
+        if not isinstance(where, models.PostgresqlConnection) or where.method != "physical":
+            return None
+        from drmgr.engines.postgres.engine import PostgresEngine
+        from drmgr.engines.postgres.shipper import PostgresLogShipper
+
+        assert isinstance(engine, PostgresEngine)
+        binaries = None if where.binaries is None else self.place(where.binaries)
+        return PostgresLogShipper(engine, slot_name(system, source.name), self.runner, binaries)
+
+    def spool(self, system: str, source: models.Source) -> "Spool":
+        """Where the logs of that source wait for the store, and how many bytes of them."""
+        from drmgr.flows.ship_logs import Spool
+
+        where = self.config.connections[source.connection]
+        limit = where.spool_limit if isinstance(where, models.PostgresqlConnection) else 0
+        return Spool(self.state / "wal" / system / source.name, limit * 1024 * 1024)
 
     def _postgres(self, where: models.PostgresqlConnection, source: models.DatabaseSource, job: models.Job) -> Engine:
         from drmgr.engines.postgres.connection import PostgresConnection
@@ -246,6 +272,14 @@ class Site:
             tools=self.tools(),
             progress=progress,
         )
+
+
+def slot_name(system: str, source: str) -> str:
+    """The replication slot of a source: PostgreSQL takes 63 small letters, digits and underscores."""
+    name = f"drmgr_{system}_{source}".replace("-", "_")
+    if len(name) <= SLOT_CHARACTERS:
+        return name
+    return f"{name[: SLOT_CHARACTERS - 9]}_{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
 def operator() -> str:

@@ -1,14 +1,21 @@
 """Bringing a recovery point's sources back into instances, and proving what came back. Shared by restore and drill."""
 
+import hashlib
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
-from drmgr.errors import DrmgrError, PointNotFoundError
+from drmgr.errors import DrmgrError, PointNotFoundError, RepositoryDamagedError
 from drmgr.flows.bench import Bench, WiredSystem
+from drmgr.flows.reach import Replay
+from drmgr.flows.ship_logs import MANIFEST
 from drmgr.interfaces import Check, Engine, Workspace
 from drmgr.model import CheckResult, CheckStatus, Instance, Level, Member, Phase, RecoveryPoint, Restored
+
+NOTHING: Mapping[str, Replay] = MappingProxyType({})
 
 STAGING_FACTOR = 2.5
 """Scratch needs room for the staged dump and for the loaded database with its indexes: this many times the stored bytes."""
@@ -46,9 +53,10 @@ def members(point: RecoveryPoint, wired: WiredSystem, wanted: tuple[str, ...] = 
     return tuple(member for member in point.members if not wanted or member.source in wanted)
 
 
-def needed_bytes(chosen: tuple[Member, ...]) -> int:
+def needed_bytes(chosen: tuple[Member, ...], replays: Mapping[str, Replay] = NOTHING) -> int:
     """Scratch space that the members will take at most."""
-    return int(sum(member.bytes for member in chosen) * STAGING_FACTOR)
+    logs = sum(each.snapshot.bytes for replay in replays.values() for each in replay.ranges)
+    return int(sum(member.bytes for member in chosen) * STAGING_FACTOR) + 2 * logs
 
 
 def fetch(bench: Bench, wired: WiredSystem, member: Member, into: Path) -> None:
@@ -59,18 +67,43 @@ def fetch(bench: Bench, wired: WiredSystem, member: Member, into: Path) -> None:
         wired.repository.restore(part.snapshot, into / part.name, part.files, part.bytes, progress)
 
 
+def fetch_logs(bench: Bench, wired: WiredSystem, replay: Replay, into: Path) -> None:
+    """Restores the shipped logs below ``into``, each file proven by the hash it had when it was shipped."""
+    for number, each in enumerate(replay.ranges):
+        folder = into / f"logs-{number:06}"
+        snapshot = each.snapshot
+        progress = bench.progress(f"{wired.system.id} logs")
+        wired.repository.restore(snapshot.id, folder, snapshot.files, snapshot.bytes, progress)
+        manifest = json.loads((folder / MANIFEST).read_bytes())
+        for file in manifest["files"]:
+            with (folder / file["name"]).open("rb") as content:
+                if hashlib.file_digest(content, "sha256").hexdigest() != file["sha256"]:
+                    raise RepositoryDamagedError(f"the log file {file['name']} is not what was shipped")
+        (folder / MANIFEST).unlink()
+
+
 def load_into_scratch(
-    bench: Bench, wired: WiredSystem, chosen: tuple[Member, ...], workspace: Workspace, phases: Phases
+    bench: Bench,
+    wired: WiredSystem,
+    chosen: tuple[Member, ...],
+    workspace: Workspace,
+    phases: Phases,
+    *,
+    replays: Mapping[str, Replay] = NOTHING,
 ) -> Mapping[str, Instance]:
-    """Each member in a fresh instance of its own."""
+    """Each member in a fresh instance of its own; those with a replay go on from there to its target."""
     loaded: dict[str, Instance] = {}
     for member in chosen:
         engine = wired.source(member.source).engine
         staged = workspace.stage(f"{wired.system.id}-{member.source}")
         with phases.step("restore", member.source):
             fetch(bench, wired, member, staged)
+            if member.source in replays:
+                fetch_logs(bench, wired, replays[member.source], staged)
         with phases.step("start-instance", member.source):
             recipe = replace(engine.recipe(member.facts), source=f"{wired.system.id}-{member.source}", restored=staged)
+            if member.source in replays:
+                recipe = replace(recipe, target=replays[member.source].target)
             instance = workspace.start(recipe)
         with phases.step("load", member.source):
             loaded[member.source] = load(bench, wired, engine, staged, instance)

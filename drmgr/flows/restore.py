@@ -9,7 +9,8 @@ from drmgr.errors import DrmgrError, UsageError
 from drmgr.flows.bench import Bench, WiredSystem, error_json, recorded
 from drmgr.flows.bringback import Phases, fetch, level_reached, load, load_into_scratch, members, needed_bytes, prove
 from drmgr.flows.drill import verdict
-from drmgr.flows.points import choose, find
+from drmgr.flows.points import Found, choose, find
+from drmgr.flows.reach import Aim, Replay, aim
 from drmgr.interfaces import Check, Engine
 from drmgr.model import (
     CheckResult,
@@ -61,13 +62,18 @@ Target = ToScratch | ToFolder | ToConnection
 
 @dataclass(frozen=True)
 class RestorePlan:
-    """What to bring back, where to, and why (the reason goes into the record)."""
+    """What to bring back, where to, and why (the reason goes into the record).
+
+    ``at`` is a time, a position or a named instant between recovery points, as a person writes it; empty for the point
+    itself.
+    """
 
     point: str
     target: Target
     sources: tuple[str, ...] = ()
     reason: str = ""
     occasion: OccasionKind = OccasionKind.SIMULATION
+    at: str = ""
 
 
 @dataclass(frozen=True)
@@ -93,12 +99,28 @@ def describe(target: Target) -> str:
 
 def plan_only(bench: Bench, wired: WiredSystem, plan: RestorePlan) -> RecoveryPoint:
     """What ``--dry-run`` tells: permission and point are checked, nothing is written. Raises as ``restore`` does."""
+    return _planned(bench, wired, plan).point
+
+
+def _planned(bench: Bench, wired: WiredSystem, plan: RestorePlan) -> Aim:
     _permit(plan.target)
     offered = find(wired.repository, bench.catalog, wired.system.id)
-    point = choose(offered.points, wired.system.id, plan.point).point
-    chosen = members(point, wired, plan.sources)
+    found = _aim(bench, wired, plan, offered)
+    chosen = members(found.point, wired, plan.sources)
     _fits_target(plan.target, chosen)
-    return point
+    return found
+
+
+def _aim(bench: Bench, wired: WiredSystem, plan: RestorePlan, offered: Found) -> Aim:
+    if not plan.at:
+        return Aim(choose(offered.points, wired.system.id, plan.point).point, {})
+    if not isinstance(plan.target, ToScratch):
+        raise UsageError("an instant between recovery points is restored on scratch", hint="use --to scratch")
+    points = list(offered.points)
+    if plan.point != "latest":
+        points = [choose(points, wired.system.id, plan.point)]
+    sources = plan.sources or tuple(source.name for source in wired.sources)
+    return aim(wired, points, plan.at, sources, bench.timezone)
 
 
 def restore(bench: Bench, wired: WiredSystem, plan: RestorePlan) -> RestoreDone:
@@ -110,8 +132,8 @@ def restore(bench: Bench, wired: WiredSystem, plan: RestorePlan) -> RestoreDone:
     system = wired.system.id
     with bench.locks.hold(f"restore-{system}"), recorded(bench.catalog, RunKind.RESTORE, system) as run:
         t0 = bench.clock.now()
-        point = plan_only(bench, wired, plan)
-        act = _Act(bench, wired, plan, point=point, run=run.run.id, t0=t0)
+        found = _planned(bench, wired, plan)
+        act = _Act(bench, wired, plan, aim=found, run=run.run.id, t0=t0)
         error: DrmgrError | None = None
         try:
             act.perform()
@@ -120,7 +142,7 @@ def restore(bench: Bench, wired: WiredSystem, plan: RestorePlan) -> RestoreDone:
         outcome = act.outcome(error)
         record = _record(bench, plan, run.run.id, outcome)
         entry = bench.evidence.seal(record)
-        run.detail.update(point=point.id, target=record.target, reason=plan.reason, evidence=entry.id)
+        run.detail.update(point=found.point.id, target=record.target, reason=plan.reason, evidence=entry.id)
         if error is not None:
             raise error
         run.status = RunStatus.OK if outcome.verdict is Verdict.PASSED else RunStatus.FAILED
@@ -147,13 +169,14 @@ class _Act:
     """One restore under way."""
 
     def __init__(
-        self, bench: Bench, wired: WiredSystem, plan: RestorePlan, *, point: RecoveryPoint, run: str, t0: datetime
+        self, bench: Bench, wired: WiredSystem, plan: RestorePlan, *, aim: Aim, run: str, t0: datetime
     ) -> None:
         self.instances: dict[str, Instance] = {}
         self._bench = bench
         self._wired = wired
         self._plan = plan
-        self._point = point
+        self._point = aim.point
+        self._replays = aim.replays
         self._run = run
         self._t0 = t0
         self._t4: datetime | None = None
@@ -161,7 +184,7 @@ class _Act:
         self._t6: datetime | None = None
         self._loaded: Mapping[str, Instance] = {}
         self._phases = Phases(bench, wired.system.id)
-        self._chosen = members(point, wired, plan.sources)
+        self._chosen = members(aim.point, wired, plan.sources)
         self._checks: tuple[CheckResult, ...] = ()
 
     def perform(self) -> None:
@@ -177,10 +200,13 @@ class _Act:
 
     def _to_scratch(self, keep: timedelta) -> None:
         scratch = self._bench.scratch
-        with scratch.open(self._run, needed_bytes(self._chosen)) as workspace:
-            loaded = load_into_scratch(self._bench, self._wired, self._chosen, workspace, self._phases)
+        replays = self._replays
+        with scratch.open(self._run, needed_bytes(self._chosen, replays)) as workspace:
+            loaded = load_into_scratch(self._bench, self._wired, self._chosen, workspace, self._phases, replays=replays)
             self._usable(loaded)
-            self._prove(self._wired.checks)
+            # the facts are those of the recovery point, and a replay went on from there
+            self._prove(tuple(check for check in self._wired.checks if not (replays and check.level is Level.FACTS)))
+            self._checks += tuple(_reached(name, replay) for name, replay in replays.items())
             scratch.keep(self._run, self._bench.clock.now() + keep)
             self.instances.update(loaded)
 
@@ -241,6 +267,13 @@ class _Act:
             # stored files as they are: complete is all that was asked
             return Verdict.PASSED if partial else Verdict.ERROR
         return verdict(partial if self._plan.sources else self._checks, error, objectives_met=True)
+
+
+def _reached(source: str, replay: Replay) -> CheckResult:
+    """The instance started, and it starts only when its server says that it stopped at the target."""
+    target = f"{replay.target.kind} {replay.target.value}"
+    title = Text("已到达指定恢复时刻", "the recovery target was reached")
+    return CheckResult(f"target-{source}", CheckStatus.PASS, Level.OPENS, target, target, source=source, title=title)
 
 
 _FILES_COMPLETE = Text("文件数与字节数一致", "all files and bytes arrived")

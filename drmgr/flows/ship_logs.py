@@ -134,7 +134,7 @@ def _store(repository: Repository, system: str, source: str, batch: LogBatch, fo
     found.pop(MANIFEST, None)
     if not snapshot.complete or found != {file.name: file.size for file in batch.files}:
         raise RepositoryError("what was stored of the log is not what was to be stored")
-    for name in names:
+    for name in (MANIFEST, *names):
         (folder / name).unlink()
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from drmgr.errors import RepositoryDamagedError, RepositoryMissingError, SourceError
 from drmgr.interfaces import Progress
 from drmgr.model import CheckReport, Entry, Listing, Payload, Snapshot, Stream
+from tests.support.folder_sink import files_of, folders_of
 
 
 class FakeRepository:
@@ -36,15 +37,18 @@ class FakeRepository:
             return self.store_bytes(payload.filename, done.stdout, tags)
         if not payload.root.is_dir():
             raise SourceError(f"the folder {payload.root} is not there")
-        kept = {
-            str(path.relative_to(payload.root)): path.read_bytes()
-            for path in sorted(payload.root.rglob("*"))
-            if path.is_file()
-            and not any(path.match(pattern) for pattern in payload.excludes)
-            and (not payload.only or path.relative_to(payload.root).parts[0] in payload.only)
-        }
+        kept = {}
+        for name in files_of(payload):
+            try:
+                kept[name] = (payload.root / name).read_bytes()
+            except FileNotFoundError:
+                if not payload.live:
+                    raise
         progress(1.0, payload.part)
-        return self._save(kept, payload.root, tags)
+        saved = self._save(kept, payload.root, tags)
+        for folder in folders_of(payload):
+            (self._path / saved.id / "files" / folder).mkdir(parents=True, exist_ok=True)
+        return saved
 
     def store_bytes(self, filename: str, content: bytes, tags: Sequence[str]) -> Snapshot:
         self.probe()
@@ -53,7 +57,7 @@ class FakeRepository:
     def _save(self, files: dict[str, bytes], root: Path | None, tags: Sequence[str]) -> Snapshot:
         time = datetime.now(UTC)
         hashes = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
-        times = {name: (root / name).stat().st_mtime_ns if root else 0 for name in files}
+        times = {name: _modified(root / name) if root else 0 for name in files}
         document = {"time": time.isoformat(), "tags": list(tags), "hashes": hashes, "times": times}
         identity = hashlib.sha256(json.dumps(document).encode()).hexdigest()
         for name, content in files.items():
@@ -98,7 +102,8 @@ class FakeRepository:
                 continue
             if set(tags) <= set(document["tags"]):
                 time = datetime.fromisoformat(document["time"])
-                found.append(Snapshot(place.name, time, tuple(document["tags"])))
+                sizes = [path.stat().st_size for path in (place / "files").rglob("*") if path.is_file()]
+                found.append(Snapshot(place.name, time, tuple(document["tags"]), len(sizes), sum(sizes)))
         return Listing(tuple(sorted(found, key=lambda snapshot: snapshot.time)), tuple(damaged))
 
     def check(self, share: float) -> CheckReport:
@@ -120,3 +125,8 @@ class FakeRepository:
             if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != digest:
                 raise RepositoryDamagedError(f"snapshot {snapshot[:8]}: {name} is not what was stored")
         return place / "files"
+
+
+def _modified(path: Path) -> int:
+    """0 for a file of a live tree that has vanished since it was read."""
+    return path.stat().st_mtime_ns if path.exists() else 0

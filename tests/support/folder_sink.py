@@ -72,14 +72,30 @@ class FolderSink:
 
 def _copy_live(tree: Tree, target: Path) -> None:
     """Copies a tree whose files come and go, without what it excludes."""
+    for folder in folders_of(tree):
+        (target / folder).mkdir(parents=True, exist_ok=True)
+    for name in files_of(tree):
+        with suppress(FileNotFoundError):
+            shutil.copyfile(tree.root / name, target / name)
+
+
+def folders_of(tree: Tree) -> Iterator[str]:
+    """The folders that belong to a tree, relative to its root, which comes first."""
+    for folder, _, _ in os.walk(tree.root):
+        place = Path(folder).relative_to(tree.root)
+        if not tree.only and not any(_excluded(each, tree.excludes) for each in (place, *place.parents)):
+            yield str(place)
+
+
+def files_of(tree: Tree) -> Iterator[str]:
+    """The files that belong to a tree, relative to its root."""
     for folder, names, files in os.walk(tree.root):
         place = Path(folder).relative_to(tree.root)
-        (target / place).mkdir(parents=True)
-        names[:] = [name for name in names if not _excluded(place / name, tree.excludes)]
-        for name in files:
-            if not _excluded(place / name, tree.excludes):
-                with suppress(FileNotFoundError):
-                    shutil.copyfile(Path(folder) / name, target / place / name)
+        names[:] = sorted(name for name in names if not _excluded(place / name, tree.excludes))
+        for name in sorted(files):
+            path = place / name
+            if not _excluded(path, tree.excludes) and (not tree.only or path.parts[0] in tree.only):
+                yield str(path)
 
 
 def _excluded(path: Path, patterns: tuple[str, ...]) -> bool:

@@ -11,9 +11,13 @@ from typing import Any
 from drmgr.checks.facts import FactsCheck
 from drmgr.checks.technical import IntegrityCheck, OpensCheck
 from drmgr.engines.postgres.physical import PhysicalPostgresEngine
+from drmgr.engines.postgres.shipper import PostgresLogShipper
+from drmgr.flows.backup import backup
 from drmgr.flows.bench import Bench, Source, WiredSystem
-from drmgr.interfaces import Check
-from drmgr.model import DrillRecord, EvidenceEntry, Objectives, System, Text
+from drmgr.flows.restore import RestoreDone, RestorePlan, ToScratch, restore
+from drmgr.flows.ship_logs import Shipped, Spool, ship
+from drmgr.interfaces import Check, Repository
+from drmgr.model import DrillRecord, EvidenceEntry, Objectives, RecoveryPoint, System, Text
 from drmgr.repository.restic import ResticRepository, ResticSettings
 from drmgr.scratch.server import PostgresServer as PrivateServer
 from drmgr.scratch.server import ServerPlan, give_to, server_programs
@@ -23,8 +27,10 @@ from drmgr.system.clock import SystemClock
 from drmgr.system.command import Runner
 from drmgr.system.secret import Secret
 from tests.support.fake_catalog import FakeCatalog
+from tests.support.fake_repository import FakeRepository
 from tests.support.postgres import SERVER_USER, PostgresServer, installed_major
 
+SLOT = "drmgr_his_main"
 WAL = {"wal_level": "replica", "fsync": "off", "max_connections": "40", "max_wal_senders": "4"}
 
 
@@ -64,16 +70,17 @@ def pgbench(server: PostgresServer, rate: int, clients: int = 4) -> Iterator[Non
             process.terminate()
 
 
-def fill(server: PostgresServer) -> None:
+def fill(server: PostgresServer, scale: int = 1) -> None:
     """The database ``his`` with pgbench's tables and some of ours."""
     server.create_database("his")
-    program = server_programs(installed_major()) / "pgbench"
-    subprocess.run(
-        [program, "-i", "-q", "-s1", "-h", server.socket, "-U", "postgres", "his"],
-        env={"PGPASSFILE": str(server.plan.passfile)},
-        capture_output=True,
-        check=True,
-    )
+    if scale:
+        program = server_programs(installed_major()) / "pgbench"
+        subprocess.run(
+            [program, "-i", "-q", f"-s{scale}", "-h", server.socket, "-U", "postgres", "his"],
+            env={"PGPASSFILE": str(server.plan.passfile)},
+            capture_output=True,
+            check=True,
+        )
     server.execute(
         "his",
         "CREATE TABLE note (id serial PRIMARY KEY, at timestamptz DEFAULT clock_timestamp(), text text);"
@@ -102,9 +109,10 @@ class Place:
         self.clock = SystemClock()
         self.runner = Runner()
         settings = ResticSettings(str(directory / "repository"), "site", directory / "cache")
-        self.repository = ResticRepository(settings, lambda: Secret("p" * 64), self.runner)
-        if real:
-            self.repository.init()
+        self.repository: Repository = ResticRepository(settings, lambda: Secret("p" * 64), self.runner)
+        if not real:
+            self.repository = FakeRepository(directory / "repository")
+        self.repository.init()
         self.engine = self.make()
         self.evidence = Sealed()
         self.directory = directory
@@ -121,12 +129,14 @@ class Place:
             evidence=self.evidence,
             tools={},
         )
+        self.source = Source("main", self.engine, PostgresLogShipper(self.engine, SLOT, self.runner))
+        self.spool = Spool(directory / "spool", 512 * 1024 * 1024)
         objectives = Objectives(timedelta(hours=1), timedelta(hours=1))
         system = System("his", Text("医院信息系统", "HIS"), 1, objectives)
         checks: tuple[Check, ...] = (OpensCheck("main", self.engine), FactsCheck("main", self.engine))
         if integrity:
             checks += (IntegrityCheck("main", self.engine),)
-        self.wired = WiredSystem(system, self.repository, (Source("main", self.engine),), checks)
+        self.wired = WiredSystem(system, self.repository, (self.source,), checks)
 
     def make(self, **options: Any) -> PhysicalPostgresEngine:
         defaults: dict[str, Any] = {
@@ -137,6 +147,16 @@ class Place:
         }
         connection = replace(self.server.connection("his"), binaries=options.pop("binaries", None))
         return PhysicalPostgresEngine("main", connection, **(defaults | options))
+
+    def ship(self) -> Shipped:
+        return ship(self.bench, self.wired, self.source, self.spool)
+
+    def back_up(self) -> RecoveryPoint:
+        return backup(self.bench, self.wired).point
+
+    def restore(self, at: str) -> RestoreDone:
+        plan = RestorePlan("latest", ToScratch(timedelta(hours=1)), at=at)
+        return restore(self.bench, self.wired, plan)
 
     def sql(self, statement: str) -> Sequence[tuple[Any, ...]]:
         return self.server.execute("his", statement)

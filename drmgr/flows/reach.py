@@ -1,0 +1,237 @@
+"""How far a recovery point's logs reach: only as far as file follows file, without one missing."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from drmgr.errors import PointNotFoundError, RepositoryDamagedError, UsageError
+from drmgr.flows.bench import WiredSystem
+from drmgr.flows.points import MARK, SealedPoint
+from drmgr.flows.ship_logs import LOG_TAG, MANIFEST
+from drmgr.interfaces import LogShipper, Repository
+from drmgr.model import Member, PointStatus, RecoveryPoint, RecoveryTarget, Snapshot
+
+
+@dataclass(frozen=True)
+class LogRange:
+    """One shipped snapshot, as its tags tell it; see model.LogBatch."""
+
+    snapshot: Snapshot
+    chain: str
+    timeline: int
+    first: int
+    last: int
+    until: datetime | None
+    position: int
+
+
+@dataclass(frozen=True)
+class Reach:
+    """A member, and the unbroken logs after it. Times from ``since`` to before ``until`` can be restored."""
+
+    member: Member
+    ranges: tuple[LogRange, ...]
+    since: datetime
+    until: datetime
+    start: int
+    position: int
+
+    def holds(self, target: RecoveryTarget) -> bool:
+        """Whether a replay gets there; never true of a name, which has to be found first."""
+        if target.kind == "time":
+            return self.since <= datetime.fromisoformat(target.value) < self.until
+        return target.kind == "position" and self.start <= int(target.value) <= self.position
+
+    def needed(self, target: RecoveryTarget) -> tuple[LogRange, ...]:
+        """The ranges up to the first that goes beyond the target."""
+        chosen: list[LogRange] = []
+        for each in self.ranges:
+            chosen.append(each)
+            beyond = (
+                each.until is not None and each.until > datetime.fromisoformat(target.value)
+                if target.kind == "time"
+                else each.position >= int(target.value)
+            )
+            if beyond:
+                break
+        return tuple(chosen)
+
+
+@dataclass(frozen=True)
+class Window:
+    """Every time from ``since`` to before ``until`` can be restored, and nothing in between is missing.
+
+    A replay stops at the first end of a transaction after the time asked for, so the last one is itself out of reach.
+    """
+
+    since: datetime
+    until: datetime
+
+    @property
+    def newest(self) -> datetime:
+        """The last instant that can be restored, to the microsecond."""
+        return self.until - timedelta(microseconds=1)
+
+
+@dataclass(frozen=True)
+class Replay:
+    """What brings one source from its recovery point to the target."""
+
+    target: RecoveryTarget
+    ranges: tuple[LogRange, ...]
+
+
+@dataclass(frozen=True)
+class Aim:
+    """A recovery point, and how to get from it to the instant that was asked for."""
+
+    point: RecoveryPoint
+    replays: dict[str, Replay]
+
+
+def log_ranges(repository: Repository, system: str, source: str) -> tuple[LogRange, ...]:
+    """All that was shipped of the source, in the order of its log. Raises RepositoryError."""
+    listing = repository.snapshots((MARK, f"system={system}", f"source={source}", LOG_TAG))
+    ranges = [_range(snapshot) for snapshot in listing.snapshots]
+    return tuple(sorted(ranges, key=lambda each: (each.timeline, each.first, each.last)))
+
+
+def reach(member: Member, ranges: Iterable[LogRange]) -> Reach | None:
+    """How far the ranges carry this member; None for one that has no log to follow."""
+    recovery = member.facts.groups.get("recovery")
+    if recovery is None:
+        return None
+    timeline, following = recovery["timeline"], recovery["last_log"] + 1
+    chosen: list[LogRange] = []
+    until, position = member.consistent_at, recovery["position"]
+    for each in ranges:
+        if each.chain != recovery["system_identifier"] or each.timeline < timeline:
+            continue
+        if each.timeline == timeline and each.last < following:
+            continue
+        if each.first > following:
+            # a file is missing, and nothing after it can be reached
+            break
+        timeline, following = each.timeline, each.last + 1
+        chosen.append(each)
+        until, position = max(until, each.until or until), max(position, each.position)
+    return Reach(member, tuple(chosen), member.consistent_at, until, recovery["position"], position)
+
+
+def windows(points: Iterable[SealedPoint], ranges: Sequence[LogRange], source: str) -> tuple[Window, ...]:
+    """The times that can be restored, oldest first; a missing file parts two windows."""
+    found: list[Window] = []
+    for sealed in points:
+        reached = _reach_of(sealed.point, ranges, source)
+        if reached is None or not reached.ranges:
+            continue
+        if found and reached.since < found[-1].until:
+            found[-1] = Window(found[-1].since, max(found[-1].until, reached.until))
+        else:
+            found.append(Window(reached.since, reached.until))
+    return tuple(found)
+
+
+def aim(wired: WiredSystem, points: Sequence[SealedPoint], at: str, sources: Sequence[str], timezone: str) -> Aim:
+    """The newest recovery point from which ``at`` can be reached for every named source.
+
+    Raises PointNotFoundError naming the nearest times that can be reached; UsageError for sources without logs.
+    """
+    complete = [sealed for sealed in points if sealed.point.status is PointStatus.COMPLETE]
+    system = wired.system.id
+    shipped = {name: log_ranges(wired.repository, system, name) for name in sources}
+    targets = {name: _target(wired, name, at, timezone, shipped[name]) for name in sources}
+    for sealed in reversed(complete):
+        replays = {name: _replay(sealed.point, shipped[name], name, targets[name]) for name in sources}
+        if all(replays.values()):
+            return Aim(sealed.point, {name: replay for name, replay in replays.items() if replay is not None})
+    raise _out_of_reach(complete, shipped, at, timezone)
+
+
+def _replay(point: RecoveryPoint, ranges: Sequence[LogRange], source: str, targets: "_Targets") -> Replay | None:
+    reached = _reach_of(point, ranges, source)
+    if reached is None:
+        return None
+    for_search = targets.search
+    if reached.member.facts.groups["recovery"]["restore_point"] == targets.replay.value:
+        return Replay(targets.replay, ())
+    if not reached.holds(for_search):
+        return None
+    return Replay(targets.replay, reached.needed(for_search))
+
+
+@dataclass(frozen=True)
+class _Targets:
+    """What the server is to stop at, and where to look for it: a name is looked for by its position."""
+
+    replay: RecoveryTarget
+    search: RecoveryTarget
+
+
+def _target(wired: WiredSystem, source: str, at: str, timezone: str, ranges: Sequence[LogRange]) -> _Targets:
+    logs: LogShipper | None = wired.source(source).logs
+    if logs is None:
+        raise UsageError(
+            f"{source} has no logs, so it cannot go to an instant of its own", hint="choose others with --source NAME"
+        )
+    position = logs.position(at)
+    if position is not None:
+        return _Targets(
+            RecoveryTarget("position", logs.position_text(position)), RecoveryTarget("position", str(position))
+        )
+    try:
+        instant = datetime.fromisoformat(at)
+    except ValueError:
+        named = RecoveryTarget("name", at)
+        return _Targets(named, RecoveryTarget("position", str(_position_of(wired.repository, at, ranges))))
+    if instant.tzinfo is None:
+        instant = instant.replace(tzinfo=ZoneInfo(timezone))
+    whole = RecoveryTarget("time", instant.isoformat())
+    return _Targets(whole, whole)
+
+
+def _position_of(repository: Repository, name: str, ranges: Sequence[LogRange]) -> int:
+    """Where the restore point of that name lies, or -1. The newest one: names may be used again."""
+    for each in reversed(ranges):
+        try:
+            marks = json.loads(repository.read_bytes(each.snapshot.id, MANIFEST))["marks"]
+        except (ValueError, KeyError) as error:
+            raise RepositoryDamagedError(f"the manifest of snapshot {each.snapshot.id[:8]} cannot be read") from error
+        if name in marks:
+            return int(marks[name])
+    return -1
+
+
+def _reach_of(point: RecoveryPoint, ranges: Iterable[LogRange], source: str) -> Reach | None:
+    try:
+        return reach(point.member(source), ranges)
+    except KeyError:
+        return None
+
+
+def _range(snapshot: Snapshot) -> LogRange:
+    tags = dict(tag.partition("=")[::2] for tag in snapshot.tags)
+    try:
+        timeline, _, span = tags["log"].partition(":")
+        first, _, last = span.partition("-")
+        until = datetime.fromisoformat(tags["until"]) if "until" in tags else None
+        return LogRange(
+            snapshot, tags["chain"], int(timeline), int(first), int(last), until, int(tags.get("position", 0))
+        )
+    except (KeyError, ValueError) as error:
+        raise RepositoryDamagedError(f"snapshot {snapshot.id[:8]} does not say which log it holds") from error
+
+
+def _out_of_reach(
+    points: Sequence[SealedPoint], shipped: dict[str, tuple[LogRange, ...]], at: str, timezone: str
+) -> PointNotFoundError:
+    zone = ZoneInfo(timezone)
+    told = []
+    for source, ranges in shipped.items():
+        for window in windows(points, ranges, source):
+            since, newest = (each.astimezone(zone).isoformat() for each in (window.since, window.newest))
+            told.append(f"{source} from {since} to {newest}")
+    reachable = "; ".join(told) or "no time at all: no log was shipped"
+    return PointNotFoundError(f"{at} cannot be reached; what can be: {reachable}")

@@ -1,6 +1,7 @@
 """PostgreSQL, physical: real servers under load, recoveries to the very instant of the facts, and what is refused."""
 
 import shutil
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from drmgr.errors import LoadError, PreflightError, SourceError
 from drmgr.flows.backup import backup
 from drmgr.flows.drill import DrillPlan, drill
 from drmgr.model import Facts, Instance, Level, RecoveryTarget, Text, Verdict
+from drmgr.scratch.processes import wait_until
 from drmgr.scratch.server import give_to, server_programs
 from drmgr.scratch.workspace import ScratchHost
 from drmgr.system.clock import SystemClock
@@ -73,6 +75,46 @@ def test_backups_under_load_recover_to_exactly_their_facts(
         instance = recovered(engine, folder / f"b{number}", facts)
         assert differences(facts, engine.facts(instance, facts)) == []
         assert engine.scalar(instance, "SELECT pg_is_in_recovery()") is False
+
+
+class Moments(SystemClock):
+    """Runs what a test wants to happen just before the first, second … try to find an instant."""
+
+    def __init__(self, *acts: Callable[[], None]) -> None:
+        self._acts = list(acts)
+
+    def sleep(self, seconds: float) -> None:
+        super().sleep(seconds)
+        if self._acts:
+            self._acts.pop(0)()
+
+
+def test_a_commit_that_is_logged_but_not_yet_seen_is_waited_for(
+    server: PostgresServer, folder: Path, recovered: Callable[..., Instance]
+) -> None:
+    """A commit that waits for its standby is in the log, and no snapshot shows it: here for as long as we like."""
+    waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
+
+    def commit() -> None:
+        server.execute("his", "SET synchronous_commit = on; INSERT INTO note (text) VALUES ('in limbo')")
+
+    def begin() -> None:
+        server.private.data.joinpath("postgresql.auto.conf").write_text("synchronous_standby_names = 'nobody'\n")
+        server.execute("his", "SELECT pg_reload_conf()")
+        thread.start()
+        assert wait_until(lambda: server.execute("his", waits) == [(1,)], clock, 10)
+
+    def end() -> None:
+        server.private.data.joinpath("postgresql.auto.conf").write_text("")
+        server.execute("his", "SELECT pg_reload_conf()")
+        thread.join()
+
+    thread, clock = threading.Thread(target=commit), SystemClock()
+    engine = Place(folder, server).make(clock=Moments(begin, lambda: None, end))
+    facts = store(engine, folder / "b")
+    assert facts.groups["recovery"]["tries"] == 3
+    instance = recovered(engine, folder / "b", facts)
+    assert differences(facts, engine.facts(instance, facts)) == []
 
 
 def test_a_drill_plays_a_physical_backup_from_a_real_repository(server: PostgresServer, folder: Path) -> None:

@@ -24,7 +24,7 @@ from drmgr.scratch.server import ServerPlan, give_to, server_programs
 from drmgr.scratch.workspace import ScratchHost
 from drmgr.state.locks import FileLocks
 from drmgr.system.clock import SystemClock
-from drmgr.system.command import Runner
+from drmgr.system.command import Command, Runner
 from drmgr.system.secret import Secret
 from tests.support.fake_catalog import FakeCatalog
 from tests.support.fake_repository import FakeRepository
@@ -35,15 +35,18 @@ WAL = {"wal_level": "replica", "fsync": "off", "max_connections": "40", "max_wal
 
 
 @contextmanager
-def physical_server(directory: Path, **settings: str) -> Iterator[PostgresServer]:
+def physical_server(directory: Path, *, segment_mib: int = 16) -> Iterator[PostgresServer]:
     """A primary that keeps a log; stopped at the end."""
     home = directory / "pg"
     home.mkdir(mode=0o700)
     give_to(home, SERVER_USER)
     passfile = directory / "pgpass"
-    plan = ServerPlan(home, home, passfile, installed_major(), SERVER_USER, "postgres", settings={**WAL, **settings})
+    plan = ServerPlan(home, home, passfile, installed_major(), SERVER_USER, "postgres", settings=WAL)
     private = PrivateServer(plan, Runner(), SystemClock())
     private.create()
+    if segment_mib != 16:  # initdb's own
+        resize = (str(server_programs(plan.version) / "pg_resetwal"), f"--wal-segsize={segment_mib}", str(private.data))
+        assert Runner().run(Command(resize, cwd=home, user=SERVER_USER)).code == 0
     # what pg_receivewal logs in as; initdb's own hba lets nobody replicate with a password
     hba = private.data / "pg_hba.conf"
     hba.write_text("local all all scram-sha-256\nlocal replication all scram-sha-256\n", encoding="utf-8")

@@ -104,7 +104,7 @@ class PostgresEngine:
         endpoint = self._endpoint(into)
         if (restored / LABEL_PART).is_dir():
             # the instance is the restored cluster itself
-            return endpoint.instance()
+            return into
         major = self._major(endpoint, PreflightError)
         tools = [
             find_client(self._runner, name, major, self._connection.binaries) for name in ("pg_restore", "vacuumdb")

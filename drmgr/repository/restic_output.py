@@ -63,7 +63,12 @@ def snapshot_of(row: Mapping[str, Any]) -> Snapshot:
 
 
 def nanoseconds(text: str) -> int:
-    """RFC 3339 text to nanoseconds since 1970; datetime alone would cut restic's nine digits to six."""
+    """RFC 3339 text to nanoseconds since 1970; datetime alone would cut restic's nine digits to six.
+
+    A year that datetime does not know gives -1: such a time equals no file's.
+    """
+    if text.startswith("0000-"):
+        return -1
     whole, _, rest = text.partition(".")
     digits = re.match(r"\d+", rest)
     if not digits:

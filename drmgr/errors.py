@@ -19,6 +19,8 @@ class DrmgrError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = self.default_hint if hint is None else hint
+        self.run: str | None = None
+        """The run that this error ended, once it is recorded."""
 
 
 class UsageError(DrmgrError):
@@ -76,7 +78,7 @@ class PointNotFoundError(PreflightError):
 class LockedError(DrmgrError):
     code = "locked"
     exit_code = 12
-    default_hint = "wait for the other run to end, or look at it with: drmgr status"
+    default_hint = "wait for the other run to end; the message names its process"
 
 
 class NotAllowedError(DrmgrError):

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from drmgr.errors import DrmgrError
 from drmgr.model import (
+    AuditResult,
     CheckReport,
     CheckResult,
     Destruction,
@@ -50,6 +51,9 @@ class Sink(Protocol):
         Raises SourceError when the payload's own command failed (nothing is stored then), RepositoryError when the
         store did. Unreadable files do not raise: the snapshot is kept and the sink remembers it as incomplete.
         """
+
+    def save_together(self, *payloads: Payload) -> tuple[Part, ...]:
+        """As ``save``, several at the same time; their order is kept, and the first one that fails is raised."""
 
     def entries(self, part: Part) -> Iterator[Entry]:
         """The regular files that the part's snapshot really holds, streamed."""
@@ -237,10 +241,34 @@ class Catalog(Protocol):
 
     def point(self, seal: str) -> RecoveryPoint | None: ...
 
+    def seals(self, system: str) -> Mapping[str, str]:
+        """The points of that system that are remembered: seal → point's id, oldest first."""
+
+    def forget_points(self, system: str) -> None:
+        """For a repository that is begun anew."""
+
     def remember_evidence(self, entry: EvidenceEntry) -> None: ...
 
     def evidence(self) -> list[EvidenceEntry]:
         """In the order of their sequence."""
+
+
+class Audit(Protocol):
+    def record(
+        self,
+        act: str,
+        system: str,
+        result: AuditResult,
+        *,
+        why: str = "",
+        run: str | None = None,
+        error: str | None = None,
+        detail: Mapping[str, Json] | None = None,
+    ) -> None:
+        """Writes who does what, why and with what result, durably; ``error`` is the code of what ended it.
+
+        Raises EvidenceError when it cannot be written; then the act must not begin.
+        """
 
 
 class Locks(Protocol):

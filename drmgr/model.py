@@ -29,6 +29,16 @@ class RunStatus(StrEnum):
     INTERRUPTED = "interrupted"
 
 
+class AuditResult(StrEnum):
+    """How an act stands when its line of the audit log is written. The words of RunStatus, but for ``started``."""
+
+    STARTED = "started"
+    OK = "ok"
+    INCOMPLETE = "incomplete"
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"
+
+
 class PointStatus(StrEnum):
     """An ``incomplete`` point lacks files that could not be read; it is shown, but ``latest`` never chooses it."""
 
@@ -131,7 +141,10 @@ Payload = Stream | Tree
 
 @dataclass(frozen=True)
 class Entry:
-    """One regular file as a snapshot lists it; ``path`` is relative to the root, ``modified`` in nanoseconds since 1970."""
+    """One regular file as a snapshot lists it; ``modified`` in nanoseconds since 1970.
+
+    ``path`` is relative to the root and UTF-8; bytes of it that are not come as lone surrogates (PEP 383).
+    """
 
     path: str
     size: int
@@ -313,6 +326,10 @@ class Recipe:
     target: RecoveryTarget | None = None
 
 
+class NotRestored(LookupError):
+    """A source that was left out of this restore, so that a check on it cannot be made."""
+
+
 @dataclass(frozen=True)
 class Restored:
     """A system brought back: one instance per source, and the point it came from."""
@@ -322,6 +339,9 @@ class Restored:
     objectives: Objectives
 
     def instance(self, source: str) -> Instance:
+        """Where that source can be questioned. Raises NotRestored."""
+        if source not in self.instances:
+            raise NotRestored(source)
         return self.instances[source]
 
 
@@ -474,4 +494,13 @@ class EvidenceEntry:
     verdict: Verdict
     sealed_at: datetime
     path: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class AuditHead:
+    """A line of the audit log: which log, the line's number in it, SHA-256 of the line's bytes without their end."""
+
+    log: str
+    sequence: int
     sha256: str

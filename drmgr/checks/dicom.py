@@ -1,6 +1,10 @@
 """Level 4 for image archives: each index row has its file, and the file is what the index says."""
 
 import hashlib
+import os
+import struct
+import warnings
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +14,12 @@ from drmgr.interfaces import SqlEngine
 from drmgr.model import CheckResult, CheckStatus, Json, Level, Restored, Text
 
 COLUMNS = ("path", "size", "sha256", "sop_instance_uid")
+
+UNPARSABLE = (
+    *(ArithmeticError, AssertionError, AttributeError, EOFError, LookupError, NotImplementedError, OSError),
+    *(RecursionError, TypeError, ValueError, struct.error, zlib.error),
+)
+"""What pydicom raises on damaged files, apart from its own errors."""
 
 
 @dataclass
@@ -35,7 +45,7 @@ class DicomCheck:
     """Reads the index (columns path, size, sha256, sop_instance_uid; any but the path may be NULL) and each file.
 
     Every file's header is parsed by pydicom and its SOP instance UID compared; of the first ``pixels`` images (the
-    query's own order) the pixel data is measured too: length for uncompressed ones, number of frames for the others.
+    query's own order) the pixel data is measured too: least length of uncompressed ones, number of frames of the others.
     Files that no row names are orphans. Memory: 16 bytes a file.
     """
 
@@ -53,9 +63,10 @@ class DicomCheck:
         self._pixels = pixels
 
     def run(self, restored: Restored) -> CheckResult:
-        root = restored.instance(self._files).path
-        if root is None:
+        folder = restored.instance(self._files).path
+        if folder is None:
             raise SourceError(f"the source {self._files} was not restored to a folder")
+        root = folder.resolve()
         counts = _Counts()
         for row in self._rows(restored):
             self._look(root, row, counts)
@@ -75,19 +86,29 @@ class DicomCheck:
 
     def _look(self, root: Path, row: tuple[Json, ...], counts: _Counts) -> None:
         path, size, digest, uid = row
-        file = root / str(path)
+        file = _inside(root, str(path))
         counts.images += 1
-        if not file.is_file():
+        if file is None:
             counts.missing += 1
             return
         counts.found.add(_key(file))
-        counts.size += size is not None and file.stat().st_size != size
-        counts.sha256 += digest is not None and _sha256(file) != digest
+        try:
+            counts.size += size is not None and file.stat().st_size != size
+            counts.sha256 += digest is not None and _sha256(file) != digest
+        except OSError:
+            counts.unreadable += 1
+            return
         measured = counts.images <= self._pixels
         found_uid, pixels_ok = _header(file, measured)
         counts.unreadable += found_uid is None
         counts.uid += found_uid is not None and uid is not None and found_uid != uid
         counts.pixels += not pixels_ok
+
+
+def _inside(root: Path, path: str) -> Path | None:
+    """The restored file; None when it is not there. A full path, or a link, may lead to production: that is not there."""
+    file = Path(os.path.realpath(root / path))
+    return file if file.is_relative_to(root) and file.is_file() else None
 
 
 def _header(file: Path, measured: bool) -> tuple[str | None, bool]:
@@ -96,29 +117,37 @@ def _header(file: Path, measured: bool) -> tuple[str | None, bool]:
     from pydicom.errors import InvalidDicomError
 
     try:
-        dataset = pydicom.dcmread(file, stop_before_pixels=not measured)
-        uid = str(dataset.SOPInstanceUID)
-        return uid, not measured or _pixels_whole(dataset)
-    except (InvalidDicomError, AttributeError, ValueError, EOFError, OSError, NotImplementedError, KeyError):
+        with warnings.catch_warnings():
+            # they quote values, and values are patients' data
+            warnings.simplefilter("ignore")
+            dataset = pydicom.dcmread(file, stop_before_pixels=not measured)
+            uid = str(dataset.SOPInstanceUID)
+            return uid, not measured or _pixels_whole(dataset)
+    except (InvalidDicomError, *UNPARSABLE):
         return None, True
 
 
 def _pixels_whole(dataset: Json) -> bool:
     from pydicom.encaps import generate_frames
+    from pydicom.pixels.utils import get_expected_length
 
     if "PixelData" not in dataset:
-        # structured reports and the like have none
-        return "Rows" not in dataset
+        # structured reports and the like have none; maps of measured values have them elsewhere
+        return "Rows" not in dataset or "FloatPixelData" in dataset or "DoubleFloatPixelData" in dataset
     frames = int(dataset.get("NumberOfFrames", 1) or 1)
     if dataset.file_meta.TransferSyntaxUID.is_compressed:
         return sum(1 for _ in generate_frames(dataset.PixelData, number_of_frames=frames)) == frames
-    bits = dataset.Rows * dataset.Columns * dataset.SamplesPerPixel * dataset.BitsAllocated * frames
-    length = (bits + 7) // 8
-    return bool(len(dataset.PixelData) == length + length % 2)
+    # some makers pad more than the one byte that the standard has
+    return bool(len(dataset.PixelData) >= get_expected_length(dataset))
 
 
 def _files_below(root: Path) -> Iterator[Path]:
-    return (path for path in root.rglob("*") if path.is_file())
+    for place, _, names in os.walk(root, onerror=_refuse):
+        yield from (path for name in names if (path := Path(place, name)).is_file() and not path.is_symlink())
+
+
+def _refuse(error: OSError) -> None:
+    raise SourceError(f"a folder of the restored images cannot be listed: {error.strerror}") from error
 
 
 def _key(path: Path) -> bytes:

@@ -1,11 +1,15 @@
 """Level 4: business questions in portable SQL, each answered by one number, date or truth value."""
 
+import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Literal
 
+from drmgr.errors import SourceError
 from drmgr.interfaces import SqlEngine
 from drmgr.model import CheckResult, CheckStatus, Json, Level, Restored, Text
+from drmgr.privacy import WITHHELD, is_measure
 
 Relation = Literal["equals", "at_least", "at_most", "equals_sql"]
 
@@ -39,38 +43,49 @@ class SqlCheck:
         if self._expect.relation == "equals_sql":
             expected = self._engine.scalar(of, str(expected))
         actual = self._engine.scalar(of, self._sql)
-        # sum() over no rows is NULL: nothing was proven by it
-        holds = actual is not None and expected is not None and _holds(self._expect.relation, expected, actual)
+        holds = _holds(self.name, self._expect, expected, actual)
         status = CheckStatus.PASS if holds else CheckStatus.FAIL
         return CheckResult(
             self.name,
             status,
             self.level,
-            _wording(self._expect.relation, expected),
-            actual,
+            _wording(self._expect.relation, self._shown(expected)),
+            self._shown(actual),
             source=self._source,
             title=self._title,
         )
 
-
-def _holds(relation: Relation, expected: Json, actual: Json) -> bool:
-    if relation == "at_least":
-        return bool(_number(actual) >= _number(expected))
-    if relation == "at_most":
-        return bool(_number(actual) <= _number(expected))
-    return bool(actual == expected) or _number(actual) == _number(expected)
+    def _shown(self, value: Json) -> Json:
+        """The value as the record may hold it: a text that is not the job's own could be a patient's name."""
+        if not isinstance(value, str) or value == self._expect.value:
+            return value
+        return value if is_measure(value) or _number(value) is not None or value in _NOT_NUMBERS else dict(WITHHELD)
 
 
-def _number(value: Json) -> Json:
-    """Numbers that arrive as text (exact decimals) as Decimal, anything else as it is."""
-    from decimal import Decimal, InvalidOperation
+_NOT_NUMBERS = ("NaN", "Infinity", "-Infinity")
 
+
+def _holds(name: str, expect: Expectation, expected: Json, actual: Json) -> bool:
+    if actual is None or expected is None:
+        # sum() over no rows is NULL: it proves nothing, unless the job says that it expects just that
+        return actual is None and expect.relation == "equals" and expect.value is None
+    relation, wanted, found = expect.relation, _number(expected), _number(actual)
+    if relation in {"equals", "equals_sql"}:
+        return bool(actual == expected) if wanted is None or found is None else wanted == found
+    if wanted is None or found is None:
+        raise SourceError(f"{name}: {relation} compares numbers, and this is none", hint="mend the check's sql")
+    return found >= wanted if relation == "at_least" else found <= wanted
+
+
+def _number(value: Json) -> Decimal | None:
+    """The value as an exact number, None when it is none. Decimals arrive as text; codes such as 007 stay text."""
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
-        return value
-    try:
-        return Decimal(str(value))
-    except InvalidOperation:
-        return value
+        return None
+    text = str(value)
+    return Decimal(text) if _DECIMAL.fullmatch(text) else None
+
+
+_DECIMAL = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]{1,6})?")
 
 
 def _wording(relation: Relation, expected: Json) -> Json:
@@ -104,8 +119,13 @@ class FreshnessCheck:
     def run(self, restored: Restored) -> CheckResult:
         newest = self._engine.newest(restored.instance(self._source), self._table, self._column)
         # told in one zone, for people compare the three
-        latest = restored.point.member(self._source).consistent_at.astimezone(newest.tzinfo if newest else None)
-        earliest = latest - (self._within or restored.objectives.rpo)
+        zone = newest.tzinfo if newest else None
+        member = restored.point.member(self._source)
+        # a standby vouches for an earlier instant than its newest rows may have
+        latest = max(member.consistent_at, member.facts.taken_at).astimezone(zone)
+        earliest = member.consistent_at.astimezone(zone) - (
+            restored.objectives.rpo if self._within is None else self._within
+        )
         fresh = newest is not None and earliest <= newest <= latest
         return CheckResult(
             self.name,

@@ -1,13 +1,15 @@
 """``drmgr backup`` and ``drmgr points``."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from drmgr.cli.audit import anchor_daily
 from drmgr.cli.context import output, site
 from drmgr.errors import DrmgrError, IncompleteError
-from drmgr.model import Json
+from drmgr.model import Json, RunKind
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from drmgr.flows.backup import BackupDone
     from drmgr.flows.bench import Bench
     from drmgr.flows.points import Found
+    from drmgr.model import Run
 
 
 def register(app: typer.Typer) -> None:
@@ -38,44 +41,86 @@ def backup(
     with site(context) as opened, answers.progress() as progress:
         names = opened.systems(systems or [], everything=everything)
         bench = opened.bench(progress)
-        with ThreadPoolExecutor(max_workers=jobs) as pool:
-            try:
-                results = list(pool.map(lambda name: _one(opened, bench, name), names))
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                opened.runner.stop_all()
-                raise
+        results = _all(opened, bench, names, jobs)
+        sealed = any(not isinstance(done, Failed) for _, done in results)
+        unanchored = anchor_daily(opened) if sealed else None
     answers.answer({"runs": [_run_json(*result) for result in results]}, lambda console: _show(console, results))
-    errors = [error for _, _, error in results if error]
+    errors = [done.error for _, done in results if isinstance(done, Failed)]
     if errors:
         if not answers.wants_json:
             for error in errors:
                 answers.error(error)
         raise typer.Exit(errors[0].exit_code if len(results) == 1 else IncompleteError.exit_code)
-    if any(done and done.status != "ok" for _, done, _ in results):
+    unread = sum(
+        member.unreadable for _, done in results if not isinstance(done, Failed) for member in done.point.members
+    )
+    if any(not isinstance(done, Failed) and done.status != "ok" for _, done in results):
+        if not answers.wants_json:
+            answers.error(IncompleteError(f"{unread} files or folders could not be read"))
         raise typer.Exit(IncompleteError.exit_code)
+    if unanchored is not None:
+        answers.note(f"drmgr: the backup is sealed, but: {unanchored.message}")
+        raise typer.Exit(unanchored.exit_code)
 
 
-Result = tuple[str, "BackupDone | None", DrmgrError | None]
+@dataclass(frozen=True)
+class Failed:
+    """A backup that made no recovery point; ``run`` None: it failed before it could be recorded."""
+
+    error: DrmgrError
+    run: "Run | None"
+
+
+Result = tuple[str, "BackupDone | Failed"]
+
+
+def _all(opened: "Site", bench: "Bench", names: list[str], jobs: int) -> list[Result]:
+    if jobs == 1 or len(names) == 1:
+        # in the main thread: that is where a signal arrives, so it ends whatever is under way there
+        return [_one(opened, bench, name) for name in names]
+    with ThreadPoolExecutor(max_workers=jobs) as pool:
+        try:
+            return list(pool.map(lambda name: _one(opened, bench, name), names))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            opened.runner.stop_all()
+            raise
 
 
 def _one(opened: "Site", bench: "Bench", name: str) -> Result:
     from drmgr.flows.backup import backup as run_backup
 
     try:
-        return name, run_backup(bench, opened.system(name)), None
+        return name, run_backup(bench, opened.system(name))
     except DrmgrError as error:
-        return name, None, error
+        if error.run is None:
+            return name, Failed(error, None)
+        runs = bench.catalog.runs(name, RunKind.BACKUP)
+        return name, Failed(error, next((run for run in runs if run.id == error.run), None))
 
 
-def _run_json(name: str, done: "BackupDone | None", error: DrmgrError | None) -> Json:
+def _failed_json(name: str, failed: Failed) -> Json:
     from drmgr.flows.bench import error_json
     from drmgr.system.clock import rfc3339
 
-    if done is None:
-        fields = ("run", "recovery_point", "started_at", "finished_at")
-        failed = error_json(error) if error else None
-        return {"system": name, "status": "failed", **dict.fromkeys(fields), "sources": [], "error": failed}
+    run = failed.run
+    return {
+        "run": run.id if run else None,
+        "system": name,
+        "status": "failed",
+        "recovery_point": None,
+        "started_at": rfc3339(run.started_at) if run else None,
+        "finished_at": rfc3339(run.finished_at) if run and run.finished_at else None,
+        "sources": [],
+        "error": error_json(failed.error),
+    }
+
+
+def _run_json(name: str, done: "BackupDone | Failed") -> Json:
+    from drmgr.system.clock import rfc3339
+
+    if isinstance(done, Failed):
+        return _failed_json(name, done)
     return {
         "run": done.run,
         "system": name,
@@ -104,8 +149,8 @@ def _show(console: "Console", results: list[Result]) -> None:
     from drmgr.cli.output import human_bytes, human_seconds, table
 
     rows = []
-    for name, done, _ in results:
-        if done is None:
+    for name, done in results:
+        if isinstance(done, Failed):
             rows.append([name, "failed", "-", "-", "-", "-"])
             continue
         for member in done.point.members:

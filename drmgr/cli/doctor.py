@@ -56,7 +56,8 @@ def doctor(context: typer.Context) -> None:
 def _show(console: "Console", findings: list[Finding]) -> None:
     from drmgr.cli.output import table
 
-    table(console, ["", "what", "finding"], [[finding.state, finding.name, finding.detail] for finding in findings])
+    rows = [[finding.state, finding.name, finding.detail] for finding in findings]
+    table(console, ["", "what", "finding"], rows, only="finding")
     for finding in findings:
         if finding.hint:
             console.print(f"HINT ({finding.name}): {finding.hint}", markup=False)
@@ -121,7 +122,8 @@ def _store(opened: "Site") -> Iterator[Finding]:
         found = bucket.protection()
         state = "ok" if found == wanted else "fail"
         hint = "" if state == "ok" else "set the bucket's default retention, or choose a new bucket"
-        yield Finding("object lock", state, f"{found}", hint)
+        said = "none" if found is None else f"{found.mode}, {found.days} days"
+        yield Finding("object lock", state, said, hint)
     if theirs is not None:
         offset = abs((datetime.now(UTC) - theirs).total_seconds())
         state = "ok" if offset <= LARGEST_OFFSET else "fail"

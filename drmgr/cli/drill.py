@@ -1,5 +1,7 @@
 """``drmgr drill run`` and ``drmgr drill list``."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,14 +10,14 @@ import typer
 from drmgr.cli.context import output, site
 from drmgr.cli.report import Language, report_path, write_report
 from drmgr.cli.restore import check_json
-from drmgr.errors import ConfigError, ObjectiveMissedError, UsageError
+from drmgr.errors import ConfigError, DrmgrError, ObjectiveMissedError, UsageError
 from drmgr.model import Json, Level, RunKind, Verdict
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from drmgr.cli.wire import Site
-    from drmgr.flows.drill import DrillDone
+    from drmgr.flows.drill import DrillDone, DrillPlan
     from drmgr.model import Measure, Outcome, Run
 
 
@@ -39,32 +41,53 @@ def run(
     from drmgr.flows.drill import drill
 
     answers = output(context)
-    played: list[tuple[DrillDone, Path]] = []
     with site(context) as opened, answers.progress() as progress:
         bench = opened.bench(progress)
-        for name in _names(opened, names or [], everything=everything):
-            done = drill(bench, _plan(opened, name))
-            report = report_path(opened, Path(done.evidence.path), "drill", lang, None)
-            played.append((done, write_report(opened, Path(done.evidence.path), "drill", lang, report)))
-    answers.answer(
-        {"drills": [_drill_json(done, report) for done, report in played]}, lambda console: show(console, played)
-    )
-    code = exit_code([done for done, _ in played])
+        wanted = _names(opened, names or [], everything=everything)
+        played = [_play(opened, name, lang, lambda plan: drill(bench, plan)) for name in wanted]
+    answers.answer({"drills": [_drill_json(each) for each in played]}, lambda console: show(console, played))
+    code = exit_code(played)
     if code:
         raise typer.Exit(code)
 
 
-def exit_code(played: "list[DrillDone]") -> int:
+@dataclass(frozen=True)
+class Played:
+    """One drill: what it came to (None: it could not be played), its report, and the error that stopped either."""
+
+    name: str
+    done: "DrillDone | None" = None
+    report: Path | None = None
+    error: DrmgrError | None = None
+
+
+def _play(opened: "Site", name: str, lang: Language, act: "Callable[[DrillPlan], DrillDone]") -> Played:
+    """An error of one drill must not hide what the others came to, nor that of a report the verdict."""
+    try:
+        done = act(_plan(opened, name))
+    except DrmgrError as error:
+        return Played(name, error=error)
+    envelope = Path(done.evidence.path)
+    try:
+        report = write_report(opened, envelope, "drill", lang, report_path(opened, envelope, "drill", lang, None))
+    except DrmgrError as error:
+        return Played(name, done, error=error)
+    return Played(name, done, report)
+
+
+def exit_code(played: list[Played]) -> int:
     """0 when all passed, 4 when something was proven not to hold, else the code of what kept us from proving."""
-    verdicts = {done.record.verdict for done in played}
+    records = [each.done.record for each in played if each.done]
+    verdicts = {record.verdict for record in records}
+    if Verdict.FAILED in verdicts or not played:
+        return ObjectiveMissedError.exit_code
+    for each in played:
+        if each.error:
+            return each.error.exit_code
     if verdicts == {Verdict.PASSED}:
         return 0
-    if Verdict.FAILED not in verdicts:
-        for done in played:
-            for outcome in done.record.outcomes:
-                if outcome.error:
-                    return int(outcome.error["exit_code"])
-    return ObjectiveMissedError.exit_code
+    errors = [outcome.error for record in records for outcome in record.outcomes if outcome.error]
+    return int(errors[0]["exit_code"]) if errors else ObjectiveMissedError.exit_code
 
 
 def _names(opened: "Site", names: list[str], *, everything: bool) -> list[str]:
@@ -75,7 +98,7 @@ def _names(opened: "Site", names: list[str], *, everything: bool) -> list[str]:
     return sorted(opened.loaded.drills) if everything else [opened.loaded.drill(name).drill for name in names]
 
 
-def _plan(opened: "Site", name: str) -> Json:
+def _plan(opened: "Site", name: str) -> "DrillPlan":
     from drmgr.config.models import text_of
     from drmgr.flows.drill import DrillPlan
 
@@ -92,8 +115,14 @@ def _plan(opened: "Site", name: str) -> Json:
     )
 
 
-def _drill_json(done: "DrillDone", report: Path) -> Json:
-    record = done.record
+def _drill_json(played: Played) -> Json:
+    from drmgr.flows.bench import error_json
+
+    error = error_json(played.error) if played.error else None
+    if played.done is None:
+        unknown = dict.fromkeys(("run", "scenario", "level", "evidence", "report"))
+        return {"drill": played.name, "verdict": str(Verdict.ERROR), **unknown, "systems": [], "error": error}
+    record = played.done.record
     return {
         "run": record.run,
         "drill": record.name,
@@ -101,8 +130,9 @@ def _drill_json(done: "DrillDone", report: Path) -> Json:
         "verdict": str(record.verdict),
         "level": int(record.level),
         "systems": [_outcome_json(outcome) for outcome in record.outcomes],
-        "evidence": done.evidence.path,
-        "report": str(report),
+        "evidence": played.done.evidence.path,
+        "report": str(played.report) if played.report else None,
+        "error": error,
     }
 
 
@@ -123,7 +153,7 @@ def _measure_json(measure: "Measure") -> Json:
     return {"target": measure.target, "measured": measure.measured, "met": measure.met}
 
 
-def show(console: "Console", played: "list[tuple[DrillDone, Path]]") -> None:
+def show(console: "Console", played: list[Played]) -> None:
     """The drills for people: what was reached, what was wrong, and where the papers lie."""
     from drmgr.cli.output import human_seconds, table
 
@@ -136,22 +166,34 @@ def show(console: "Console", played: "list[tuple[DrillDone, Path]]") -> None:
             f"{human_seconds(outcome.rpo.measured)} / {human_seconds(outcome.rpo.target)}",
             str(outcome.verdict),
         ]
-        for done, _ in played
-        for outcome in done.record.outcomes
+        for each in played
+        if each.done
+        for outcome in each.done.record.outcomes
     ]
     table(console, ["system", "recovery point", "level", "RTO / target", "RPO / target", "verdict"], rows)
-    for done, report in played:
-        for outcome in done.record.outcomes:
-            _show_trouble(console, outcome)
-        console.print(f"evidence  {done.evidence.path}", markup=False, soft_wrap=True)
-        console.print(f"report    {report}", markup=False, soft_wrap=True)
+    for each in played:
+        if each.done:
+            for outcome in each.done.record.outcomes:
+                _show_trouble(console, outcome)
+            console.print(f"evidence  {each.done.evidence.path}", markup=False, soft_wrap=True)
+        if each.report:
+            console.print(f"report    {each.report}", markup=False, soft_wrap=True)
+        if each.error:
+            console.print(f"{each.name}: {each.error.message}", style="red", markup=False)
+            console.print(f"HINT: {each.error.hint}", markup=False)
 
 
 def _show_trouble(console: "Console", outcome: "Outcome") -> None:
+    from drmgr.cli.output import human_seconds
+
     system = outcome.system.id
     if outcome.error:
         console.print(f"{system}: {outcome.error['message']}", style="red", markup=False)
         console.print(f"HINT: {outcome.error['hint']}", markup=False)
+    for name, measure in (("RTO", outcome.rto), ("RPO", outcome.rpo)):
+        if measure.measured is not None and not measure.met:
+            missed = f"{name} missed: {human_seconds(measure.measured)}, promised {human_seconds(measure.target)}"
+            console.print(f"{system}: {missed}", style="red", markup=False)
     for check in outcome.checks:
         if check.status != "pass":
             what = check.message or f"expected {check.expected}, found {check.actual}"

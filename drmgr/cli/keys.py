@@ -4,31 +4,53 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from drmgr.cli import keyshares
+from drmgr.cli.audit import audited
 from drmgr.cli.context import output, site
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from drmgr.cli.wire import Site
 
 
 def register(app: typer.Typer) -> None:
     group = typer.Typer(help="The site's keys, wrapped under its passphrase.", no_args_is_help=True)
     group.command("init")(init)
     group.command("status")(status)
+    group.command("rotate")(keyshares.rotate)
+    group.command("split")(keyshares.split)
+    group.command("combine")(keyshares.combine)
     app.add_typer(group, name="keys")
 
 
 def init(context: typer.Context) -> None:
     """Make the keys that are still lacking: signing keys, and a repository password per system. Never overwrites."""
-    from drmgr.keystore.evidence_keys import init_keys
-
     answers = output(context)
     with site(context) as opened:
-        made = init_keys(opened.keystore, sorted(opened.loaded.jobs), opened.config.site.name.en, opened.clock)
+        made = _made(opened)
 
     def show(console: "Console") -> None:
         console.print("\n".join(f"made  {name}" for name in made) or "all keys were there", markup=False)
 
     answers.answer({"made": made}, show)
+
+
+def _made(opened: "Site") -> list[str]:
+    from drmgr.keystore.evidence_keys import AUDIT_ENTRY, init_keys
+    from drmgr.model import AuditResult
+
+    def make() -> list[str]:
+        return init_keys(opened.keystore, sorted(opened.loaded.jobs), opened.config.site.name.en, opened.clock)
+
+    if opened.keystore.exists() and AUDIT_ENTRY in opened.keystore.names():
+        with audited(opened, "keys.init") as said:
+            said["made"] = made = make()
+    else:
+        # the key that signs the log is only being made
+        made = make()
+        opened.audit.record("keys.init", "", AuditResult.OK, detail={"made": made})
+    return made
 
 
 def status(

@@ -1,18 +1,20 @@
 """The entry point: global options, signals as exceptions, and the only catch-all."""
 
 import os
-import signal
 import sys
 from pathlib import Path
-from types import FrameType
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from drmgr import __version__
-from drmgr.cli import backup, demo, drill, evidence, keys, repo, report, restore, ship, site
+from drmgr.cli import audit, backup, demo, drill, evidence, keys, repo, report, restore, ship, site
 from drmgr.cli.output import Output
 from drmgr.errors import DrmgrError, Interrupted, UsageError
+from drmgr.system.stopping import signals_as_exceptions
+
+if TYPE_CHECKING:
+    from typer.exceptions import TyperException
 
 app = typer.Typer(
     name="drmgr",
@@ -22,11 +24,17 @@ app = typer.Typer(
     add_completion=False,
     epilog="Exit codes: docs/exit-codes.md. --config and --json may stand anywhere on the line.",
 )
-for group in (site, backup, ship, restore, drill, evidence, report, repo, keys, demo):
+for group in (site, backup, ship, restore, drill, evidence, report, repo, keys, audit, demo):
     group.register(app)
 
 GLOBAL_FLAGS = ("--json",)
 GLOBAL_OPTIONS = ("--config",)
+
+
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"drmgr {__version__}")
+        raise typer.Exit
 
 
 @app.callback()
@@ -34,12 +42,11 @@ def _globals(
     context: typer.Context,
     config: Annotated[Path, typer.Option(envvar="DRMGR_CONFIG", help="The site file.")] = Path("drmgr.yaml"),
     json: Annotated[bool, typer.Option("--json", help="Answer with one JSON document.")] = False,
-    version: Annotated[bool, typer.Option("--version", help="Say which drmgr this is.")] = False,
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Say which drmgr this is.")
+    ] = False,
 ) -> None:
     context.obj = {"config": config, "output": Output(wants_json=json)}
-    if version:
-        typer.echo(f"drmgr {__version__}")
-        raise typer.Exit
 
 
 def run() -> None:
@@ -49,23 +56,19 @@ def run() -> None:
 
 def main(arguments: list[str]) -> int:
     """Runs one command and returns its exit code; no exception leaves it."""
-    from click.exceptions import Abort, ClickException, NoArgsIsHelpError
+    from typer.exceptions import TyperException
 
     output = Output(wants_json="--json" in arguments)
-    _signals_as_exceptions()
+    signals_as_exceptions()
     try:
-        code = typer.main.get_command(app).main(_hoisted(arguments), prog_name="drmgr", standalone_mode=False)
-    except NoArgsIsHelpError as asked:
-        asked.show()
-        return UsageError.exit_code
-    except ClickException as wrong:
-        output.error(UsageError(wrong.format_message()))
-        return UsageError.exit_code
+        code = _command(output).main(_hoisted(arguments), prog_name="drmgr", standalone_mode=False)
+    except TyperException as wrong:
+        return _misused(output, wrong)
     except DrmgrError as error:
         output.error(error)
         return error.exit_code
-    except (Interrupted, Abort) as stop:
-        output.note(f"drmgr: stopped ({stop})")
+    except (Interrupted, typer.Abort) as stop:
+        _stopped(output, str(stop))
         return Interrupted.exit_code
     except BrokenPipeError:
         # the reader of our output has gone; Python would complain about it once more at exit
@@ -76,6 +79,30 @@ def main(arguments: list[str]) -> int:
     return code if isinstance(code, int) else 0
 
 
+def _command(output: Output) -> Any:
+    command = typer.main.get_command(app)
+    if output.wants_json:
+        # a group named without its command would print its help where the JSON document belongs
+        for group in getattr(command, "commands", {}).values():
+            group.no_args_is_help = False
+    return command
+
+
+def _misused(output: Output, wrong: "TyperException") -> int:
+    # a group named without its command has shown its help by now; typer keeps that exception's class private
+    if output.wants_json or type(wrong).__name__ != "NoArgsIsHelpError":
+        message = wrong.format_message().rstrip(".")
+        output.error(UsageError(message[:1].lower() + message[1:] or "a command is missing"))
+    return UsageError.exit_code
+
+
+def _stopped(output: Output, by: str) -> None:
+    stopped = {"code": Interrupted.code, "message": f"stopped ({by})", "hint": "", "exit_code": Interrupted.exit_code}
+    output.note(f"drmgr: {stopped['message']}")
+    if output.wants_json:
+        output.answer({"error": stopped}, lambda _console: None)
+
+
 def _bug(output: Output, error: Exception) -> int:
     import traceback
 
@@ -84,18 +111,6 @@ def _bug(output: Output, error: Exception) -> int:
         DrmgrError(f"a bug in drmgr: {type(error).__name__}: {error}", hint="please report it with the lines above")
     )
     return DrmgrError.exit_code
-
-
-def _signals_as_exceptions() -> None:
-    """SIGINT, SIGTERM and SIGHUP become one exception; a second one does not disturb the cleaning up of the first."""
-
-    def stop(number: int, _frame: FrameType | None) -> None:
-        for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(each, signal.SIG_IGN)
-        raise Interrupted(signal.Signals(number).name)
-
-    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(each, stop)
 
 
 def _hoisted(arguments: list[str]) -> list[str]:

@@ -96,8 +96,11 @@ class Output:
             yield progress_for
 
 
-def table(console: "Console", headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A plain table; words of state are coloured. Long cells fold so that 80 columns are enough."""
+def table(console: "Console", headings: Sequence[str], rows: Sequence[Sequence[str]], *, only: str = "") -> None:
+    """A plain table; words of state are coloured. Long cells fold so that 80 columns are enough.
+
+    ``only`` names the one column that may fold, where names must stay whole.
+    """
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
@@ -106,7 +109,7 @@ def table(console: "Console", headings: Sequence[str], rows: Sequence[Sequence[s
     for number, heading in enumerate(headings):
         # an id is copied and pasted: it is never broken
         lengths = [len(row[number]) for row in rows]
-        whole = ULID_LENGTH in lengths or max(lengths, default=0) <= SHORT
+        whole = heading != only if only else ULID_LENGTH in lengths or max(lengths, default=0) <= SHORT
         grid.add_column(heading, overflow="fold", no_wrap=whole)
     for row in rows:
         grid.add_row(*(Text(cell, style=STYLES.get(cell, "")) for cell in row))
@@ -116,7 +119,8 @@ def table(console: "Console", headings: Sequence[str], rows: Sequence[Sequence[s
 def human_bytes(count: float) -> str:
     """Bytes for people: 1.2 GiB."""
     for unit in ("B", "KiB", "MiB", "GiB"):
-        if count < 1024:  # noqa: PLR2004 - the unit's own size
+        # what would be rounded to 1024.0 belongs to the next unit
+        if count < 1024 - (unit != "B") * 0.05:
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
         count /= 1024
     return f"{count:.1f} TiB"
@@ -126,7 +130,7 @@ def human_seconds(seconds: float | None) -> str:
     """A duration for people: 8.2 s, 3 min 05 s, 2 h 14 min, 3 d 4 h; a dash when there is none."""
     if seconds is None:
         return "-"
-    if seconds < 60:  # noqa: PLR2004
+    if seconds < 59.95:  # noqa: PLR2004 - more would be rounded to 60.0
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from drmgr.cli.audit import audited
 from drmgr.cli.context import output, site
 from drmgr.errors import DrmgrError, RepositoryDamagedError
 from drmgr.model import Json
@@ -26,16 +27,18 @@ def init(context: typer.Context, systems: Systems = None) -> None:
     """Make the bucket, versioned and locked as the site file asks, and a repository per system. Safe to repeat."""
     answers = output(context)
     rows: list[dict[str, Json]] = []
-    with site(context) as opened:
+    with site(context) as opened, audited(opened, "repo.init", system=" ".join(systems or [])) as said:
         if opened.bucket is not None:
             made = opened.bucket.ensure()
             rows.append({"place": f"bucket {opened.bucket.settings.name}", "state": "made" if made else "there"})
         for name in opened.systems(systems or [], everything=not systems):
             opened.keystore.ensure_repository_password(name)
             repository = opened.repository(name)
-            rows.append(
-                {"place": repository.location, "system": name, "state": "made" if repository.init() else "there"}
-            )
+            new = repository.init()
+            if new:
+                opened.catalog.forget_points(name)
+            rows.append({"place": repository.location, "system": name, "state": "made" if new else "there"})
+        said["made"] = [row["place"] for row in rows if row["state"] == "made"]
 
     def show(console: "Console") -> None:
         from drmgr.cli.output import table

@@ -11,6 +11,8 @@ from drmgr.errors import NotAllowedError, UsageError
 from drmgr.model import Json, OccasionKind
 
 if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
+
     from rich.console import Console
 
     from drmgr.cli.wire import Site
@@ -55,7 +57,8 @@ def restore(
         if dry_run:
             found = flow.plan_only(bench, wired, plan)
             answers.answer(
-                _plan_json(system, to, found, chosen), lambda console: _show_plan(console, to, found, chosen)
+                _plan_json(system, to, found, chosen),
+                lambda console: _show_plan(console, to, found, chosen, opened.zone),
             )
             return
         done = flow.restore(bench, wired, plan)
@@ -93,9 +96,13 @@ def _target(opened: "Site", system: str, to: str, sources: tuple[str, ...], keep
 
 
 def _permit_folder(opened: "Site", path: Path) -> None:
-    from drmgr.scratch.guard import refuse_outside_folders
+    from drmgr.scratch.guard import refuse_outside_folders, refuse_source_folders
 
-    refuse_outside_folders(path, [opened.place(folder) for folder in opened.config.restore.allow.folders])
+    real = refuse_outside_folders(path, [opened.place(folder) for folder in opened.config.restore.allow.folders])
+    connections = opened.config.connections.items()
+    refuse_source_folders(
+        real, {name: opened.place(where.root) for name, where in connections if where.engine == "files"}
+    )
 
 
 def _connection(opened: "Site", system: str, name: str, sources: tuple[str, ...]) -> "Target":
@@ -153,15 +160,15 @@ def _plan_json(system: str, to: str, point: "RecoveryPoint", sources: tuple[str,
     }
 
 
-def _show_plan(console: "Console", to: str, point: "RecoveryPoint", sources: tuple[str, ...]) -> None:
-    from drmgr.cli.output import human_bytes, pairs
+def _show_plan(console: "Console", to: str, point: "RecoveryPoint", sources: tuple[str, ...], zone: "ZoneInfo") -> None:
+    from drmgr.cli.output import human_bytes, human_time, pairs
 
     members = [member for member in point.members if not sources or member.source in sources]
     pairs(
         console,
         {
             "recovery point": point.id,
-            "as of": point.consistent_at.isoformat(timespec="seconds"),
+            "as of": f"{human_time(point.consistent_at, zone)} ({zone})",
             "sources": ", ".join(member.source for member in members),
             "to read": human_bytes(sum(member.bytes for member in members)),
             "target": to,
@@ -214,7 +221,8 @@ def _instance_json(instance: "Instance") -> Json:
         "port": instance.port,
         "database": instance.database or None,
         "user": instance.user or None,
-        "passfile": str(instance.passfile) if instance.passfile else None,
+        # that of a connection is drmgr's own and ends with the command
+        "passfile": str(instance.passfile) if instance.passfile and instance.passfile.exists() else None,
         "path": str(instance.path) if instance.path else None,
     }
 
@@ -225,9 +233,11 @@ def _show(console: "Console", done: "RestoreDone") -> None:
     outcome = done.outcome
     table(
         console,
-        ["check", "level", "status", "expected", "actual"],
-        [[c.name, str(int(c.level)), str(c.status), _short(c.expected), _short(c.actual)] for c in outcome.checks],
+        ["check", "level", "status", "finding"],
+        [[check.name, str(int(check.level)), str(check.status), _finding(check)] for check in outcome.checks],
+        only="finding",
     )
+    console.print()
     pairs(
         console,
         {
@@ -242,6 +252,17 @@ def _show(console: "Console", done: "RestoreDone") -> None:
         shown = {key: str(value) for key, value in _instance_json(instance).items() if value is not None}
         console.print(f"\n{name}:", markup=False)
         pairs(console, shown)
+        if instance.socket and instance.passfile and shown.get("passfile"):
+            place = f"host={instance.socket} user={instance.user} dbname={instance.database}"
+            console.print(f'open it   psql "{place} passfile={instance.passfile}"', markup=False, soft_wrap=True)
+
+
+def _finding(check: Json) -> str:
+    """What was found; what was expected too where the check did not pass."""
+    if check.message:
+        return str(check.message)
+    found = _short(check.actual)
+    return found if check.status in {"pass", "skipped"} else f"{found}; expected {_short(check.expected)}"
 
 
 def _short(value: Json) -> str:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 PASSPHRASE_ENV = "DRMGR_PASSPHRASE"
 PASSPHRASE_FILE = Path("secrets/passphrase")
+PRIVATE = 0o600
 
 
 def register(app: typer.Typer) -> None:
@@ -56,7 +57,8 @@ def init(
 
     def write(path: Path, content: bytes, mode: int) -> None:
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            # a folder made for a private file is private too
+            path.parent.mkdir(mode=0o700 if mode == PRIVATE else 0o777, parents=True, exist_ok=True)
             handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
         except FileExistsError:
             kept.append(str(path))
@@ -72,7 +74,7 @@ def init(
     for name, example in example_files().items():
         write(folder / name, example.read_bytes(), 0o644)
     if not from_environment:
-        write(folder / PASSPHRASE_FILE, f"{secrets.token_urlsafe(32)}\n".encode(), 0o600)
+        write(folder / PASSPHRASE_FILE, f"{secrets.token_urlsafe(32)}\n".encode(), PRIVATE)
     made += _keys(folder / "drmgr.yaml")
     answers.answer({"made": made, "kept": kept}, lambda console: _told(console, folder, made, kept))
 
@@ -94,7 +96,9 @@ def _told(console: "Console", folder: Path, made: list[str], kept: list[str]) ->
     console.print("\nNext:", markup=False)
     passphrase = folder / PASSPHRASE_FILE
     if str(passphrase) in made:
-        console.print(f"  put a copy of {passphrase} in a safe: without it no backup can be read", markup=False)
+        console.print(f"  put a copy of {passphrase} in a safe:\n  without it no backup can be read", markup=False)
+    if folder != Path():
+        console.print(f"  cd {folder}", markup=False)
     for step in ("edit drmgr.yaml, jobs/ and drills/", "drmgr config check", "drmgr repo init", "drmgr doctor"):
         console.print(f"  {step}", markup=False)
 

@@ -18,19 +18,21 @@ from drmgr.config.load import LoadedSite, load_site
 from drmgr.config.models import system_of, text_of
 from drmgr.config.secrets import SecretSource
 from drmgr.engines.files import FilesEngine, TreeSettings
-from drmgr.errors import ConfigError, UsageError
+from drmgr.errors import ConfigError, ToolError, UsageError
 from drmgr.flows.bench import Bench, ProgressFor, Source, WiredSystem
 from drmgr.interfaces import Engine, LogShipper
 from drmgr.repository.restic import ResticRepository, ResticSettings, restic_version
+from drmgr.state.runtime import runtime_directory
 from drmgr.system.clock import SystemClock
 from drmgr.system.command import Runner
-from drmgr.system.files import private_directory, write_atomically
+from drmgr.system.files import write_atomically
 
 if TYPE_CHECKING:
     from drmgr.flows.ship_logs import Spool
     from drmgr.keystore.store import FileKeystore
     from drmgr.repository.bucket import Bucket
     from drmgr.scratch.workspace import ScratchHost
+    from drmgr.state.audit import AuditLog
     from drmgr.state.catalog import SqlCatalog
 
 
@@ -71,6 +73,10 @@ class Site:
     def evidence_directory(self) -> Path:
         return self.place(self.config.evidence)
 
+    @property
+    def audit_file(self) -> Path:
+        return self.state / "audit" / "audit.jsonl"
+
     # --- secrets ---
 
     @cached_property
@@ -96,6 +102,14 @@ class Site:
         return catalog
 
     @cached_property
+    def audit(self) -> "AuditLog":
+        from drmgr.keystore.evidence_keys import audit_private_key
+        from drmgr.state.audit import Actor, AuditLog
+
+        actor = Actor(operator(), self.host)
+        return AuditLog(self.audit_file, actor, lambda: audit_private_key(self.keystore), self.catalog, self.clock)
+
+    @cached_property
     def scratch(self) -> "ScratchHost":
         from drmgr.scratch.workspace import ScratchHost
 
@@ -116,6 +130,12 @@ class Site:
         lock = None if declared is None else ObjectLock(declared.mode, declared.days)
         access_key, secret_key = self.secrets.get(store.access_key), self.secrets.get(store.secret_key)
         return Bucket(BucketSettings(store.endpoint, store.region, store.bucket, access_key, secret_key, lock))
+
+    @property
+    def store_prefix(self) -> str:
+        """The folder of the bucket that all of this site's objects lie in; empty for the bucket itself."""
+        store = self.config.store
+        return "" if isinstance(store, models.FolderStore) else store.prefix
 
     def repository(self, system: str, *, cold: bool = False) -> ResticRepository:
         """The repository of one system. ``cold``: without what restic remembers on this host, as after its loss."""
@@ -243,10 +263,15 @@ class Site:
     # --- everything a flow needs ---
 
     def tools(self) -> dict[str, str]:
-        """Versions of the programs that do the work. Raises ToolError."""
+        """Versions of the programs that do the work, for the records."""
+        try:
+            restic = restic_version(self.runner, self.config.restic.program)
+        except ToolError:
+            # the first use of a repository raises it, inside the run that it ends
+            restic = "none that can be used"
         return {
             "drmgr": __version__,
-            "restic": restic_version(self.runner, self.config.restic.program),
+            "restic": restic,
             "key-version": FIRST_KEY_VERSION,
         }
 
@@ -263,6 +288,7 @@ class Site:
             host=self.host,
             operator=operator(),
             catalog=self.catalog,
+            audit=self.audit,
             locks=FileLocks(self.state / "locks", clock=self.clock),
             clock=self.clock,
             scratch=self.scratch,
@@ -294,7 +320,7 @@ def open_site(config: Path) -> Iterator[Site]:
     with ExitStack() as stack:
         state = loaded.resolve(loaded.site.state)
         try:
-            runtime = stack.enter_context(private_directory(state / "runtime", "run-"))
+            runtime = stack.enter_context(runtime_directory(state / "runtime"))
         except OSError as error:
             raise ConfigError(
                 f"the state folder {state} cannot be written: {error.strerror}", hint="look at state in the site file"

@@ -2,20 +2,22 @@
 
 The manifest is made from restic's own listing of the snapshot, so it names exactly what was stored. A file that changed
 between restic's reading and ours carries no hash and is counted as ``moving``: its content cannot be vouched for, and
-the facts say so.
+the facts say so. Paths are kept as interfaces.Sink tells them, so that a name in any encoding is the same file again.
 """
 
 import hashlib
 import json
 import os
 import shutil
+import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from io import BufferedReader
 from pathlib import Path
 
-from drmgr.errors import LoadError, NotAllowedError, PreflightError, SourceError
+from drmgr.errors import LoadError, NotAllowedError, PreflightError, RepositoryError, ScratchError, SourceError
 from drmgr.interfaces import Capture, Clock, Progress, Sink
 from drmgr.model import CheckResult, CheckStatus, Entry, Facts, Instance, Json, Level, Recipe, Tree
 from drmgr.system.files import private_directory
@@ -24,7 +26,7 @@ FILES_PART = "files"
 MANIFEST_PART = "manifest"
 MANIFEST_NAME = "manifest.jsonl"
 SAMPLE_ONE_IN = 16
-"""In ``sampled`` mode one file in so many is hashed: those whose path's own hash ends in zero bits, the same every night."""
+"""In ``sampled`` mode one file in so many is hashed, chosen by its path's own hash: the same ones every night."""
 
 
 @dataclass(frozen=True)
@@ -79,16 +81,20 @@ class FilesEngine:
 
     def load(self, restored: Path, into: Instance, progress: Progress) -> Instance:
         target, files = _folder(into), restored / FILES_PART
+        manifest = restored / MANIFEST_PART / MANIFEST_NAME
         if any(target.iterdir()):
             raise PreflightError(f"the folder {target} is not empty")
-        if not files.is_dir():
+        if not files.is_dir() or not any(files.iterdir()):
             raise LoadError("the restored tree is not there")
-        for item in files.iterdir():
-            # a rename on one file system, a copy to another
-            shutil.move(item, target / item.name)
-        manifest = restored / MANIFEST_PART / MANIFEST_NAME
         if not manifest.is_file():
             raise LoadError("the restored tree has no manifest")
+        try:
+            for item in files.iterdir():
+                # a rename on one file system, a copy to another
+                shutil.move(item, target / item.name)
+        except OSError as error:
+            reason = error.strerror or type(error).__name__
+            raise ScratchError(f"the restored tree could not be moved to {target}: {reason}") from error
         progress(1.0, "files")
         return Instance(engine=self.name, path=target, manifest=manifest)
 
@@ -107,9 +113,8 @@ class FilesEngine:
         expected = wrong = 0
         for line in _manifest(of):
             expected += 1
-            path = _path(_folder(of), line)
             try:
-                with path.open("rb") as file:
+                with _opened(_folder(of), line["path"]) as file:
                     wrong += os.fstat(file.fileno()).st_size != line["size"]
             except OSError:
                 wrong += 1
@@ -135,17 +140,30 @@ class _TreeCapture:
         tree = Tree(FILES_PART, settings.root, settings.excludes, settings.one_file_system)
         part = sink.save(tree)
         started = self._clock.monotonic()
-        with (self._staging / MANIFEST_NAME).open("w", encoding="ascii") as manifest:
-            for entry in sink.entries(part):
-                line = _vouched(settings, entry)
-                self._tally.add(line, stored=line)
-                manifest.write(json.dumps(line, separators=(",", ":")) + "\n")
+        try:
+            self._write_manifest(sink.entries(part))
+        except OSError as error:
+            raise PreflightError(
+                f"the list of the stored files could not be written: {error.strerror}",
+                hint="free some space where state lies in the site file",
+            ) from error
         self._seconds = self._clock.monotonic() - started
+        if self._tally.present != part.files:
+            raise RepositoryError(
+                f"the snapshot of {settings.root} lists {self._tally.present} files, {part.files} were stored"
+            )
         if self._tally.present == 0:
             raise SourceError(
                 f"no file of {settings.root} was stored", hint="do the excludes of the job leave anything?"
             )
         sink.save(Tree(MANIFEST_PART, self._staging))
+
+    def _write_manifest(self, entries: Iterator[Entry]) -> None:
+        with (self._staging / MANIFEST_NAME).open("w", encoding="ascii") as manifest:
+            for entry in entries:
+                line = _vouched(self._settings, entry)
+                self._tally.add(line, stored=line)
+                manifest.write(json.dumps(line, separators=(",", ":")) + "\n")
 
     def facts(self) -> Facts:
         return Facts(FilesEngine.name, self.consistent_at, self._tally.groups(), self._seconds)
@@ -186,7 +204,7 @@ def _vouched(settings: TreeSettings, entry: Entry) -> dict[str, Json]:
     if settings.facts != "full" and not _sampled(entry.path):
         return line
     try:
-        with (settings.root / entry.path).open("rb") as file:
+        with _opened(settings.root, entry.path) as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
             after = os.fstat(file.fileno())
     except OSError:
@@ -197,13 +215,12 @@ def _vouched(settings: TreeSettings, entry: Entry) -> dict[str, Json]:
 
 
 def _sampled(path: str) -> bool:
-    return hashlib.sha256(os.fsencode(path)).digest()[0] % SAMPLE_ONE_IN == 0
+    return hashlib.sha256(_bytes(path)).digest()[0] % SAMPLE_ONE_IN == 0
 
 
 def _looked_up(folder: Path, line: Mapping[str, Json]) -> dict[str, Json] | None:
-    path = _path(folder, line)
     try:
-        with path.open("rb") as file:
+        with _opened(folder, line["path"]) as file:
             found: dict[str, Json] = {"path": line["path"], "size": os.fstat(file.fileno()).st_size}
             if "sha256" in line:
                 found["sha256"] = hashlib.file_digest(file, "sha256").hexdigest()
@@ -212,8 +229,19 @@ def _looked_up(folder: Path, line: Mapping[str, Json]) -> dict[str, Json] | None
     return found
 
 
-def _path(folder: Path, line: Mapping[str, Json]) -> Path:
-    return folder / str(line["path"])
+def _opened(folder: Path, path: str) -> BufferedReader:
+    """The regular file at that path of a manifest. Raises OSError, also for a link or pipe that took its place."""
+    # as bytes: the host's own encoding of names may be another than the manifest's
+    place = os.path.join(os.fsencode(folder), _bytes(path))  # noqa: PTH118 - pathlib knows no bytes
+    handle = os.open(place, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise FileNotFoundError("not a regular file")
+    return os.fdopen(handle, "rb")
+
+
+def _bytes(path: str) -> bytes:
+    return path.encode("utf-8", "surrogateescape")
 
 
 def _manifest(of: Instance) -> Iterator[Mapping[str, Json]]:
@@ -225,11 +253,15 @@ def _manifest(of: Instance) -> Iterator[Mapping[str, Json]]:
 
 
 def _walk(folder: Path) -> Iterator[Path]:
-    for place, _, names in os.walk(folder):
+    for place, _, names in os.walk(folder, onerror=_refuse):
         for name in names:
             path = Path(place, name)
             if path.is_file() and not path.is_symlink():
                 yield path
+
+
+def _refuse(error: OSError) -> None:
+    raise SourceError(f"a folder of the restored tree cannot be listed: {error.strerror}") from error
 
 
 def _folder(of: Instance) -> Path:

@@ -7,7 +7,6 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from drmgr.errors import EvidenceError
 from drmgr.evidence.canonical import digest, plain
-from drmgr.evidence.privacy import mask_message, refuse_free_text
 from drmgr.model import (
     CheckStatus,
     DrillRecord,
@@ -20,6 +19,7 @@ from drmgr.model import (
     Text,
     Verdict,
 )
+from drmgr.privacy import mask_message, refuse_free_text
 
 STATEMENT_TYPE: Final = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE: Final = "urn:drmgr:evidence:restore-proof:1"
@@ -288,7 +288,7 @@ def _counts(facts: Facts) -> dict[str, Json]:
         counts["tables"] = len(tables)
         counts["rows"] = sum(_rows(item) for item in tables.values())
     files = facts.groups.get("files", {})
-    for name, key in (("files", "count"), ("bytes", "bytes")):
+    for name, key in (("files", "count"), ("bytes", "bytes"), ("hashed", "hashed"), ("moving", "moving")):
         if isinstance(files.get(key), int):
             counts[name] = files[key]
     return counts

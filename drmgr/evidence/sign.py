@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Final
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from securesystemslib.dsse import Envelope
-from securesystemslib.exceptions import FormatError
 
 from drmgr.errors import EvidenceError
 from drmgr.evidence.canonical import canonical
@@ -41,6 +39,8 @@ def key_id(public_key: "Ed25519PublicKey") -> str:
 
 def sign_statement(statement: dict[str, Json], private_key: "Ed25519PrivateKey") -> bytes:
     """The bytes of the envelope file: the canonical statement, signed with Ed25519. Raises EvidenceError."""
+    from securesystemslib.dsse import Envelope
+
     envelope = Envelope(canonical(statement), PAYLOAD_TYPE, {})
     signature = base64.b64encode(private_key.sign(envelope.pae())).decode()
     signatures = [{"keyid": key_id(private_key.public_key()), "sig": signature}]
@@ -52,6 +52,9 @@ def read_envelope(content: bytes) -> Signed:
 
     Raises EvidenceError when it is no DSSE envelope, saying whether it was cut off.
     """
+    from securesystemslib.dsse import Envelope
+    from securesystemslib.exceptions import FormatError
+
     if not content:
         raise EvidenceError("the file is empty")
     try:

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 from drmgr.errors import EvidenceError, LockedError, UsageError
 from drmgr.evidence.build import build_document
 from drmgr.evidence.chain import Link, file_name, hash_file, links
-from drmgr.evidence.privacy import withhold_free_text
 from drmgr.evidence.sign import key_id, read_envelope, sign_statement
 from drmgr.evidence.verify import verify_path
 from drmgr.interfaces import Catalog, Clock
 from drmgr.model import DrillRecord, EvidenceEntry, Json, Verdict
+from drmgr.privacy import withhold_free_text
 from drmgr.system.files import write_atomically
 
 if TYPE_CHECKING:

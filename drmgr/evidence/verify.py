@@ -57,7 +57,7 @@ def verify_all(
     """Every document of the directory, and the chain through them.
 
     ``catalog_entries`` is what the catalog remembers, None when there is no catalog: then nobody can tell whether the
-    newest documents were taken away. A directory that is not there is not ok.
+    newest documents were taken away. A directory that is not there is not ok, nor is an empty one without a catalog.
     """
     if not directory.is_dir():
         gap = Gap(0, f"the evidence directory {directory} is not there")
@@ -66,6 +66,9 @@ def verify_all(
         chain = links(directory)
     except EvidenceError as error:
         return Verification((), ChainVerdict(False, 0, (Gap(0, error.message),)))
+    if not chain and catalog_entries is None:
+        gap = Gap(0, f"there is no evidence document in {directory}")
+        return Verification((), ChainVerdict(False, 0, (gap,)))
     verdicts: list[DocumentVerdict] = []
     previous: dict[int, str | None] = {}
     for link in chain:

@@ -1,7 +1,8 @@
 """Backup of one system: every source in its own consistent view, then the seal. No seal, no recovery point."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import datetime
 
 from ulid import ULID
@@ -10,7 +11,7 @@ from drmgr.errors import DrmgrError, PreflightError, SourceError
 from drmgr.flows.bench import Bench, Source, WiredSystem, recorded
 from drmgr.flows.points import seal, tags
 from drmgr.interfaces import Progress, Repository
-from drmgr.model import Entry, Member, Part, Payload, PointStatus, RecoveryPoint, RunKind, RunStatus
+from drmgr.model import Entry, Member, Part, Payload, PointStatus, RecoveryPoint, RunKind, RunStatus, Snapshot, Stream
 
 
 @dataclass(frozen=True)
@@ -32,18 +33,20 @@ def backup(bench: Bench, wired: WiredSystem) -> BackupDone:
     that could not be read do not raise: the point is sealed as incomplete.
     """
     system = wired.system.id
-    with bench.locks.hold(f"system-{system}"), recorded(bench.catalog, RunKind.BACKUP, system) as record:
+    # recorded first: a backup that found the system locked was not made, and the catalog should say so
+    with recorded(bench, RunKind.BACKUP, system) as record, bench.locks.hold(f"system-{system}"):
         started_at = bench.clock.now()
         preflight(wired)
         point_id = str(ULID())
-        members = tuple(_member(bench, wired.repository, system, point_id, source) for source in wired.sources)
+        captured = [_member(bench, wired.repository, system, point_id, source) for source in wired.sources]
+        members = tuple(member for member, _ in captured)
         complete = all(member.complete for member in members)
         point = RecoveryPoint(
             id=point_id,
             system=system,
             run=record.run.id,
             created_at=bench.clock.now(),
-            consistent_at=min(member.consistent_at for member in members),
+            consistent_at=min(instant for _, instant in captured),
             status=PointStatus.COMPLETE if complete else PointStatus.INCOMPLETE,
             members=members,
             tools=bench.tools,
@@ -56,13 +59,17 @@ def backup(bench: Bench, wired: WiredSystem) -> BackupDone:
 
 
 def preflight(wired: WiredSystem) -> None:
-    """Asks every source and the repository, and reports all that is wrong at once. Raises the one error, or PreflightError."""
+    """Asks every source, and reports all that is wrong at once. Raises the one error, or PreflightError.
+
+    The repository is not asked: restic opens it before it starts the source's command, so a bad one shows at once, and
+    asking would cost its key derivation once more.
+    """
     wrong: list[DrmgrError] = []
     if not wired.sources:
         raise PreflightError(f"{wired.system.id} has no sources")
-    for ask in (wired.repository.probe, *(source.engine.preflight for source in wired.sources)):
+    for source in wired.sources:
         try:
-            ask()
+            source.engine.preflight()
         except DrmgrError as error:
             wrong.append(error)
     if len(wrong) == 1:
@@ -71,16 +78,18 @@ def preflight(wired: WiredSystem) -> None:
         raise PreflightError("; ".join(error.message for error in wrong), hint=wrong[0].hint)
 
 
-def _member(bench: Bench, repository: Repository, system: str, point: str, source: Source) -> Member:
+def _member(bench: Bench, repository: Repository, system: str, point: str, source: Source) -> tuple[Member, datetime]:
+    """The member, and its instant by our own clock at the latest: that of its source may be ahead."""
     started = bench.clock.monotonic()
     sink = _RepositorySink(bench, repository, tags(point, system, f"source={source.name}"), f"{system}/{source.name}")
     with source.engine.capture() as capture:
+        opened = bench.clock.now()
         capture.store(sink)
         facts = capture.facts()
         consistent_at = capture.consistent_at
     if not sink.parts:
         raise SourceError(f"{system}/{source.name} stored nothing")
-    return Member(
+    member = Member(
         source=source.name,
         engine=source.engine.name,
         consistent_at=consistent_at,
@@ -90,6 +99,7 @@ def _member(bench: Bench, repository: Repository, system: str, point: str, sourc
         unreadable=sink.unreadable,
         seconds=bench.clock.monotonic() - started,
     )
+    return member, min(consistent_at, opened)
 
 
 class _RepositorySink:
@@ -105,16 +115,28 @@ class _RepositorySink:
         self._label = label
 
     def save(self, payload: Payload) -> Part:
+        return self.save_together(payload)[0]
+
+    def save_together(self, *payloads: Payload) -> tuple[Part, ...]:
+        with ThreadPoolExecutor(max_workers=len(payloads)) as pool:
+            beside = [pool.submit(self._store, payload) for payload in payloads[1:]]
+            # the main part, which takes long, in this thread: that is where a signal arrives
+            stored = [self._store(payloads[0]), *(each.result() for each in beside)]
+        for snapshot, part in stored:
+            self.complete = self.complete and snapshot.complete
+            self.unreadable += len(snapshot.unreadable)
+            self.parts.append(part)
+        return tuple(part for _, part in stored)
+
+    def _store(self, payload: Payload) -> tuple[Snapshot, Part]:
         started = self._bench.clock.monotonic()
         progress: Progress = self._bench.progress(f"{self._label} {payload.part}")
         snapshot = self._repository.backup(payload, (*self._tags, f"part={payload.part}"), progress)
-        if snapshot.files == 0:
+        if snapshot.files == 0 or (isinstance(payload, Stream) and snapshot.bytes == 0):
             raise SourceError(f"{self._label}: nothing of {payload.part} was stored")
-        self.complete = self.complete and snapshot.complete
-        self.unreadable += len(snapshot.unreadable)
-        part = Part(payload.part, snapshot.id, snapshot.files, snapshot.bytes, snapshot.bytes_added)
-        self.parts.append(replace(part, seconds=self._bench.clock.monotonic() - started))
-        return part
+        seconds = self._bench.clock.monotonic() - started
+        part = Part(payload.part, snapshot.id, snapshot.files, snapshot.bytes, snapshot.bytes_added, seconds)
+        return snapshot, part
 
     def entries(self, part: Part) -> Iterator[Entry]:
         return self._repository.entries(part.snapshot)

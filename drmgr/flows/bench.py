@@ -4,8 +4,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from drmgr.errors import DrmgrError, Interrupted
+from drmgr.errors import DrmgrError, Interrupted, UsageError
 from drmgr.interfaces import (
+    Audit,
     Catalog,
     Check,
     Clock,
@@ -17,7 +18,7 @@ from drmgr.interfaces import (
     Repository,
     Scratch,
 )
-from drmgr.model import Json, Run, RunKind, RunStatus, System, Text
+from drmgr.model import AuditResult, Json, Run, RunKind, RunStatus, System, Text
 
 
 @dataclass(frozen=True)
@@ -39,8 +40,11 @@ class WiredSystem:
     checks: tuple[Check, ...]
 
     def source(self, name: str) -> Source:
-        """Raises KeyError."""
-        return next(source for source in self.sources if source.name == name)
+        """Raises UsageError for one that the job does not declare, or no longer."""
+        for source in self.sources:
+            if source.name == name:
+                return source
+        raise UsageError(f"the job of {self.system.id} declares no source {name}", hint="see the job's sources")
 
 
 ProgressFor = Callable[[str], Progress]
@@ -60,6 +64,7 @@ class Bench:
     host: str
     operator: str
     catalog: Catalog
+    audit: Audit
     locks: Locks
     clock: Clock
     scratch: Scratch
@@ -74,30 +79,59 @@ def error_json(error: DrmgrError) -> dict[str, Json]:
 
 
 class Recorder:
-    """Collects what a run will leave in the catalog."""
+    """Collects what a run will leave in the catalog and in the audit log; ``why`` is the reason a person gave."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, bench: Bench, run: Run, why: str) -> None:
         self.run = run
         self.status = RunStatus.OK
         self.detail: dict[str, Json] = {}
+        self._bench = bench
+        self._why = why
+        self._begun = False
+
+    def begin(self) -> None:
+        """Writes the intent into the audit log. Raises EvidenceError, and then nothing has been done."""
+        self._audit(AuditResult.STARTED)
+        self._begun = True
+
+    def close(self, status: RunStatus, error: dict[str, Json] | None = None) -> None:
+        """Writes the result into both. Raises EvidenceError, PreflightError."""
+        self._bench.catalog.close_run(self.run.id, status, self.detail, error)
+        if self._begun:
+            self._audit(AuditResult(status.value), None if error is None else str(error["code"]))
+
+    def _audit(self, result: AuditResult, error: str | None = None) -> None:
+        kind, system = self.run.kind.value, self.run.system
+        try:
+            self._bench.audit.record(
+                kind, system, result, why=self._why, run=self.run.id, error=error, detail=self.detail
+            )
+        except DrmgrError as unwritten:
+            unwritten.run = self.run.id
+            raise
 
 
 @contextmanager
-def recorded(catalog: Catalog, kind: RunKind, system: str) -> Iterator[Recorder]:
-    """Opens a run before anything acts and closes it on every way out, with the error if there was one."""
-    recorder = Recorder(catalog.open_run(kind, system))
+def recorded(bench: Bench, kind: RunKind, system: str, why: str = "") -> Iterator[Recorder]:
+    """Opens a run before anything acts and closes it on every way out, with the error if there was one.
+
+    Raises EvidenceError when the audit log cannot be written: at the start before anything acts.
+    """
+    recorder = Recorder(bench, bench.catalog.open_run(kind, system), why)
     try:
+        recorder.begin()
         yield recorder
     except Interrupted as stop:
         error = {"code": stop.code, "message": f"ended by {stop.signal_name}", "hint": ""}
-        catalog.close_run(recorder.run.id, RunStatus.INTERRUPTED, recorder.detail, error)
+        recorder.close(RunStatus.INTERRUPTED, error)
         raise
     except DrmgrError as error:
-        catalog.close_run(recorder.run.id, RunStatus.FAILED, recorder.detail, error_json(error))
+        error.run = recorder.run.id
+        recorder.close(RunStatus.FAILED, error_json(error))
         raise
     except Exception as error:
         bug = {"code": "bug", "message": type(error).__name__, "hint": "please report it with the log"}
-        catalog.close_run(recorder.run.id, RunStatus.FAILED, recorder.detail, bug)
+        recorder.close(RunStatus.FAILED, bug)
         raise
     else:
-        catalog.close_run(recorder.run.id, recorder.status, recorder.detail)
+        recorder.close(recorder.status)

@@ -5,9 +5,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-import rfc8785
-
-from drmgr.errors import PointNotFoundError, RepositoryDamagedError, RepositoryError
+from drmgr.errors import PointNotFoundError, PreflightError, RepositoryDamagedError, RepositoryError
 from drmgr.interfaces import Catalog, Repository
 from drmgr.model import Json, PointStatus, RecoveryPoint
 from drmgr.model_json import point_from_json, point_to_json
@@ -41,8 +39,8 @@ def tags(point: str, system: str, *more: str) -> tuple[str, ...]:
 def seal(repository: Repository, catalog: Catalog, point: RecoveryPoint) -> str:
     """Writes the seal; from its return on the recovery point exists. Returns the seal's snapshot id."""
     body = point_to_json(point)
-    document: Json = {"point": body, "sha256": hashlib.sha256(rfc8785.dumps(body)).hexdigest()}
-    snapshot = repository.store_bytes(SEAL_NAME, rfc8785.dumps(document), tags(point.id, point.system, SEAL_TAG))
+    document: Json = {"point": body, "sha256": _digest(body)}
+    snapshot = repository.store_bytes(SEAL_NAME, _canonical(document), tags(point.id, point.system, SEAL_TAG))
     if not snapshot.complete:
         raise RepositoryError("the seal was not stored whole")
     catalog.remember_point(point, snapshot.id)
@@ -68,6 +66,12 @@ def find(repository: Repository, catalog: Catalog, system: str) -> Found:
             problems.append(f"recovery point {point.id}: {len(missing)} of its snapshots are gone")
             continue
         points.append(SealedPoint(point, snapshot.id))
+    known = {*present, *listing.damaged}
+    problems += [
+        f"recovery point {point} was sealed, and its seal is gone"
+        for seal, point in catalog.seals(system).items()
+        if seal not in known
+    ]
     return Found(tuple(points), tuple(problems))
 
 
@@ -77,11 +81,34 @@ def read(repository: Repository, snapshot: str) -> RecoveryPoint:
     try:
         document = json.loads(content)
         body = document["point"]
-        if hashlib.sha256(rfc8785.dumps(body)).hexdigest() != document["sha256"]:
+        if _digest(body) != document["sha256"]:
             raise RepositoryDamagedError(f"seal {snapshot[:8]}: its content does not match its hash")
         return point_from_json(body)
     except (ValueError, KeyError, TypeError) as error:
         raise RepositoryDamagedError(f"seal {snapshot[:8]}: not a readable recovery point") from error
+
+
+def believed(repository: Repository, sealed: SealedPoint) -> RecoveryPoint:
+    """The point, read once more from its seal: only then are its members and facts to be believed.
+
+    Raises RepositoryDamagedError, and PreflightError when the catalog remembers another point than the seal tells.
+    """
+    point = read(repository, sealed.seal)
+    if point != sealed.point:
+        raise PreflightError(
+            f"the catalog does not remember recovery point {point.id} as its seal in the repository tells it",
+            hint="the repository is right: find out who changed the catalog, put it aside, and a new one is made from the seals",
+        )
+    return point
+
+
+def _canonical(document: Json) -> bytes:
+    """One byte form for one document. Not RFC 8785: that has no form for a sequence beyond 2**53."""
+    return json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+
+
+def _digest(body: Json) -> str:
+    return hashlib.sha256(_canonical(body)).hexdigest()
 
 
 def _read(repository: Repository, catalog: Catalog, snapshot: str) -> RecoveryPoint:
@@ -101,7 +128,7 @@ def choose(points: Iterable[SealedPoint], system: str, wanted: str) -> SealedPoi
         if not complete:
             raise PointNotFoundError(f"{system} has no complete recovery point")
         return complete[-1]
-    matching = [sealed for sealed in offered if sealed.point.id.startswith(wanted.upper())]
+    matching = [sealed for sealed in offered if wanted and sealed.point.id.startswith(wanted.upper())]
     if len(matching) != 1:
         raise PointNotFoundError(f"{system}: {len(matching)} recovery points begin with {wanted}")
     return matching[0]

@@ -7,9 +7,22 @@ from pathlib import Path
 
 from drmgr.errors import DrmgrError, UsageError
 from drmgr.flows.bench import Bench, WiredSystem, error_json, recorded
-from drmgr.flows.bringback import Phases, fetch, level_reached, load, load_into_scratch, members, needed_bytes, prove
-from drmgr.flows.drill import verdict
-from drmgr.flows.points import Found, choose, find
+from drmgr.flows.bringback import (
+    Phases,
+    data_lost,
+    fetch,
+    lacking,
+    left_out,
+    level_reached,
+    load,
+    load_into_scratch,
+    members,
+    needed_bytes,
+    prove,
+    readable,
+)
+from drmgr.flows.drill import overall, verdict
+from drmgr.flows.points import Found, SealedPoint, believed, choose, find
 from drmgr.flows.reach import Aim, Replay, aim
 from drmgr.interfaces import Check, Engine
 from drmgr.model import (
@@ -99,28 +112,34 @@ def describe(target: Target) -> str:
 
 def plan_only(bench: Bench, wired: WiredSystem, plan: RestorePlan) -> RecoveryPoint:
     """What ``--dry-run`` tells: permission and point are checked, nothing is written. Raises as ``restore`` does."""
-    return _planned(bench, wired, plan).point
+    return _planned(bench, wired, plan)[0].point
 
 
-def _planned(bench: Bench, wired: WiredSystem, plan: RestorePlan) -> Aim:
+def _planned(bench: Bench, wired: WiredSystem, plan: RestorePlan) -> tuple[Aim, tuple[CheckResult, ...]]:
+    """The point, and what fails already now: it is not whole, or perhaps not the latest that there was."""
     _permit(plan.target)
     offered = find(wired.repository, bench.catalog, wired.system.id)
     found = _aim(bench, wired, plan, offered)
-    chosen = members(found.point, wired, plan.sources)
+    point = found.point
+    chosen = members(point, wired, plan.sources)
     _fits_target(plan.target, chosen)
-    return found
+    older = (readable(offered.problems),) if plan.point == "latest" and offered.problems else ()
+    missing = () if plan.sources else left_out(point, wired)
+    return found, (*older, *missing, *lacking(chosen))
 
 
 def _aim(bench: Bench, wired: WiredSystem, plan: RestorePlan, offered: Found) -> Aim:
     if not plan.at:
-        return Aim(choose(offered.points, wired.system.id, plan.point).point, {})
+        return Aim(believed(wired.repository, choose(offered.points, wired.system.id, plan.point)), {})
     if not isinstance(plan.target, ToScratch):
         raise UsageError("an instant between recovery points is restored on scratch", hint="use --to scratch")
-    points = list(offered.points)
+    points: list[SealedPoint] = list(offered.points)
     if plan.point != "latest":
         points = [choose(points, wired.system.id, plan.point)]
     sources = plan.sources or tuple(source.name for source in wired.sources)
-    return aim(wired, points, plan.at, sources, bench.timezone)
+    found = aim(wired, points, plan.at, sources, bench.timezone)
+    sealed = next(each for each in points if each.point is found.point)
+    return Aim(believed(wired.repository, sealed), found.replays)
 
 
 def restore(bench: Bench, wired: WiredSystem, plan: RestorePlan) -> RestoreDone:
@@ -130,10 +149,10 @@ def restore(bench: Bench, wired: WiredSystem, plan: RestorePlan) -> RestoreDone:
     the evidence is sealed.
     """
     system = wired.system.id
-    with bench.locks.hold(f"restore-{system}"), recorded(bench.catalog, RunKind.RESTORE, system) as run:
-        t0 = bench.clock.now()
-        found = _planned(bench, wired, plan)
-        act = _Act(bench, wired, plan, aim=found, run=run.run.id, t0=t0)
+    with recorded(bench, RunKind.RESTORE, system, plan.reason) as run, bench.locks.hold(f"restore-{system}"):
+        t0, started = bench.clock.now(), bench.clock.monotonic()
+        found, doubts = _planned(bench, wired, plan)
+        act = _Act(bench, wired, plan, aim=found, doubts=doubts, run=run.run.id, t0=t0, started=started)
         error: DrmgrError | None = None
         try:
             act.perform()
@@ -169,7 +188,16 @@ class _Act:
     """One restore under way."""
 
     def __init__(
-        self, bench: Bench, wired: WiredSystem, plan: RestorePlan, *, aim: Aim, run: str, t0: datetime
+        self,
+        bench: Bench,
+        wired: WiredSystem,
+        plan: RestorePlan,
+        *,
+        aim: Aim,
+        doubts: tuple[CheckResult, ...],
+        run: str,
+        t0: datetime,
+        started: float,
     ) -> None:
         self.instances: dict[str, Instance] = {}
         self._bench = bench
@@ -179,17 +207,18 @@ class _Act:
         self._replays = aim.replays
         self._run = run
         self._t0 = t0
+        self._started = started
+        self._seconds: float | None = None
         self._t4: datetime | None = None
         self._t5: datetime | None = None
         self._t6: datetime | None = None
         self._loaded: Mapping[str, Instance] = {}
         self._phases = Phases(bench, wired.system.id)
         self._chosen = members(aim.point, wired, plan.sources)
-        self._checks: tuple[CheckResult, ...] = ()
+        self._checks = doubts
 
     def perform(self) -> None:
-        clock = self._bench.clock
-        self._t4 = clock.now()
+        self._t4 = self._bench.clock.now()
         match self._plan.target:
             case ToScratch(keep=keep):
                 self._to_scratch(keep)
@@ -215,10 +244,11 @@ class _Act:
             with self._phases.step("restore", member.source):
                 fetch(self._bench, self._wired, member, path / member.source)
             self.instances[member.source] = Instance(engine=member.engine, path=path / member.source)
-        self._t5 = self._t6 = self._bench.clock.now()
+        self._t5 = self._bench.clock.now()
+        self._verified(self._t5)
         files = sum(part.files for member in self._chosen for part in member.parts)
         # restic verified each blob's hash on the way; fetch() counted what arrived
-        self._checks = (
+        self._checks += (
             CheckResult("files-complete", CheckStatus.PASS, Level.STRUCTURE, files, files, title=_FILES_COMPLETE),
         )
 
@@ -241,8 +271,11 @@ class _Act:
     def _prove(self, checks: tuple[Check, ...]) -> None:
         with self._phases.step("verify"):
             restored = Restored(self._point, self._loaded, self._wired.system.objectives)
-            self._checks = prove(self._bench, checks, restored)
-        self._t6 = self._bench.clock.now()
+            self._checks += prove(self._bench, checks, restored)
+        self._verified(self._bench.clock.now())
+
+    def _verified(self, at: datetime) -> None:
+        self._t6, self._seconds = at, self._bench.clock.monotonic() - self._started
 
     def outcome(self, error: DrmgrError | None) -> Outcome:
         objectives = self._wired.system.objectives
@@ -254,8 +287,8 @@ class _Act:
             verdict=self._verdict(error, partial),
             level=level_reached(partial),
             timeline=Timeline(self._t0, self._t0, self._t0, self._t0, self._t4, self._t5, end),
-            rto=Measure(objectives.rto.total_seconds(), _seconds(self._t0, end)),
-            rpo=Measure(objectives.rpo.total_seconds(), _seconds(self._point.consistent_at, end and self._t0)),
+            rto=Measure(objectives.rto.total_seconds(), None if end is None else self._seconds),
+            rpo=Measure(objectives.rpo.total_seconds(), None if end is None else data_lost(self._point, self._t0)),
             point=self._point,
             checks=self._checks,
             phases=tuple(self._phases.done),
@@ -265,7 +298,9 @@ class _Act:
     def _verdict(self, error: DrmgrError | None, partial: tuple[CheckResult, ...]) -> Verdict:
         if isinstance(self._plan.target, ToFolder) and error is None:
             # stored files as they are: complete is all that was asked
-            return Verdict.PASSED if partial else Verdict.ERROR
+            return overall(
+                [Verdict.PASSED if check.status is CheckStatus.PASS else Verdict.FAILED for check in partial]
+            )
         return verdict(partial if self._plan.sources else self._checks, error, objectives_met=True)
 
 
@@ -277,10 +312,6 @@ def _reached(source: str, replay: Replay) -> CheckResult:
 
 
 _FILES_COMPLETE = Text("文件数与字节数一致", "all files and bytes arrived")
-
-
-def _seconds(start: datetime, end: datetime | None) -> float | None:
-    return None if end is None else (end - start).total_seconds()
 
 
 def _record(bench: Bench, plan: RestorePlan, run: str, outcome: Outcome) -> DrillRecord:

@@ -48,7 +48,7 @@ def ship(bench: Bench, wired: WiredSystem, source: Source, spool: Spool) -> Ship
     """
     name = f"{wired.system.id}-{source.name}"
     logs = _shipper(wired, source)
-    with bench.locks.hold(f"ship-{name}"), recorded(bench.catalog, RunKind.SHIP, wired.system.id) as run:
+    with recorded(bench, RunKind.SHIP, wired.system.id) as run, bench.locks.hold(f"ship-{name}"):
         full = _spooled(spool.path) > spool.limit
         # a full spool is emptied before it takes more; until then the server keeps the rest
         problem = None if full else _receive(logs, spool.path)

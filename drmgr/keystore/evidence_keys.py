@@ -1,4 +1,4 @@
-"""The two keys that sign: Ed25519 for evidence documents, ECDSA P-256 with a certificate for the PDF reports."""
+"""The keys that sign: Ed25519 for evidence and for the audit log, ECDSA P-256 with a certificate for PDF reports."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -30,7 +30,9 @@ from drmgr.system.files import write_atomically
 
 EVIDENCE_ENTRY = "evidence-signing"
 REPORT_ENTRY = "report-signing"
+AUDIT_ENTRY = "audit-signing"
 EVIDENCE_PUBLIC_FILE = "evidence.pub"
+AUDIT_PUBLIC_FILE = "audit.pub"
 REPORT_CERTIFICATE_FILE = "report.crt"
 CERTIFICATE_VALIDITY = timedelta(days=3653)
 LONGEST_NAME = 64
@@ -44,23 +46,27 @@ def init_keys(keystore: FileKeystore, systems: Sequence[str], site_name: str, cl
     Raises KeystoreError, also when a public file does not belong to its key.
     """
     keystore.create()
-    created = []
-    if keystore.add(EVIDENCE_ENTRY, "ed25519", lambda: _private_bytes(Ed25519PrivateKey.generate())):
-        created.append(EVIDENCE_ENTRY)
+    created = [name for name in (EVIDENCE_ENTRY, AUDIT_ENTRY) if keystore.add(name, "ed25519", _new_ed25519)]
     if keystore.add(REPORT_ENTRY, "ecdsa-p256", lambda: _private_bytes(generate_private_key(SECP256R1()))):
         created.append(REPORT_ENTRY)
     created.extend(name for name in map(repository_entry, systems) if keystore.add_random(name))
-    _ensure_evidence_public(keystore)
+    _ensure_public(keystore, EVIDENCE_ENTRY, EVIDENCE_PUBLIC_FILE)
+    _ensure_public(keystore, AUDIT_ENTRY, AUDIT_PUBLIC_FILE)
     _ensure_report_certificate(keystore, site_name, clock)
     return created
 
 
 def evidence_private_key(keystore: Keystore) -> Ed25519PrivateKey:
     """The key that signs evidence. Raises KeystoreError."""
-    key = _private_key(keystore, EVIDENCE_ENTRY)
-    if not isinstance(key, Ed25519PrivateKey):
-        raise KeystoreError(f"the key {EVIDENCE_ENTRY} is not an ed25519 key")
-    return key
+    return _ed25519(keystore, EVIDENCE_ENTRY)
+
+
+def audit_private_key(keystore: Keystore) -> Ed25519PrivateKey:
+    """The key that signs the audit log: another than that of evidence, so that one may be changed alone.
+
+    Raises KeystoreError.
+    """
+    return _ed25519(keystore, AUDIT_ENTRY)
 
 
 def report_private_key(keystore: Keystore) -> EllipticCurvePrivateKey:
@@ -72,7 +78,7 @@ def report_private_key(keystore: Keystore) -> EllipticCurvePrivateKey:
 
 
 def evidence_public_key(path: Path) -> Ed25519PublicKey:
-    """The key that proves evidence, from its PEM file. Raises KeystoreError."""
+    """The key that proves evidence, or the audit log, from its PEM file. Raises KeystoreError."""
     try:
         key = load_pem_public_key(_read(path))
     except ValueError as error:
@@ -90,13 +96,13 @@ def report_certificate(path: Path) -> x509.Certificate:
         raise KeystoreError(f"{path} does not hold a certificate") from error
 
 
-def _ensure_evidence_public(keystore: FileKeystore) -> None:
-    path = keystore.directory / EVIDENCE_PUBLIC_FILE
-    public = evidence_private_key(keystore).public_key()
+def _ensure_public(keystore: FileKeystore, entry: str, file: str) -> None:
+    path = keystore.directory / file
+    public = _ed25519(keystore, entry).public_key()
     if not path.exists():
         _write(path, public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
     elif evidence_public_key(path) != public:
-        raise _not_ours(path, EVIDENCE_ENTRY)
+        raise _not_ours(path, entry)
 
 
 def _ensure_report_certificate(keystore: FileKeystore, site_name: str, clock: Clock) -> None:
@@ -146,9 +152,20 @@ def _signing_only() -> x509.KeyUsage:
     )
 
 
+def _new_ed25519() -> bytes:
+    return _private_bytes(Ed25519PrivateKey.generate())
+
+
 def _private_bytes(key: Ed25519PrivateKey | EllipticCurvePrivateKey) -> bytes:
     # not encrypted once more: the keystore wraps it
     return key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+
+
+def _ed25519(keystore: Keystore, entry: str) -> Ed25519PrivateKey:
+    key = _private_key(keystore, entry)
+    if not isinstance(key, Ed25519PrivateKey):
+        raise KeystoreError(f"the key {entry} is not an ed25519 key")
+    return key
 
 
 def _private_key(keystore: Keystore, name: str) -> object:

@@ -67,30 +67,19 @@ class FileKeystore:
         self._master_key: bytes | None = None
         self._opening = threading.Lock()
 
+    def exists(self) -> bool:
+        return self._path.exists()
+
     def create(self) -> bool:
         """Makes an empty keystore; False when there is one already and the passphrase opens it."""
         with self._locked():
             if self._path.exists():
                 self._master(self._read())
                 return False
-            salt, master = secrets.token_bytes(SALT_BYTES), secrets.token_bytes(KEY_BYTES)
-            kdf = {
-                "name": "scrypt",
-                "salt": to_text(salt),
-                "n": self._cost.n,
-                "r": self._cost.r,
-                "p": self._cost.p,
-            }
-            passphrase_key = derive_key(self._asked_passphrase(), salt, self._cost)
-            self._write(
-                {
-                    "schema": SCHEMA,
-                    "created_at": rfc3339(self._clock.now()),
-                    "kdf": kdf,
-                    "master": wrap(passphrase_key, master, _master_purpose(kdf)),
-                    "entries": {},
-                }
-            )
+            master = secrets.token_bytes(KEY_BYTES)
+            wrapped = self._wrapped_master(master, self._asked_passphrase())
+            created = rfc3339(self._clock.now())
+            self._write({"schema": SCHEMA, "created_at": created, **wrapped, "entries": {}})
             self._master_key = master
             return True
 
@@ -157,6 +146,47 @@ class FileKeystore:
         """The same, made first when the system has none yet."""
         self.add_random(repository_entry(system), KEY_BYTES)
         return self.repository_password(system)
+
+    def master_key(self) -> bytes:
+        """The key that wraps all others, for those who split it. It must stay in memory."""
+        return self._master(self._read())
+
+    def open_with(self, master: bytes) -> None:
+        """Opens the keystore with a master key that came from elsewhere, without the passphrase.
+
+        Raises KeystoreError when it does not open every entry.
+        """
+        document = self._read()
+        for name, entry in sorted(document["entries"].items()):
+            try:
+                _open_entry(master, name, entry)
+            except KeystoreError as error:
+                raise KeystoreError(
+                    f"the master key does not open the keystore's entry {name}",
+                    hint="the shares are of another site's keystore, or were split before its master key was changed",
+                ) from error
+        if not document["entries"]:
+            raise KeystoreError("the keystore is empty, so nothing proves the master key")
+        self._master_key = master
+
+    def rewrap(self, passphrase: Secret) -> None:
+        """Puts the master key under another passphrase; the old one opens nothing any more, in this file.
+
+        The new file is proven in memory before it takes the place of the old one.
+        """
+        with self._locked():
+            document = self._read()
+            document.update(self._wrapped_master(self._master(document), passphrase))
+            fresh = FileKeystore(self.directory, lambda: passphrase, clock=self._clock, cost=self._cost)
+            fresh._opened_master(document)
+            self._write(document)
+
+    def _wrapped_master(self, master: bytes, passphrase: Secret) -> dict[str, Json]:
+        if not passphrase.reveal():
+            raise KeystoreError("the keystore's passphrase is empty", hint="set what keys.passphrase refers to")
+        salt = secrets.token_bytes(SALT_BYTES)
+        kdf = {"name": "scrypt", "salt": to_text(salt), "n": self._cost.n, "r": self._cost.r, "p": self._cost.p}
+        return {"kdf": kdf, "master": wrap(derive_key(passphrase, salt, self._cost), master, _master_purpose(kdf))}
 
     def _master(self, document: dict[str, Json]) -> bytes:
         # several threads may ask at once; the dear derivation is done by one of them

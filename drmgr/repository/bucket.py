@@ -142,10 +142,30 @@ class Bucket:
             return None
         return ObjectLock(str(rule["Mode"]).lower(), rule.get("Days", 0) or 365 * rule.get("Years", 0))
 
+    def put_anchor(self, prefix: str, name: str, content: bytes) -> None:
+        """Stores the head of an audit log; the bucket's default retention keeps it from being taken away.
+
+        Raises RepositoryError.
+        """
+        with self._mapped("anchor the audit log"):
+            self._client.put_object(Bucket=self.settings.name, Key=anchor_folder(prefix) + name, Body=content)
+
+    def anchors(self, prefix: str) -> Iterator[tuple[str, bytes]]:
+        """Every version of every anchor, by name, also of those that were overwritten or marked as deleted.
+
+        Raises RepositoryError.
+        """
+        folder, bucket = anchor_folder(prefix), self.settings.name
+        with self._mapped("read the audit log's anchors"):
+            for page in self._client.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=folder):
+                for version in page.get("Versions", ()):
+                    found = self._client.get_object(Bucket=bucket, Key=version["Key"], VersionId=version["VersionId"])
+                    yield version["Key"].removeprefix(folder), found["Body"].read()
+
     @contextmanager
     def _mapped(self, action: str) -> Iterator[None]:
         """boto3's errors as ours."""
-        from botocore.exceptions import BotoCoreError, ClientError
+        from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 
         try:
             yield
@@ -157,10 +177,21 @@ class Bucket:
             if status in {401, 403}:
                 raise RepositoryAccessError(f"{action}: the object store refused our keys ({code})") from error
             raise RepositoryError(f"{action}: the object store answered {code}") from error
+        except (ParamValidationError, ValueError) as error:
+            # boto3's own words may quote what it was given
+            raise RepositoryError(
+                f"{action}: boto3 refuses the endpoint, the region or the bucket's name",
+                hint="look at store.endpoint, store.region and store.bucket in the site file",
+            ) from error
         except BotoCoreError as error:
             raise RepositoryUnreachableError(
                 f"{action}: the object store at {self.settings.endpoint} does not answer ({type(error).__name__})"
             ) from error
+
+
+def anchor_folder(prefix: str) -> str:
+    """Where the anchors lie, beside the repositories."""
+    return f"{prefix.strip('/')}/drmgr-audit/".removeprefix("/")
 
 
 def _retention(lock: ObjectLock) -> Any:

@@ -5,7 +5,7 @@ import os
 import re
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -22,6 +22,7 @@ from drmgr.errors import (
 from drmgr.interfaces import Progress
 from drmgr.model import CheckReport, Entry, Listing, Payload, Snapshot, Stream
 from drmgr.repository import restic_errors
+from drmgr.repository.restic_names import ExactNames
 from drmgr.repository.restic_output import (
     MessageReader,
     ignored_snapshots,
@@ -30,6 +31,7 @@ from drmgr.repository.restic_output import (
     no_progress,
     snapshot_of,
     unreadable_items,
+    vanished_items,
 )
 from drmgr.system.command import SECRET_FD, Command, Completed, Process, Runner, find_program
 from drmgr.system.secret import Secret
@@ -158,11 +160,10 @@ class ResticRepository:
         summary = reader.summary
         if summary is None or "snapshot_id" not in summary:
             raise RepositoryError(f"store {part}: restic ended well but named no snapshot")
-        unreadable, vanished = unreadable_items(done.stderr)
-        whole = done.code == 0 and not (unreadable or vanished)
-        if live and vanished and not unreadable:
-            # restic cannot know that files may come and go here, and calls the snapshot incomplete
-            whole = True
+        vanished = vanished_items(done.stderr) if live else frozenset()
+        unreadable = tuple(item for item in unreadable_items(done.stderr) if item not in vanished)
+        # restic cannot know that files may come and go here, and calls the snapshot incomplete
+        whole = (done.code == 0 or bool(vanished)) and not unreadable
         return Snapshot(
             id=summary["snapshot_id"],
             time=datetime.fromisoformat(summary["backup_start"]),
@@ -170,7 +171,7 @@ class ResticRepository:
             bytes=summary.get("total_bytes_processed", 0),
             bytes_added=summary.get("data_added_packed", 0),
             complete=whole,
-            unreadable=unreadable if live else (*unreadable, *vanished),
+            unreadable=unreadable,
         )
 
     def read_bytes(self, snapshot: str, filename: str) -> bytes:
@@ -194,14 +195,25 @@ class ResticRepository:
             )
 
     def entries(self, snapshot: str) -> Iterator[Entry]:
-        with self._start("ls", snapshot, "--json", "--no-lock") as process:
-            for line in process.lines():
-                node = json_line(line)
-                if node and node.get("type") == "file":
-                    yield Entry(node["path"].lstrip("/"), node.get("size", 0), nanoseconds(node["mtime"]))
-            code = process.wait()
-            if code != 0:
-                raise restic_errors.fault(f"list snapshot {snapshot[:8]}", code, process.stderr_tail())
+        listing = ("ls", snapshot, "--no-lock")
+        with ExitStack() as stack, self._start(*listing, "--json") as process:
+            running = [process]
+
+            def plain() -> Iterator[bytes]:
+                running.append(stack.enter_context(self._start(*listing, "--quiet")))
+                return running[-1].lines()
+
+            names = ExactNames(plain)
+            for node in map(json_line, process.lines()):
+                if node is None or "path" not in node:
+                    continue
+                path = names.exact(node["path"])
+                if node.get("type") == "file":
+                    yield Entry(path.removeprefix("/"), node.get("size", 0), nanoseconds(node["mtime"]))
+            for each in running:
+                code = each.wait()
+                if code != 0:
+                    raise restic_errors.fault(f"list snapshot {snapshot[:8]}", code, each.stderr_tail())
 
     def snapshots(self, tags: Sequence[str] = ()) -> Listing:
         selection = ["--tag", ",".join(tags)] if tags else []
@@ -328,7 +340,8 @@ class _Watch:
             in_trouble = in_trouble + interval if relevant and RECOVERED_WORDS not in relevant[-1] else 0.0
             if in_trouble >= self._patience:
                 self.gave_up = True
-                self._process.stop()
+                # it would go on trying to remove its lock from a store that is away
+                self._process.stop(grace=2.0)
                 return
 
 

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -40,19 +40,21 @@ def json_line(line: bytes) -> dict[str, Json] | None:
     return document if isinstance(document, dict) else None
 
 
-def unreadable_items(stderr: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The items restic could not read, and those that vanished before it came to them.
+def unreadable_items(stderr: str) -> tuple[str, ...]:
+    """The items restic could not read. Only restic's own 'error' messages count, not what a child printed."""
+    return tuple(item for item, _ in _errors(stderr))
 
-    Only restic's own 'error' messages count, not what a child printed.
-    """
-    items: list[str] = []
-    vanished: list[str] = []
+
+def vanished_items(stderr: str) -> frozenset[str]:
+    """Those of them that were gone when restic came to them."""
+    return frozenset(item for item, text in _errors(stderr) if text.endswith("no such file or directory"))
+
+
+def _errors(stderr: str) -> Iterator[tuple[str, str]]:
     for line in stderr.splitlines():
         message = json_line(line.encode())
         if message and message.get("message_type") == "error":
-            text = str((message.get("error") or {}).get("message", ""))
-            (vanished if text.endswith("no such file or directory") else items).append(str(message.get("item", "")))
-    return tuple(items), tuple(vanished)
+            yield str(message.get("item", "")), str((message.get("error") or {}).get("message", ""))
 
 
 def snapshot_of(row: Mapping[str, Any]) -> Snapshot:
@@ -68,7 +70,12 @@ def snapshot_of(row: Mapping[str, Any]) -> Snapshot:
 
 
 def nanoseconds(text: str) -> int:
-    """RFC 3339 text to nanoseconds since 1970; datetime alone would cut restic's nine digits to six."""
+    """RFC 3339 text to nanoseconds since 1970; datetime alone would cut restic's nine digits to six.
+
+    A year that datetime does not know gives -1: such a time equals no file's.
+    """
+    if text.startswith("0000-"):
+        return -1
     whole, _, rest = text.partition(".")
     digits = re.match(r"\d+", rest)
     if not digits:

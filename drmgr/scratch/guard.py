@@ -16,6 +16,17 @@ def refuse_production(target: str, production: Mapping[str, str]) -> None:
             )
 
 
+def refuse_source_folders(target: Path, roots: Mapping[str, Path]) -> None:
+    """Raises NotAllowedError when ``target`` is, or lies in, a folder that is backed up (name → its top)."""
+    real = target.resolve()
+    for name, root in roots.items():
+        if real.is_relative_to(root.resolve()):
+            raise NotAllowedError(
+                f"the folder {target} lies in the production source {name}",
+                hint="restore beside it and move what you need; drmgr never writes into a source",
+            )
+
+
 def refuse_outside_connections(name: str, allowed: Collection[str]) -> None:
     """Raises NotAllowedError unless the site file allows restores into that connection."""
     if name not in allowed:

@@ -5,7 +5,6 @@ import pwd
 import re
 import secrets
 import shutil
-import warnings
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -122,10 +121,7 @@ class PostgresServer:
         for name, value in settings.items():
             argv += ["-c", f"{name}={value}"]
         command = Command(tuple(argv), cwd=self._plan.home, user=self._plan.user)
-        with warnings.catch_warnings():
-            # it is meant to outlive the object that started it
-            warnings.simplefilter("ignore", ResourceWarning)
-            self._pid = self._runner.start_daemon(command, self.log)
+        self._pid = self._runner.start_daemon(command, self.log)
         answered = wait_until(lambda: self._answers() or not alive(self._pid), self._clock, seconds)
         if not answered or not alive(self._pid):
             reason = last_line(self.log.read_text(encoding="utf-8", errors="replace"))

@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
-from drmgr.errors import PreflightError, ScratchError
+from drmgr.errors import Interrupted, PreflightError, ScratchError
 from drmgr.interfaces import Clock
 from drmgr.model import Destruction, Instance, Recipe
 from drmgr.scratch.folder import start_folder
@@ -103,9 +103,17 @@ class ScratchHost:
             self._make(path, run)
             yield ScratchWorkspace(path, self._user, self._runner, self._clock)
         finally:
-            label = read_label(path)
-            if label is not None and not label.kept(self._clock.now()):
-                self._destroy(path, label)
+            try:
+                self._end(path)
+            except Interrupted:
+                # a signal comes only once: the destruction that it broke into is made good before it goes on
+                self._end(path)
+                raise
+
+    def _end(self, path: Path) -> None:
+        label = read_label(path)
+        if label is not None and not label.kept(self._clock.now()):
+            self._destroy(path, label)
 
     def keep(self, run: str, until: datetime) -> None:
         path = self._workspace(run)

@@ -7,17 +7,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from sqlalchemy import Connection, Row, Table, select, update
+from sqlalchemy import Connection, Row, Table, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from ulid import ULID
 
 from drmgr.errors import PreflightError
 from drmgr.interfaces import Clock
-from drmgr.model import EvidenceEntry, Json, RecoveryPoint, Run, RunKind, RunStatus, Verdict
+from drmgr.model import AuditHead, EvidenceEntry, Json, RecoveryPoint, Run, RunKind, RunStatus, Verdict
 from drmgr.model_json import point_from_json, point_to_json
 from drmgr.state.database import Database, open_database
 from drmgr.state.process import ProcessIdentity, is_alive, this_process
-from drmgr.state.tables import evidence, points, runs
+from drmgr.state.tables import audit_heads, evidence, points, runs
 
 LEFT_OPEN = {"code": "interrupted", "message": "the process that did this run is gone", "hint": ""}
 
@@ -77,7 +77,7 @@ class SqlCatalog:
             if closed is None:
                 raise PreflightError(
                     f"the run {run} is not open in the catalog",
-                    hint="the catalog was changed, moved or restored while the run was at work; see: drmgr status",
+                    hint="the catalog was changed, moved or restored while the run was at work; see: drmgr doctor",
                 )
         return closed
 
@@ -128,6 +128,17 @@ class SqlCatalog:
         except ValueError:
             return None
 
+    def seals(self, system: str) -> dict[str, str]:
+        """The points of that system that are remembered: seal → point's id, oldest first."""
+        query = select(points.c.seal, points.c.id).where(points.c.system == system).order_by(points.c.created_at)
+        with self._database.reading() as connection:
+            return {row.seal: row.id for row in connection.execute(query)}
+
+    def forget_points(self, system: str) -> None:
+        """For a repository that is begun anew: it has none of them."""
+        with self._database.writing() as connection:
+            connection.execute(delete(points).where(points.c.system == system))
+
     def remember_evidence(self, entry: EvidenceEntry) -> None:
         """Keeps the entry; one with the same id is replaced."""
         values = {
@@ -147,6 +158,32 @@ class SqlCatalog:
         with self._database.reading() as connection:
             rows = connection.execute(select(evidence).order_by(evidence.c.sequence, evidence.c.id)).all()
         return [_entry(row) for row in rows]
+
+    def audit_head(self, host: str) -> AuditHead | None:
+        """The newest line of that host's audit log, as it was remembered."""
+        row = self._audit_row(host)
+        return None if row is None else AuditHead(row.log, row.sequence, row.sha256)
+
+    def remember_audit_head(self, host: str, head: AuditHead) -> None:
+        """Takes the place of the head before it."""
+        values = {"log": head.log, "sequence": head.sequence, "sha256": head.sha256}
+        with self._database.writing() as connection:
+            self._put(connection, audit_heads, {"host": host}, values)
+
+    def audit_anchored_at(self, host: str) -> datetime | None:
+        """When that host's head was last anchored outside; None: never."""
+        row = self._audit_row(host)
+        return None if row is None or row.anchored_at is None else datetime.fromisoformat(row.anchored_at)
+
+    def remember_audit_anchor(self, host: str, at: datetime) -> None:
+        """Only for a host whose head is remembered."""
+        statement = update(audit_heads).where(audit_heads.c.host == host).values(anchored_at=_to_text(at))
+        with self._database.writing() as connection:
+            connection.execute(statement)
+
+    def _audit_row(self, host: str) -> Row[Any] | None:
+        with self._database.reading() as connection:
+            return connection.execute(select(audit_heads).where(audit_heads.c.host == host)).one_or_none()
 
     def _end_run(
         self,

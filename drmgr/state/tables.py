@@ -48,3 +48,14 @@ evidence = Table(
     Column("sha256", Text, nullable=False),
     Index("evidence_sequence", "sequence"),
 )
+
+audit_heads = Table(
+    "audit_heads",
+    metadata,
+    # hosts that share a catalog each write a log of their own
+    Column("host", Text, primary_key=True),
+    Column("log", Text, nullable=False),
+    Column("sequence", Integer, nullable=False),
+    Column("sha256", Text, nullable=False),
+    Column("anchored_at", Text),
+)

@@ -5,14 +5,16 @@ import pwd
 import signal
 import subprocess
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from drmgr.errors import ToolError
+from drmgr.errors import Interrupted, ToolError
 from drmgr.system.secret import Secret
+from drmgr.system.stopping import undisturbed
 
 INHERITED = ("PATH", "HOME", "TMPDIR", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR")
 """What children may know of our own environment; never keys or passwords that happen to lie there."""
@@ -103,11 +105,17 @@ class Runner:
 
     def __init__(self) -> None:
         self._running: set[Process] = set()
+        self._stopping = False
 
     def stop_all(self) -> None:
-        """Ends what other threads have running, so that they can return."""
+        """Ends what other threads have running; they get Interrupted, now or when they start their next command."""
+        self._stopping = True
         for process in tuple(self._running):
             process.stop()
+
+    def _refuse_stopped(self) -> None:
+        if self._stopping:
+            raise Interrupted("the main thread")
 
     def run(self, command: Command, *, timeout: float | None = None) -> Completed:
         """Runs to the end and gives back what it printed; only for commands whose output is small.
@@ -128,21 +136,31 @@ class Runner:
     @contextmanager
     def start(self, command: Command, *, stdout: IO[bytes] | None = None) -> Iterator[Process]:
         """Starts a command; on leaving the block its process group is ended, whatever state it is in."""
+        self._refuse_stopped()
+        process: Process | None = None
         with tempfile.TemporaryFile(prefix="drmgr-stderr-") as stderr:
-            process = Process(_spawn(command, stdout or subprocess.PIPE, stderr), stderr)
-            self._running.add(process)
             try:
+                # a signal between the start and our knowing of it would leave the process behind
+                with undisturbed():
+                    process = Process(_spawn(command, stdout or subprocess.PIPE, stderr), stderr)
+                    self._running.add(process)
+                self._refuse_stopped()
                 yield process
+                self._refuse_stopped()
             finally:
-                self._running.discard(process)
-                process.stop()
-                if process._popen.stdout is not None:
-                    process._popen.stdout.close()
+                if process is not None:
+                    self._running.discard(process)
+                    process.stop()
+                    if process._popen.stdout is not None:
+                        process._popen.stdout.close()
 
     def start_daemon(self, command: Command, log: Path) -> int:
         """Starts a command that outlives this process, output to ``log``; returns its pid (leader of its own group)."""
         with log.open("ab") as output:
-            return _spawn(command, output, output).pid
+            popen = _spawn(command, output, output)
+        # somebody must take note of its end, should it come before ours
+        threading.Thread(target=popen.wait, name=f"waits for {command.program}", daemon=True).start()
+        return popen.pid
 
 
 def _read_within(process: Process, timeout: float) -> bytes:
@@ -174,13 +192,23 @@ def _spawn(command: Command, stdout: int | IO[bytes], stderr: IO[bytes]) -> "sub
             **_identity(command.user),
         )
         return popen
-    except FileNotFoundError as error:
-        raise missing_program(argv[0]) from error
+    except OSError as error:
+        raise _not_started(command, error) from error
     finally:
         for handle in close_fds:
             os.close(handle)
         if not isinstance(stdin, int):
             stdin.close()
+
+
+def _not_started(command: Command, error: OSError) -> ToolError:
+    if command.cwd is not None and str(error.filename) == str(command.cwd):
+        return ToolError(
+            f"{command.program} cannot start in {command.cwd}: {error.strerror}", hint="is its disk mounted?"
+        )
+    if isinstance(error, FileNotFoundError):
+        return missing_program(command.argv[0])
+    return ToolError(f"{command.program} cannot be started: {error.strerror}", hint=f"look at {command.argv[0]}")
 
 
 def _stdin_file(content: bytes) -> IO[bytes]:
@@ -210,7 +238,8 @@ def find_program(name: str, folders: Sequence[Path] = ()) -> Path:
     places = [*folders, *(Path(place) for place in os.environ.get("PATH", os.defpath).split(os.pathsep))]
     for place in places:
         candidate = place / name
-        if candidate.is_file() and os.access(candidate, os.X_OK):
+        # os.access says no, where is_file() raises for a folder that we may not enter
+        if os.access(candidate, os.X_OK) and candidate.is_file():
             return candidate
     raise missing_program(name)
 

@@ -126,6 +126,18 @@ def test_a_point_is_kept_under_its_seal(catalog: Catalog) -> None:
     assert catalog.point("c" * 64) is None
 
 
+def test_the_points_of_a_system_are_remembered_until_its_repository_is_begun_anew(catalog: Catalog) -> None:
+    old, new = sample_point(), replace(sample_point(), id="P2", created_at=START + timedelta(days=1))
+    catalog.remember_point(new, "a" * 64)
+    catalog.remember_point(old, "b" * 64)
+    catalog.remember_point(replace(old, id="P3", system="pacs"), "c" * 64)
+    assert list(catalog.seals("his").items()) == [("b" * 64, "P1"), ("a" * 64, "P2")]
+    catalog.forget_points("his")
+    assert catalog.seals("his") == {}
+    assert catalog.point("a" * 64) is None
+    assert catalog.seals("pacs") == {"c" * 64: "P3"}
+
+
 def test_evidence_is_listed_in_its_sequence(catalog: Catalog) -> None:
     later, earlier = evidence_entry("E1", 10), evidence_entry("E2", 9)
     catalog.remember_evidence(later)

@@ -2,12 +2,14 @@
 
 import os
 import pwd
+import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -79,6 +81,23 @@ def test_every_way_out_destroys(directory: Path, way_out: BaseException) -> None
     assert [proof.gone for proof in scratch.destructions()] == [True]
     assert list(directory.iterdir()) == []
     assert processes_in(directory) == []
+
+
+def test_a_signal_in_the_middle_of_the_destruction_does_not_end_it(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scratch, real = host(directory), shutil.rmtree
+
+    def struck(*arguments: Any, **options: Any) -> None:
+        monkeypatch.undo()
+        raise Interrupted("SIGTERM")
+
+    with pytest.raises(Interrupted), scratch.open("R1", 1) as workspace:
+        (workspace.stage("his") / "patients.dump").write_text("x")
+        monkeypatch.setattr(shutil, "rmtree", struck)
+    assert shutil.rmtree is real
+    assert list(directory.iterdir()) == []
+    assert [proof.gone for proof in scratch.destructions()] == [True]
 
 
 def test_a_long_path_gets_a_short_socket_that_is_removed_too(directory: Path) -> None:

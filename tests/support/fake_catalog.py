@@ -50,6 +50,13 @@ class FakeCatalog:
     def point(self, seal: str) -> RecoveryPoint | None:
         return self.points.get(seal)
 
+    def seals(self, system: str) -> dict[str, str]:
+        mine = {seal: point for seal, point in self.points.items() if point.system == system}
+        return {seal: point.id for seal, point in sorted(mine.items(), key=lambda item: item[1].created_at)}
+
+    def forget_points(self, system: str) -> None:
+        self.points = {seal: point for seal, point in self.points.items() if point.system != system}
+
     def remember_evidence(self, entry: EvidenceEntry) -> None:
         self.entries[entry.id] = entry
 

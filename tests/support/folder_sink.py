@@ -25,16 +25,19 @@ class FolderSink:
             self._stream(payload)
         else:
             self._tree(payload)
-        files = [path for path in (self.folder / payload.part).rglob("*") if path.is_file()]
+        files = [path for path in (self.folder / payload.part).rglob("*") if regular(path)]
         size = sum(path.stat().st_size for path in files)
         part = Part(payload.part, f"folder-{payload.part}", len(files), size)
         self.parts.append(part)
         return part
 
+    def save_together(self, *payloads: Payload) -> tuple[Part, ...]:
+        return tuple(self.save(payload) for payload in payloads)
+
     def entries(self, part: Part) -> Iterator[Entry]:
         root = self.folder / part.name
         for path in sorted(root.rglob("*")):
-            if path.is_file() and not path.is_symlink():
+            if regular(path):
                 status = path.stat()
                 yield Entry(str(path.relative_to(root)), status.st_size, status.st_mtime_ns)
 
@@ -102,3 +105,7 @@ def _excluded(path: Path, patterns: tuple[str, ...]) -> bool:
     anchored = (pattern.removeprefix("/") for pattern in patterns if pattern.startswith("/"))
     loose = (pattern for pattern in patterns if not pattern.startswith("/"))
     return any(fnmatch(str(path), pattern) for pattern in anchored) or any(fnmatch(path.name, each) for each in loose)
+
+
+def regular(path: Path) -> bool:
+    return path.is_file() and not path.is_symlink()

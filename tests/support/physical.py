@@ -26,6 +26,7 @@ from drmgr.state.locks import FileLocks
 from drmgr.system.clock import SystemClock
 from drmgr.system.command import Command, Runner
 from drmgr.system.secret import Secret
+from tests.support.fake_audit import FakeAudit
 from tests.support.fake_catalog import FakeCatalog
 from tests.support.fake_repository import FakeRepository
 from tests.support.postgres import SERVER_USER, PostgresServer, installed_major
@@ -126,6 +127,7 @@ class Place:
             host="test",
             operator="tester",
             catalog=FakeCatalog(),
+            audit=FakeAudit(),
             locks=FileLocks(directory / "locks"),
             clock=self.clock,
             scratch=scratch,

@@ -32,7 +32,16 @@ class DumpTools:
 class PostgresCapture:
     """See interfaces.Capture."""
 
-    def __init__(self, session: Session, endpoint: Endpoint, tools: DumpTools, scope: Scope, clock: Clock) -> None:
+    def __init__(
+        self,
+        session: Session,
+        endpoint: Endpoint,
+        tools: DumpTools,
+        scope: Scope,
+        clock: Clock,
+        *,
+        replayed: datetime | None,
+    ) -> None:
         self._session = session
         self._endpoint = endpoint
         self._tools = tools
@@ -42,7 +51,8 @@ class PostgresCapture:
             # simple protocol: the statement's time is set before its snapshot is taken, never after
             row = session.execute("SELECT pg_catalog.statement_timestamp(), pg_catalog.pg_export_snapshot()").fetchone()
             assert row is not None
-            self._consistent_at: datetime = row[0]
+            self._taken_at: datetime = row[0]
+            self._consistent_at: datetime = row[0] if replayed is None else min(row[0], replayed)
             self._snapshot: str = row[1]
             self._low = read_sequences(session)
 
@@ -51,14 +61,13 @@ class PostgresCapture:
         return self._consistent_at
 
     def store(self, sink: Sink) -> None:
-        sink.save(self._dump())
-        sink.save(self._globals())
+        sink.save_together(self._dump(), self._globals())
 
     def facts(self) -> Facts:
         started = self._clock.monotonic()
         groups = read_groups(self._session, self._scope, self._low)
         groups["globals"] = {"role_passwords": self._tools.role_passwords}
-        return Facts("postgresql", self._consistent_at, groups, self._clock.monotonic() - started)
+        return Facts("postgresql", self._taken_at, groups, self._clock.monotonic() - started)
 
     def _dump(self) -> Stream:
         argv = (
@@ -89,14 +98,32 @@ def open_capture(
             pin(session)
         tools = find_tools(session)
         session.rollback()
+        replayed = _replayed(session)
         session.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         session.read_only = True
         lock_tables(session)
-        yield PostgresCapture(session, endpoint, tools, scope, clock)
+        yield PostgresCapture(session, endpoint, tools, scope, clock, replayed=replayed)
     finally:
         # the server may be gone, and then there is nothing left to give back
         with suppress(psycopg.Error):
             session.close()
+
+
+REPLAYED = """
+SELECT greatest(pg_catalog.pg_last_xact_replay_timestamp(), (SELECT checkpoint_time FROM pg_catalog.pg_control_checkpoint()))
+WHERE pg_catalog.pg_is_in_recovery()"""
+
+
+def _replayed(session: Session) -> datetime | None:
+    """Until when a standby surely has what its primary committed; None for a primary.
+
+    A standby may be hours behind whatever its clock says. Asked before the snapshot is taken, so that the view holds at
+    least this much; on a primary that commits nothing it is older than it need be, never newer.
+    """
+    with told("how far the standby has come could not be read"):
+        row = session.execute(REPLAYED).fetchone()
+        session.commit()
+    return None if row is None else row[0]
 
 
 def lock_tables(session: Session) -> None:

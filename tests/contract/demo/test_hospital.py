@@ -101,8 +101,6 @@ def test_secrets_are_for_their_owner_alone(hospital: Hospital) -> None:
     assert not [file.name for file in files if file.stat().st_mode & 0o077]
 
 
-# the processes are meant to outlive the object that started them
-@pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning")
 def test_a_kept_hospital_stays_up_until_it_is_ended(tmp_path: Path) -> None:
     with Hospital(tmp_path, keep=True) as kept:
         pass
@@ -119,7 +117,6 @@ def test_a_kept_hospital_stays_up_until_it_is_ended(tmp_path: Path) -> None:
     assert "database system is shut down" in (tmp_path / "database.log").read_text()
 
 
-@pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning")
 @pytest.mark.parametrize("keep", [False, True])
 def test_a_story_that_breaks_off_leaves_no_servers(tmp_path: Path, *, keep: bool) -> None:
     with pytest.raises(KeyboardInterrupt), Hospital(tmp_path, keep=keep) as hospital:

@@ -58,8 +58,6 @@ def test_data_endpoint_and_keys_outlast_an_outage(tmp_path: Path) -> None:
     assert (tmp_path / "s3.json").stat().st_mode & 0o077 == 0
 
 
-# the process is meant to outlive the object that started it
-@pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning")
 def test_a_detached_server_runs_until_it_is_ended_by_its_directory(tmp_path: Path) -> None:
     store = ObjectStore(tmp_path)
     store.start_detached()

@@ -11,8 +11,8 @@ import rfc8785
 
 from drmgr.errors import EvidenceError
 from drmgr.evidence.build import GROUPS, build_document
-from drmgr.evidence.privacy import WITHHELD, is_plain, mask_message, withhold_free_text
 from drmgr.model import CheckStatus, DrillRecord, Json
+from drmgr.privacy import WITHHELD, is_plain, mask_message, withhold_free_text
 from tests.unit.evidence import records
 
 ID = "01JGT8A0000000000000000EVD"

@@ -206,3 +206,5 @@ def test_an_empty_folder_is_ok_only_when_nothing_is_remembered(folder: Path, sea
     empty = verify_all(folder, PUBLIC, [])
     assert (empty.ok, empty.chain.length) == (True, 0)
     assert not verify_all(folder / "nowhere", PUBLIC, []).ok
+    # an auditor who named the wrong folder has proven nothing
+    assert "no evidence document" in reasons(verify_all(folder, PUBLIC, None))

@@ -183,4 +183,4 @@ def test_additions_at_the_same_time_are_all_kept(made: Path) -> None:
 def test_the_cost_in_production_is_what_was_decided(tmp_path: Path) -> None:
     FileKeystore(tmp_path, lambda: Secret(PASSPHRASE)).create()
     kdf = json.loads((tmp_path / "keystore.json").read_text())["kdf"]
-    assert (kdf["name"], kdf["n"], kdf["r"], kdf["p"]) == ("scrypt", 2**16, 8, 2)
+    assert (kdf["name"], kdf["n"], kdf["r"], kdf["p"]) == ("scrypt", 2**15, 8, 3)

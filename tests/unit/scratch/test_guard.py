@@ -3,7 +3,12 @@ from pathlib import Path
 import pytest
 
 from drmgr.errors import NotAllowedError
-from drmgr.scratch.guard import refuse_outside_connections, refuse_outside_folders, refuse_production
+from drmgr.scratch.guard import (
+    refuse_outside_connections,
+    refuse_outside_folders,
+    refuse_production,
+    refuse_source_folders,
+)
 
 
 def test_a_production_source_is_never_a_target() -> None:
@@ -11,6 +16,16 @@ def test_a_production_source_is_never_a_target() -> None:
     refuse_production("postgresql:1:other", production)
     with pytest.raises(NotAllowedError, match="production source lis itself"):
         refuse_production("postgresql:1:lis", production)
+
+
+def test_a_folder_that_is_backed_up_is_never_a_target(tmp_path: Path) -> None:
+    (tmp_path / "pacs").mkdir()
+    (tmp_path / "archive").symlink_to("pacs")
+    for target in ("pacs", "pacs/new", "archive/new"):
+        for root in ("pacs", "archive"):
+            with pytest.raises(NotAllowedError, match="production source images"):
+                refuse_source_folders(tmp_path / target, {"images": tmp_path / root})
+    refuse_source_folders(tmp_path / "pacs-new", {"images": tmp_path / "pacs"})
 
 
 def test_only_named_connections_are_targets() -> None:

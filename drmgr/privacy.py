@@ -1,4 +1,4 @@
-"""Keeps patient data out of evidence: what a check may report, and how its words are masked."""
+"""Keeps patient data out of records: what a check may report, and how its words are masked."""
 
 import re
 from collections.abc import Mapping
@@ -13,18 +13,26 @@ WITHHELD: Final = {"withheld": "free-text"}
 
 LONGEST_MESSAGE = 600
 
-_PLAIN = (
+_MEASURES = (
     re.compile(r"[+-]?\d{1,10}"),
     re.compile(r"[+-]?\d{1,30}\.\d{1,30}"),
     re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d(:?\d\d)?)?)?"),
     re.compile(r"\d\d:\d\d(:\d\d(\.\d{1,9})?)?"),
     re.compile(r"(sha256:|md5:)?(?=.*[a-fA-F])[0-9a-fA-F]{16,128}"),
     re.compile(r"[0-9A-F]{1,8}/[0-9A-F]{1,8}"),
+)
+_PLAIN = (
+    *_MEASURES,
     re.compile(r"[A-Za-z_][A-Za-z0-9_.:/@+=-]{0,127}"),
 )
 _KEY = re.compile(r"[\w.:/@+=$#-]{1,160}")
 _LONG_NUMBER = re.compile(r"(?<![0-9A-Za-z])\d{11,}[Xx]?(?![0-9A-Za-z])")
 _NOT_ASCII = re.compile(r"[^\x20-\x7e]+")
+
+
+def is_measure(text: str) -> bool:
+    """True for a text that is a number, a date, a time or a hash."""
+    return any(pattern.fullmatch(text) for pattern in _MEASURES)
 
 
 def is_plain(value: Json) -> bool:
@@ -59,12 +67,13 @@ def refuse_free_text(check: CheckResult, system: str) -> None:
 def withhold_free_text(record: DrillRecord) -> DrillRecord:
     """The same record with every free text among the checks' values replaced by ``WITHHELD``, so it can be sealed."""
     outcomes = tuple(
-        replace(outcome, checks=tuple(_without_text(check) for check in outcome.checks)) for outcome in record.outcomes
+        replace(outcome, checks=tuple(without_text(check) for check in outcome.checks)) for outcome in record.outcomes
     )
     return replace(record, outcomes=outcomes)
 
 
-def _without_text(check: CheckResult) -> CheckResult:
+def without_text(check: CheckResult) -> CheckResult:
+    """The same result with every free text among its values replaced by ``WITHHELD``."""
     return replace(check, expected=_masked(check.expected), actual=_masked(check.actual))
 
 

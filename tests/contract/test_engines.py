@@ -19,6 +19,7 @@ from tests.support.folder_sink import FolderSink
 from tests.support.folders import passable_directory
 from tests.support.postgres import SERVER_USER, PostgresServer, postgres_server
 from tests.support.postgres_sample import ROLES, ROWS, SCHEMA
+from tests.support.sqlite_source import sqlite_source
 
 
 class Source(Protocol):
@@ -80,7 +81,10 @@ def postgres_source() -> Iterator[Source]:
         yield PostgresSource(server, runtime)
 
 
-MAKERS: dict[str, Callable[[], AbstractContextManager[Source]]] = {"postgresql": postgres_source}
+MAKERS: dict[str, Callable[[], AbstractContextManager[Source]]] = {
+    "postgresql": postgres_source,
+    "sqlite": sqlite_source,
+}
 
 
 @pytest.fixture(scope="module", params=sorted(MAKERS))

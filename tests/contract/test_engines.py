@@ -17,6 +17,7 @@ from drmgr.system.command import Runner
 from tests.support.facts import differences
 from tests.support.folder_sink import FolderSink
 from tests.support.folders import passable_directory
+from tests.support.mariadb import mariadb_source
 from tests.support.postgres import SERVER_USER, PostgresServer, postgres_server
 from tests.support.postgres_sample import ROLES, ROWS, SCHEMA
 from tests.support.sqlite_source import sqlite_source
@@ -82,6 +83,7 @@ def postgres_source() -> Iterator[Source]:
 
 
 MAKERS: dict[str, Callable[[], AbstractContextManager[Source]]] = {
+    "mariadb": mariadb_source,
     "postgresql": postgres_source,
     "sqlite": sqlite_source,
 }

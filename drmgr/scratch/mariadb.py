@@ -73,7 +73,6 @@ class MariadbServer:
         self._runner = runner
         self._clock = clock
         self._programs = {name: _program(name) for name in ("mariadbd", "mariadb-install-db")}
-        self._password = Secret(secrets.token_hex(32))
         self._pid = 0
 
     @property
@@ -96,7 +95,7 @@ class MariadbServer:
 
     def create(self) -> None:
         """Makes the data directory and a random password for the superuser. Raises ScratchError."""
-        write_private(self._plan.passfile, f'[client]\npassword="{self._password.reveal()}"\n')
+        write_private(self._plan.passfile, f'[client]\npassword="{secrets.token_hex(32)}"\n')
         for name in ("tmp", "empty"):
             folder = self._plan.home / name
             folder.mkdir(mode=0o700)
@@ -154,14 +153,17 @@ class MariadbServer:
 
     def _opening(self) -> str:
         # runs before the socket opens: at no time can anybody enter without the password
-        return f"{CLEAN}\nALTER USER 'root'@'localhost' IDENTIFIED BY '{self._password.reveal()}';\n"
+        return f"{CLEAN}\nALTER USER 'root'@'localhost' IDENTIFIED BY '{self._password().reveal()}';\n"
+
+    def _password(self) -> Secret:
+        return Secret(self._plan.passfile.read_text(encoding="ascii").split('"')[1])
 
     def _answers(self) -> bool:
         place = self._plan.socket / SOCKET_NAME
         with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as line:
             line.connect(str(place))
             session = pymysql.connect(
-                user=SUPERUSER, password=self._password.reveal(), read_timeout=ANSWER_SECONDS, defer_connect=True
+                user=SUPERUSER, password=self._password().reveal(), read_timeout=ANSWER_SECONDS, defer_connect=True
             )
             with suppress(pymysql.Error):
                 session.connect(line)

@@ -36,13 +36,19 @@ class MariadbServer:
         self.execute("", f"{DRMGR};{RIGHTS}")
 
     @property
+    def password(self) -> str:
+        """The superuser's."""
+        assert self._instance.passfile is not None
+        return read_password(self._instance.passfile).reveal()
+
+    @property
     def socket(self) -> str:
         return str(self._instance.socket)
 
     def connection(self, database: str, user: str = "drmgr", password: str = PASSWORD) -> MariadbConnection:
         return MariadbConnection(self.socket, database, user, password=Secret(password))
 
-    def create_database(self, options: str = "") -> str:
+    def create_database(self, options: str = "CHARACTER SET utf8mb4") -> str:
         """A new, empty database; its name."""
         self._databases += 1
         database = f"test_{self._databases}"

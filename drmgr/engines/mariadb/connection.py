@@ -268,6 +268,7 @@ _PLAIN = {
     1227: "the account lacks a global right",
     1370: "the account lacks a right on a routine",
     1044: "the account lacks rights on the database",
+    1180: "the rows could not be committed",
     1205: f"a lock was not given within {LOCK_SECONDS} s",
     1213: "the server ended it for a deadlock",
     1317: "it was interrupted on the server",

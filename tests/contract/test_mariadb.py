@@ -183,7 +183,7 @@ def test_dump_and_facts_are_one_view_while_others_commit(server: MariadbServer, 
     target = server.create_database()
     as_superuser = replace(server.private.instance(), database=target)
     for number, facts in enumerate(taken):
-        server.execute("", f"DROP DATABASE {target}; CREATE DATABASE {target}")
+        server.execute("", f"DROP DATABASE {target}; CREATE DATABASE {target} CHARACTER SET utf8mb4")
         instance = engine.load(folder / f"parts-{number}", as_superuser, quiet)
         assert differences(facts, replace_accounts(engine.facts(instance, facts), facts)) == []
         assert engine.scalar(instance, "SELECT (SELECT SUM(amount) FROM a) + (SELECT SUM(amount) FROM b)") == 40000

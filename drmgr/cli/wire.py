@@ -205,6 +205,10 @@ class Site:
             return FilesEngine(tree, self.clock, self.runtime)
         if not isinstance(source, models.DatabaseSource):
             raise UsageError(f"{connection} is a database, {source.name} is not")
+        if isinstance(where, models.MariadbConnection):
+            return self._mariadb(where, source, job)
+        if isinstance(where, models.SqliteConnection):
+            return self._sqlite(where, source, job)
         return self._postgres(where, source, job)
 
     def _postgres(self, where: models.PostgresqlConnection, source: models.DatabaseSource, job: models.Job) -> Engine:
@@ -226,6 +230,42 @@ class Site:
             newest=newest_columns(job, source),
             timezone=self.config.site.timezone,
             runner=self.runner,
+            clock=self.clock,
+            runtime=self.runtime,
+        )
+
+    def _mariadb(self, where: models.MariadbConnection, source: models.DatabaseSource, job: models.Job) -> Engine:
+        from drmgr.engines.mariadb import MariadbConnection, MariadbEngine
+
+        return MariadbEngine(
+            source.name,
+            MariadbConnection(
+                host=str(self.place(Path(where.host))) if where.host.startswith(("/", ".")) else where.host,
+                port=where.port,
+                database=where.database,
+                user=where.user,
+                password=None if where.password is None else self.secrets.get(where.password),
+                tls=where.tls,
+                ca=None if where.ca is None else self.place(where.ca),
+                binaries=None if where.binaries is None else self.place(where.binaries),
+            ),
+            facts_mode=source.facts,
+            newest=newest_columns(job, source),
+            timezone=self.config.site.timezone,
+            runner=self.runner,
+            clock=self.clock,
+            runtime=self.runtime,
+        )
+
+    def _sqlite(self, where: models.SqliteConnection, source: models.DatabaseSource, job: models.Job) -> Engine:
+        from drmgr.engines.sqlite import SqliteEngine
+
+        return SqliteEngine(
+            source.name,
+            self.place(where.path),
+            facts_mode=source.facts,
+            newest=newest_columns(job, source),
+            timezone=self.config.site.timezone,
             clock=self.clock,
             runtime=self.runtime,
         )

@@ -4,7 +4,6 @@ import os
 import re
 import secrets
 import socket
-import warnings
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -129,10 +128,7 @@ class MariadbServer:
         argv += [f"--{name}={value}" if value else f"--{name}" for name, value in settings.items()]
         command = Command(tuple(argv), cwd=self._plan.home, user=self._plan.user)
         try:
-            with warnings.catch_warnings():
-                # it is meant to outlive the object that started it
-                warnings.simplefilter("ignore", ResourceWarning)
-                self._pid = self._runner.start_daemon(command, self.log)
+            self._pid = self._runner.start_daemon(command, self.log)
             answered = wait_until(lambda: self._answers() or not alive(self._pid), self._clock, START_SECONDS)
         finally:
             opening.unlink()

@@ -16,6 +16,7 @@ from drmgr.config import models
 from drmgr.config.load import LoadedSite, load_site
 from drmgr.config.models import system_of, text_of
 from drmgr.config.secrets import SecretSource
+from drmgr.config.values import SecretRef
 from drmgr.engines.files import FilesEngine, TreeSettings
 from drmgr.errors import ConfigError, ToolError, UsageError
 from drmgr.flows.bench import Bench, ProgressFor, Source, WiredSystem
@@ -25,6 +26,7 @@ from drmgr.state.runtime import runtime_directory
 from drmgr.system.clock import SystemClock
 from drmgr.system.command import Runner
 from drmgr.system.files import write_atomically
+from drmgr.system.secret import Secret
 
 if TYPE_CHECKING:
     from drmgr.keystore.store import FileKeystore
@@ -211,6 +213,16 @@ class Site:
             return self._sqlite(where, source, job)
         return self._postgres(where, source, job)
 
+    def _host(self, text: str) -> str:
+        """A network name as it is, the folder of a unix socket as an absolute path."""
+        return str(self.place(Path(text))) if text.startswith(("/", ".")) else text
+
+    def _secret(self, reference: SecretRef | None) -> Secret | None:
+        return None if reference is None else self.secrets.get(reference)
+
+    def _place(self, path: Path | None) -> Path | None:
+        return None if path is None else self.place(path)
+
     def _postgres(self, where: models.PostgresqlConnection, source: models.DatabaseSource, job: models.Job) -> Engine:
         from drmgr.engines.postgres.connection import PostgresConnection
         from drmgr.engines.postgres.engine import PostgresEngine
@@ -218,13 +230,13 @@ class Site:
         return PostgresEngine(
             source.name,
             PostgresConnection(
-                host=str(self.place(Path(where.host))) if where.host.startswith(("/", ".")) else where.host,
+                host=self._host(where.host),
                 port=where.port,
                 database=where.database,
                 user=where.user,
-                password=None if where.password is None else self.secrets.get(where.password),
+                password=self._secret(where.password),
                 sslmode=where.sslmode,
-                binaries=None if where.binaries is None else self.place(where.binaries),
+                binaries=self._place(where.binaries),
             ),
             facts_mode=source.facts,
             newest=newest_columns(job, source),
@@ -240,14 +252,14 @@ class Site:
         return MariadbEngine(
             source.name,
             MariadbConnection(
-                host=str(self.place(Path(where.host))) if where.host.startswith(("/", ".")) else where.host,
+                host=self._host(where.host),
                 port=where.port,
                 database=where.database,
                 user=where.user,
-                password=None if where.password is None else self.secrets.get(where.password),
+                password=self._secret(where.password),
                 tls=where.tls,
-                ca=None if where.ca is None else self.place(where.ca),
-                binaries=None if where.binaries is None else self.place(where.binaries),
+                ca=self._place(where.ca),
+                binaries=self._place(where.binaries),
             ),
             facts_mode=source.facts,
             newest=newest_columns(job, source),

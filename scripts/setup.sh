@@ -4,9 +4,9 @@
 set -eu
 cd "$(dirname "$0")/.."
 
-# postgresql: server and tools for scratch instances · fonts-noto-cjk: Chinese in the PDFs ·
+# postgresql, mariadb-server: servers and tools for scratch instances · fonts-noto-cjk: Chinese in the PDFs ·
 # poppler-utils: tests read the PDFs back · python3-venv: Debian splits it from python3
-packages="postgresql postgresql-contrib fonts-noto-cjk poppler-utils ca-certificates python3-venv"
+packages="postgresql postgresql-contrib mariadb-server mariadb-backup fonts-noto-cjk poppler-utils ca-certificates python3-venv"
 restic_wanted=0.18.0
 
 as_root() {
@@ -17,6 +17,29 @@ apt() {
 }
 installed() {
     [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
+}
+
+# Debian's mariadb-server package starts a server of its own on every host. drmgr needs only the programs: while they are
+# installed, Debian's own switch (policy-rc.d) says that no service may start, and the service is taken out of the next
+# boot. A server that was there before is not touched, for then nothing is installed.
+policy=/usr/sbin/policy-rc.d
+forbid_starting_servers() {
+    case "$missing" in *mariadb-server*) no_mariadb_service=yes ;; *) no_mariadb_service= ;; esac
+    policy_is_ours=
+    if [ ! -e "$policy" ]; then
+        policy_is_ours=yes
+        trap allow_starting_servers EXIT
+        printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null
+        as_root chmod 755 "$policy"
+    fi
+}
+allow_starting_servers() {
+    if [ "$policy_is_ours" = yes ]; then as_root rm -f "$policy"; fi
+    policy_is_ours=
+    if [ "$no_mariadb_service" = yes ] && command -v systemctl >/dev/null; then
+        as_root systemctl disable mariadb.service >/dev/null 2>&1 || true
+    fi
+    no_mariadb_service=
 }
 
 restic_is_new_enough() {
@@ -58,8 +81,10 @@ if [ -n "$missing" ]; then
         as_root mkdir -p /etc/postgresql-common
         echo 'create_main_cluster = false' | as_root tee /etc/postgresql-common/createcluster.conf >/dev/null
     fi
+    forbid_starting_servers
     # shellcheck disable=SC2086
     apt install -y --no-install-recommends $missing
+    allow_starting_servers
 fi
 if ! restic_is_new_enough; then
     case "$(. /etc/os-release && echo "$VERSION_CODENAME")" in

@@ -183,10 +183,14 @@ def _show_verdict(console: "Console", document: dict[str, Json]) -> None:
     by = ["the key", *(["the catalog"] if compared["catalog"] else [])]
     by += [f"{compared['anchors']} anchors"] if compared["anchors"] else []
     state = "ok" if document["ok"] else "NOT what was written"
-    console.print(f"{document['log']}: {document['lines']} lines, {state}; held against {', '.join(by)}", markup=False)
+    console.print(
+        f"{document['log']}: {document['lines']} lines, {state}; held against {', '.join(by)}",
+        markup=False,
+        soft_wrap=True,
+    )
     for finding in document["findings"]:
-        console.print(f"  {finding['reason']}", markup=False)
+        console.print(f"  {finding['reason']}", markup=False, soft_wrap=True)
     if document["faults"] > len(document["findings"]):
         console.print(f"  and {document['faults'] - len(document['findings'])} more")
     for note in document["notes"]:
-        console.print(f"  note: {note}", markup=False)
+        console.print(f"  note: {note}", markup=False, soft_wrap=True)

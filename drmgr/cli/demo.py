@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from drmgr.cli.output import Output
     from drmgr.demo.hospital import Hospital
 
-SYSTEMS = ("his", "pacs")
 DEFAULT_FOLDER = Path("drmgr-demo")
 
 MARK = "# written by drmgr demo"

@@ -120,8 +120,16 @@ def _drill_json(played: Played) -> Json:
 
     error = error_json(played.error) if played.error else None
     if played.done is None:
-        unknown = dict.fromkeys(("run", "scenario", "level", "evidence", "report"))
-        return {"drill": played.name, "verdict": str(Verdict.ERROR), **unknown, "systems": [], "error": error}
+        run = played.error.run if played.error else None
+        unknown = dict.fromkeys(("scenario", "level", "evidence", "report"))
+        return {
+            "run": run,
+            "drill": played.name,
+            "verdict": str(Verdict.ERROR),
+            **unknown,
+            "systems": [],
+            "error": error,
+        }
     record = played.done.record
     return {
         "run": record.run,

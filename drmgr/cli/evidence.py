@@ -126,7 +126,10 @@ def _verified(paths: list[Path], public_key: "Ed25519PublicKey") -> Json:
 def _show_verdicts(console: "Console", document: Json) -> None:
     from drmgr.cli.output import table
 
-    rows = [[Path(each["path"]).stem, "ok" if each["ok"] else "fail", each["reason"]] for each in document["documents"]]
+    rows = []
+    for each in document["documents"]:
+        path = Path(each["path"])
+        rows.append([path.stem, "ok" if each["ok"] else "fail", each["reason"].removeprefix(f"{path.name}: ")])
     table(console, ["document", "state", "finding"], rows)
     chain = document["chain"]
     if chain:

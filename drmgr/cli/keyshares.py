@@ -55,7 +55,7 @@ def split(
         for share in shares:
             console.print(f"  {share['number']}  {share['file']}", markup=False, soft_wrap=True)
             if words:
-                console.print(f"     {share['words']}", markup=False)
+                console.print(f"     {share['words']}", markup=False, soft_wrap=True)
 
     answers.answer({"set": made.set_id, "check": made.check, "threshold": threshold, "shares": shares}, show)
     answers.note("print each page and hand it over, then delete the files")

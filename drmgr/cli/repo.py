@@ -7,7 +7,7 @@ import typer
 from drmgr.cli.audit import audited
 from drmgr.cli.context import output, site
 from drmgr.errors import DrmgrError, RepositoryDamagedError
-from drmgr.model import Json
+from drmgr.model import AuditResult, Json
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -62,10 +62,15 @@ def check(
     rows: list[dict[str, Json]] = []
     worst: DrmgrError | None = None
     with site(context) as opened:
-        for name in opened.systems(systems or [], everything=not systems):
+        names = opened.systems(systems or [], everything=not systems)
+        opened.audit.record("repo.check", " ".join(names), AuditResult.STARTED)
+        for name in names:
             row, error = _look(opened.repository(name), name, 1.0 if read_data else share / 100)
             rows.append(row)
             worst = worst or error
+            code = None if error is None else error.code
+            result = AuditResult.OK if error is None else AuditResult.FAILED
+            opened.audit.record("repo.check", name, result, error=code, detail={"percent": row["share"] * 100})
     answers.answer({"ok": worst is None, "repositories": rows}, lambda console: _show(console, rows))
     if worst is not None:
         if not answers.wants_json:

@@ -209,7 +209,7 @@ def _done_json(system: str, done: "RestoreDone", at: str = "") -> Json:
         "verified": {"level": int(outcome.level), "checks": [check_json(check) for check in outcome.checks]},
         "instance": databases[0] if databases else None,
         "instances": instances,
-        "evidence": done.evidence.path if done.evidence else None,
+        "evidence": done.evidence.path,
     }
 
 
@@ -245,7 +245,7 @@ def _show(console: "Console", done: "RestoreDone") -> None:
             "recovery point": outcome.point.id if outcome.point else "-",
             "verified to level": str(int(outcome.level)),
             "took": human_seconds(outcome.rto.measured),
-            "evidence": done.evidence.path if done.evidence else "-",
+            "evidence": done.evidence.path,
         },
     )
     for name, instance in done.instances.items():

@@ -17,6 +17,7 @@ from drmgr.config import models
 from drmgr.config.load import LoadedSite, load_site
 from drmgr.config.models import system_of, text_of
 from drmgr.config.secrets import SecretSource
+from drmgr.config.values import SecretRef
 from drmgr.engines.files import FilesEngine, TreeSettings
 from drmgr.errors import ConfigError, ToolError, UsageError
 from drmgr.flows.bench import Bench, ProgressFor, Source, WiredSystem
@@ -26,6 +27,7 @@ from drmgr.state.runtime import runtime_directory
 from drmgr.system.clock import SystemClock
 from drmgr.system.command import Runner
 from drmgr.system.files import write_atomically
+from drmgr.system.secret import Secret
 
 if TYPE_CHECKING:
     from drmgr.flows.ship_logs import Spool
@@ -212,6 +214,10 @@ class Site:
             return FilesEngine(tree, self.clock, self.runtime)
         if not isinstance(source, models.DatabaseSource):
             raise UsageError(f"{connection} is a database, {source.name} is not")
+        if isinstance(where, models.MariadbConnection):
+            return self._mariadb(where, source, job)
+        if isinstance(where, models.SqliteConnection):
+            return self._sqlite(where, source, job)
         return self._postgres(where, source, job)
 
     def _logs(self, system: str, source: models.Source, engine: Engine) -> "LogShipper | None":
@@ -233,6 +239,16 @@ class Site:
         limit = where.spool_limit if isinstance(where, models.PostgresqlConnection) else 0
         return Spool(self.state / "wal" / system / source.name, limit * 1024 * 1024)
 
+    def _host(self, text: str) -> str:
+        """A network name as it is, the folder of a unix socket as an absolute path."""
+        return str(self.place(Path(text))) if text.startswith(("/", ".")) else text
+
+    def _secret(self, reference: SecretRef | None) -> Secret | None:
+        return None if reference is None else self.secrets.get(reference)
+
+    def _place(self, path: Path | None) -> Path | None:
+        return None if path is None else self.place(path)
+
     def _postgres(self, where: models.PostgresqlConnection, source: models.DatabaseSource, job: models.Job) -> Engine:
         from drmgr.engines.postgres.connection import PostgresConnection
         from drmgr.engines.postgres.engine import PostgresEngine
@@ -244,18 +260,54 @@ class Site:
         return make(
             source.name,
             PostgresConnection(
-                host=str(self.place(Path(where.host))) if where.host.startswith(("/", ".")) else where.host,
+                host=self._host(where.host),
                 port=where.port,
                 database=where.database,
                 user=where.user,
-                password=None if where.password is None else self.secrets.get(where.password),
+                password=self._secret(where.password),
                 sslmode=where.sslmode,
-                binaries=None if where.binaries is None else self.place(where.binaries),
+                binaries=self._place(where.binaries),
             ),
             facts_mode=source.facts,
             newest=newest_columns(job, source),
             timezone=self.config.site.timezone,
             runner=self.runner,
+            clock=self.clock,
+            runtime=self.runtime,
+        )
+
+    def _mariadb(self, where: models.MariadbConnection, source: models.DatabaseSource, job: models.Job) -> Engine:
+        from drmgr.engines.mariadb import MariadbConnection, MariadbEngine
+
+        return MariadbEngine(
+            source.name,
+            MariadbConnection(
+                host=self._host(where.host),
+                port=where.port,
+                database=where.database,
+                user=where.user,
+                password=self._secret(where.password),
+                tls=where.tls,
+                ca=self._place(where.ca),
+                binaries=self._place(where.binaries),
+            ),
+            facts_mode=source.facts,
+            newest=newest_columns(job, source),
+            timezone=self.config.site.timezone,
+            runner=self.runner,
+            clock=self.clock,
+            runtime=self.runtime,
+        )
+
+    def _sqlite(self, where: models.SqliteConnection, source: models.DatabaseSource, job: models.Job) -> Engine:
+        from drmgr.engines.sqlite import SqliteEngine
+
+        return SqliteEngine(
+            source.name,
+            self.place(where.path),
+            facts_mode=source.facts,
+            newest=newest_columns(job, source),
+            timezone=self.config.site.timezone,
             clock=self.clock,
             runtime=self.runtime,
         )

@@ -137,6 +137,31 @@ class PostgresqlConnection(Part):
     )
 
 
+class MariadbConnection(Part):
+    """A MariaDB database."""
+
+    engine: Literal["mariadb"] = Field(description="the kind of source behind this connection")
+    host: Line = Field(description="host name, address, or the unix socket (itself or its folder)")
+    port: Whole = Field(default=3306, ge=1, le=65535, description="port of the server")
+    database: Line = Field(description="name of the database")
+    user: Line = Field(description="account that drmgr logs in as")
+    password: SecretRef | None = Field(default=None, description="reference to the account's password; null for none")
+    tls: Literal["disable", "require", "verify"] = Field(
+        default="disable", description="how a network connection is encrypted; verify also proves the server's name"
+    )
+    ca: AnyPath | None = Field(default=None, description="certificates that verify trusts; null for the system's")
+    binaries: AnyPath | None = Field(
+        default=None, description="folder of mariadb-dump and mariadb; null looks in the usual places"
+    )
+
+
+class SqliteConnection(Part):
+    """A SQLite database file on this host."""
+
+    engine: Literal["sqlite"] = Field(description="the kind of source behind this connection")
+    path: AnyPath = Field(description="the database's file")
+
+
 class FilesConnection(Part):
     """A file tree on this host."""
 
@@ -144,7 +169,9 @@ class FilesConnection(Part):
     root: AnyPath = Field(description="folder at the top of the tree")
 
 
-Connection = Annotated[PostgresqlConnection | FilesConnection, Field(discriminator="engine")]
+Connection = Annotated[
+    PostgresqlConnection | MariadbConnection | SqliteConnection | FilesConnection, Field(discriminator="engine")
+]
 
 
 class Allow(Part):

@@ -22,7 +22,7 @@ class Mistake:
     text: str
 
 
-ENGINE_KINDS = {"postgresql": "database", "files": "files"}
+ENGINE_KINDS = {"postgresql": "database", "mariadb": "database", "sqlite": "database", "files": "files"}
 """Which kind of source lives behind a connection of each engine."""
 
 _RULES = ("equals", "at_least", "at_most", "equals_sql")

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from drmgr.errors import DrmgrError, LoadError, RepositoryDamagedError
-from drmgr.flows.bench import Bench, WiredSystem, error_json, recorded
+from drmgr.flows.bench import Bench, WiredSystem, recorded
 from drmgr.flows.bringback import (
     Phases,
-    data_lost,
     lacking,
     level_reached,
     load_into_scratch,
@@ -17,6 +16,7 @@ from drmgr.flows.bringback import (
     prove,
     readable,
 )
+from drmgr.flows.course import Course
 from drmgr.flows.points import believed, choose, find
 from drmgr.interfaces import Workspace
 from drmgr.model import (
@@ -26,7 +26,6 @@ from drmgr.model import (
     DrillRecord,
     EvidenceEntry,
     Level,
-    Measure,
     Member,
     OccasionKind,
     Outcome,
@@ -35,7 +34,6 @@ from drmgr.model import (
     RunKind,
     RunStatus,
     Text,
-    Timeline,
     Verdict,
 )
 
@@ -149,12 +147,7 @@ class _Story:
         self._bench = bench
         self._wired = wired
         self._wanted = wanted
-        self._t0 = fault.at
-        self._started = fault.monotonic
-        self._seconds: float | None = None
-        self._t4: datetime | None = None
-        self._t5: datetime | None = None
-        self._t6: datetime | None = None
+        self._course = Course(bench.clock, fault.at, fault.monotonic)
         self._phases = phases
         self._checks: tuple[CheckResult, ...] = ()
 
@@ -165,35 +158,28 @@ class _Story:
         self._checks += lacking(chosen)
 
     def restore_and_prove(self, point: RecoveryPoint, workspace: Workspace) -> None:
-        clock = self._bench.clock
-        self._t4 = clock.now()
+        self._course.restoring()
         chosen = members(point, self._wired)
         loaded = load_into_scratch(self._bench, self._wired, chosen, workspace, self._phases)
-        self._t5 = clock.now()
+        self._course.usable()
         with self._phases.step("verify"):
             restored = Restored(point, loaded, self._wired.system.objectives)
             self._checks += prove(self._bench, self._wired.checks, restored)
-        self._t6, self._seconds = clock.now(), clock.monotonic() - self._started
+        self._course.verified()
 
     def outcome(self, error: DrmgrError | None) -> Outcome:
-        objectives = self._wired.system.objectives
-        t6 = self._t6 if error is None else None
-        # by the clock that is never set back
-        rto = Measure(objectives.rto.total_seconds(), None if t6 is None else self._seconds)
-        lost = None if self.point is None or t6 is None else data_lost(self.point, self._t0)
-        rpo = Measure(objectives.rpo.total_seconds(), lost)
+        system = self._wired.system
         level = level_reached(self._checks) if error is None else Level.STRUCTURE
-        return Outcome(
-            system=self._wired.system,
-            verdict=verdict(self._checks, error, level >= self._wanted and rto.met and rpo.met),
-            level=level,
-            timeline=Timeline(self._t0, self._t0, self._t0, self._t0, self._t4, self._t5, t6),
-            rto=rto,
-            rpo=rpo,
+        rto, rpo = self._course.measures(system, self.point, error)
+        reached = level >= self._wanted and rto.met and rpo.met
+        return self._course.outcome(
+            system,
             point=self.point,
             checks=self._checks,
-            phases=tuple(self._phases.done),
-            error=None if error is None else error_json(error),
+            phases=self._phases.done,
+            level=level,
+            verdict=verdict(self._checks, error, reached),
+            error=error,
         )
 
 

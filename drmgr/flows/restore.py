@@ -6,10 +6,9 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from drmgr.errors import DrmgrError, UsageError
-from drmgr.flows.bench import Bench, WiredSystem, error_json, recorded
+from drmgr.flows.bench import Bench, WiredSystem, recorded
 from drmgr.flows.bringback import (
     Phases,
-    data_lost,
     fetch,
     lacking,
     left_out,
@@ -21,6 +20,7 @@ from drmgr.flows.bringback import (
     prove,
     readable,
 )
+from drmgr.flows.course import Course
 from drmgr.flows.drill import overall, verdict
 from drmgr.flows.points import Found, SealedPoint, believed, choose, find
 from drmgr.flows.reach import Aim, Replay, aim
@@ -32,7 +32,6 @@ from drmgr.model import (
     EvidenceEntry,
     Instance,
     Level,
-    Measure,
     Member,
     OccasionKind,
     Outcome,
@@ -41,7 +40,6 @@ from drmgr.model import (
     RunKind,
     RunStatus,
     Text,
-    Timeline,
     Verdict,
 )
 
@@ -95,7 +93,7 @@ class RestoreDone:
 
     record: DrillRecord
     outcome: Outcome
-    evidence: EvidenceEntry | None
+    evidence: EvidenceEntry
     instances: Mapping[str, Instance] = field(default_factory=dict)
 
 
@@ -206,19 +204,14 @@ class _Act:
         self._point = aim.point
         self._replays = aim.replays
         self._run = run
-        self._t0 = t0
-        self._started = started
-        self._seconds: float | None = None
-        self._t4: datetime | None = None
-        self._t5: datetime | None = None
-        self._t6: datetime | None = None
+        self._course = Course(bench.clock, t0, started)
         self._loaded: Mapping[str, Instance] = {}
         self._phases = Phases(bench, wired.system.id)
         self._chosen = members(aim.point, wired, plan.sources)
         self._checks = doubts
 
     def perform(self) -> None:
-        self._t4 = self._bench.clock.now()
+        self._course.restoring()
         match self._plan.target:
             case ToScratch(keep=keep):
                 self._to_scratch(keep)
@@ -244,8 +237,8 @@ class _Act:
             with self._phases.step("restore", member.source):
                 fetch(self._bench, self._wired, member, path / member.source)
             self.instances[member.source] = Instance(engine=member.engine, path=path / member.source)
-        self._t5 = self._bench.clock.now()
-        self._verified(self._t5)
+        self._course.usable()
+        self._course.verified()
         files = sum(part.files for member in self._chosen for part in member.parts)
         # restic verified each blob's hash on the way; fetch() counted what arrived
         self._checks += (
@@ -265,34 +258,26 @@ class _Act:
         self.instances[member.source] = loaded
 
     def _usable(self, loaded: Mapping[str, Instance]) -> None:
-        self._t5 = self._bench.clock.now()
+        self._course.usable()
         self._loaded = loaded
 
     def _prove(self, checks: tuple[Check, ...]) -> None:
         with self._phases.step("verify"):
             restored = Restored(self._point, self._loaded, self._wired.system.objectives)
             self._checks += prove(self._bench, checks, restored)
-        self._verified(self._bench.clock.now())
-
-    def _verified(self, at: datetime) -> None:
-        self._t6, self._seconds = at, self._bench.clock.monotonic() - self._started
+        self._course.verified()
 
     def outcome(self, error: DrmgrError | None) -> Outcome:
-        objectives = self._wired.system.objectives
-        end = self._t6 if error is None else None
         partial = tuple(check for check in self._checks if check.status is not CheckStatus.SKIPPED)
-        return Outcome(
-            system=self._wired.system,
-            # a restore is not judged by the objectives: the age of the point is what the engineer chose
-            verdict=self._verdict(error, partial),
-            level=level_reached(partial),
-            timeline=Timeline(self._t0, self._t0, self._t0, self._t0, self._t4, self._t5, end),
-            rto=Measure(objectives.rto.total_seconds(), None if end is None else self._seconds),
-            rpo=Measure(objectives.rpo.total_seconds(), None if end is None else data_lost(self._point, self._t0)),
+        return self._course.outcome(
+            self._wired.system,
             point=self._point,
             checks=self._checks,
-            phases=tuple(self._phases.done),
-            error=None if error is None else error_json(error),
+            phases=self._phases.done,
+            level=level_reached(partial),
+            # a restore is not judged by the objectives: the age of the point is what the engineer chose
+            verdict=self._verdict(error, partial),
+            error=error,
         )
 
     def _verdict(self, error: DrmgrError | None, partial: tuple[CheckResult, ...]) -> Verdict:

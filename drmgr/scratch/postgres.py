@@ -1,19 +1,17 @@
 """PostgreSQL on scratch: the version and locale that the source had, tuned to load fast and be thrown away."""
 
 import os
-import tempfile
 from pathlib import Path
 
 from drmgr.errors import ScratchError
 from drmgr.interfaces import Clock
 from drmgr.model import Recipe
-from drmgr.scratch.server import PORT, SOCKET_BYTES, PostgresServer, ServerPlan, give_to, may_enter, server_programs
+from drmgr.scratch.server import PORT, SOCKET_BYTES, PostgresServer, ServerPlan, may_enter, server_programs
 from drmgr.system.command import Command, Runner, find_program
 
 SUPERUSER = "drmgr_scratch"
 """Unlikely on any production server, so that every role of a dump can be made."""
 
-SOCKET_PREFIX = "drmgr-s-"
 LARGE_HOST_BYTES = 4 * 1024**3
 
 FAST = {
@@ -58,13 +56,9 @@ def _plain(locale: str) -> str:
     return f"{name}.{codeset.lower().replace('-', '')}" if codeset else name
 
 
-def socket_directory(home: Path, user: str) -> Path:
-    """Where the socket goes: the server's own directory, or a private one elsewhere when the path would be too long."""
-    if len(os.fsencode(home / f".s.PGSQL.{PORT}")) <= SOCKET_BYTES:
-        return home
-    path = Path(tempfile.mkdtemp(prefix=SOCKET_PREFIX))
-    give_to(path, user)
-    return path
+def fits_socket(directory: Path) -> bool:
+    """Whether the path of a socket in that directory is short enough for the kernel."""
+    return len(os.fsencode(directory / f".s.PGSQL.{PORT}")) <= SOCKET_BYTES
 
 
 def plan_server(recipe: Recipe, home: Path, socket: Path, passfile: Path, user: str) -> ServerPlan:

@@ -5,6 +5,7 @@ import pwd
 import re
 import secrets
 import shutil
+import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ PORT = 5432
 """Names the socket file only: there is no TCP, so no two servers can meet."""
 
 SOCKET_BYTES = 107
+SOCKET_PREFIX = "drmgr-s-"
 START_SECONDS = 60.0
 INSTALLED = ("/usr/lib/postgresql/{}/bin", "/usr/pgsql-{}/bin")
 
@@ -163,6 +165,13 @@ def give_to(path: Path, user: str) -> None:
     if os.geteuid() == 0:
         account = account_of(user)
         os.chown(path, account.pw_uid, account.pw_gid)
+
+
+def short_directory(user: str) -> Path:
+    """A new private directory with a short path, for a socket whose own place is too deep for the kernel."""
+    path = Path(tempfile.mkdtemp(prefix=SOCKET_PREFIX))
+    give_to(path, user)
+    return path
 
 
 def account_of(user: str) -> pwd.struct_passwd:

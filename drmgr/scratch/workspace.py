@@ -15,7 +15,7 @@ from drmgr.model import Destruction, Instance, Recipe
 from drmgr.scratch.folder import start_folder
 from drmgr.scratch.label import PREFIX, Label, new_label, read_label, write_label
 from drmgr.scratch.processes import end_processes, processes_in
-from drmgr.scratch.server import account_of, give_to, remove_tree, write_private
+from drmgr.scratch.server import account_of, give_to, remove_tree, short_directory, write_private
 from drmgr.system.command import Runner
 from drmgr.system.files import free_bytes
 
@@ -39,8 +39,10 @@ class ScratchWorkspace:
         self._count += 1
         if recipe.engine in ("postgresql", "postgresql-physical"):
             return self._start_postgres(recipe)
-        if recipe.engine == "files":
-            return start_folder(recipe, self.path / f"files-{self._count}")
+        if recipe.engine == "mariadb":
+            return self._start_mariadb(recipe)
+        if recipe.engine in {"files", "sqlite"}:
+            return start_folder(recipe, self.path / f"{recipe.engine}-{self._count}")
         raise PreflightError(f"there is no scratch for the engine {recipe.engine} of {recipe.source}")
 
     def stage(self, source: str) -> Path:
@@ -61,12 +63,8 @@ class ScratchWorkspace:
         from drmgr.scratch import postgres
 
         postgres.check_host(recipe, self.path, self._user, self._runner)
-        home = self.path / f"pg-{self._count}"
-        home.mkdir(mode=0o700)
-        give_to(home, self._user)
-        socket = postgres.socket_directory(home, self._user)
-        if socket != home:
-            self._note_socket(socket)
+        home = self._home(f"pg-{self._count}")
+        socket = home if postgres.fits_socket(home) else self._short_socket()
         plan = postgres.plan_server(recipe, home, socket, self.path / f"pgpass-{self._count}", self._user)
         if recipe.engine == "postgresql-physical":
             from drmgr.scratch import cluster
@@ -74,6 +72,26 @@ class ScratchWorkspace:
             write_private(plan.passfile, "")
             return cluster.start_cluster(recipe, plan, self._runner, self._clock)
         return postgres.launch(plan, self._runner, self._clock).instance()
+
+    def _start_mariadb(self, recipe: Recipe) -> Instance:
+        from drmgr.scratch import mariadb
+
+        mariadb.check_host(recipe, self.path, self._user, self._runner)
+        home = self._home(f"mariadb-{self._count}")
+        socket = home if mariadb.fits_socket(home) else self._short_socket()
+        plan = mariadb.plan_server(recipe, home, socket, self.path / f"mypass-{self._count}", self._user)
+        return mariadb.launch(plan, self._runner, self._clock).instance()
+
+    def _home(self, name: str) -> Path:
+        home = self.path / name
+        home.mkdir(mode=0o700)
+        give_to(home, self._user)
+        return home
+
+    def _short_socket(self) -> Path:
+        socket = short_directory(self._user)
+        self._note_socket(socket)
+        return socket
 
     def _note_socket(self, socket: Path) -> None:
         label = read_label(self.path)
@@ -197,7 +215,7 @@ def _remove_sockets(directory: Path) -> None:
     if directory.is_symlink() or not directory.is_dir():
         return
     for entry in directory.iterdir():
-        if entry.name.startswith(".s.PGSQL."):
+        if entry.name.startswith((".s.PGSQL.", "mysqld.sock")):
             entry.unlink()
     with suppress(OSError):
         directory.rmdir()

@@ -31,14 +31,15 @@ class Command:
     """One program to run.
 
     ``secret`` is handed over by a pipe; its descriptor number replaces ``{secret_fd}`` in ``argv``. ``user`` is the
-    operating-system account to run as (only root can choose one). ``locale`` is fixed to C.UTF-8 so that messages are
-    the same on every host.
+    operating-system account to run as (only root can choose one). ``stdin_path`` is a file to read instead of ``stdin``.
+    ``locale`` is fixed to C.UTF-8 so that messages are the same on every host.
     """
 
     argv: tuple[str, ...]
     env: Mapping[str, str] = field(default_factory=dict)
     cwd: Path | None = None
     stdin: bytes | None = None
+    stdin_path: Path | None = None
     secret: Secret | None = None
     user: str | None = None
 
@@ -179,6 +180,8 @@ def _spawn(command: Command, stdout: int | IO[bytes], stderr: IO[bytes]) -> "sub
     stdin: int | IO[bytes] = subprocess.DEVNULL
     if command.stdin is not None:
         stdin = _stdin_file(command.stdin)
+    elif command.stdin_path is not None:
+        stdin = command.stdin_path.open("rb", buffering=0)
     try:
         popen: subprocess.Popen[bytes] = subprocess.Popen(
             argv,

@@ -19,8 +19,10 @@ from drmgr.system.command import Runner
 from tests.support.facts import differences
 from tests.support.folder_sink import FolderSink
 from tests.support.folders import passable_directory
+from tests.support.mariadb import mariadb_source
 from tests.support.postgres import SERVER_USER, PostgresServer, postgres_server
 from tests.support.postgres_sample import ROLES, ROWS, SCHEMA
+from tests.support.sqlite_source import sqlite_source
 
 
 class Source(Protocol):
@@ -125,7 +127,9 @@ def files_source() -> Iterator[Source]:
 
 MAKERS: dict[str, Callable[[], AbstractContextManager[Source]]] = {
     "files": files_source,
+    "mariadb": mariadb_source,
     "postgresql": postgres_source,
+    "sqlite": sqlite_source,
 }
 
 

@@ -210,9 +210,6 @@ def test_names_without_any_oddity_need_one_listing_only(
     assert len(calls) == 1
 
 
-# --- one thing wrong at a time in what came back ---
-
-
 def change(back: Instance, name: bytes) -> None:
     content = bytearray(place(back, name).read_bytes())
     content[0] ^= 1
@@ -262,9 +259,6 @@ def test_two_files_with_exchanged_contents_are_two_changes(stored: tuple[Act, Fa
     first.write_bytes(other)
     second.write_bytes(one)
     assert act.now(back, facts).groups["differences"] == {"missing": 0, "changed": 2, "extra": 0}
-
-
-# --- files that move while they are stored ---
 
 
 def grows(path: Path) -> None:
@@ -318,9 +312,6 @@ def test_files_that_moved_meanwhile_are_not_vouched_for(act: Act) -> None:
     assert act.now(back, facts).groups == facts.groups
 
 
-# --- settings ---
-
-
 def test_sampled_hashes_some_files_and_measures_all(repository: ResticRepository, tmp_path: Path) -> None:
     act = Act(repository, tmp_path)
     for number in range(160):
@@ -355,22 +346,16 @@ def test_a_tree_of_which_nothing_was_stored_is_an_error(act: Act) -> None:
         act.back_up(excludes=("*",))
 
 
-# --- roots and targets ---
-
-
 def test_a_root_that_looks_unmounted_is_refused(tmp_path: Path) -> None:
-    act = Act.__new__(Act)
-    act.folder, act.root = tmp_path, tmp_path / "mount"
+    root = tmp_path / "mount"
+    engine = FilesEngine(TreeSettings(root), SystemClock(), tmp_path)
     with pytest.raises(PreflightError, match="is not there"):
-        act.engine().preflight()
-    act.root.mkdir()
+        engine.preflight()
+    root.mkdir()
     with pytest.raises(PreflightError, match="is empty"):
-        act.engine().preflight()
-    (act.root / "file").write_text("x")
-    act.engine().preflight()
-    act.root = act.root / "file"
-    with pytest.raises(PreflightError, match="is not there"):
-        act.engine().preflight()
+        engine.preflight()
+    (root / "file").write_text("x")
+    engine.preflight()
 
 
 def test_a_tree_is_never_restored_over_itself(act: Act) -> None:

@@ -67,6 +67,11 @@ def test_acts_are_written_with_their_result(site: Site) -> None:
     assert "文书丢失" in site.run("audit", "show").out
 
 
+def test_looking_through_the_repositories_is_an_act_too(site: Site) -> None:
+    site.json("repo", "check", "docs")
+    assert acts(site, 2) == [("repo.check", "docs", "started"), ("repo.check", "docs", "ok")]
+
+
 def edited(lines: list[bytes]) -> list[bytes]:
     return [*lines[:4], lines[4].replace(b'"docs"', b'"dogs"').replace(b'"his"', b'"hers"'), *lines[5:]]
 

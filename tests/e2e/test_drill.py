@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.postgres import PostgresServer
 from tests.support.shape import Maybe, Ulid, fits
-from tests.support.site import Recorded, Site, flip_byte, small_disk
+from tests.support.site import Recorded, Site, assert_clear, flip_byte, small_disk
 
 MEASURE = {"target": float, "measured": Maybe(float), "met": bool}
 DRILL = {
@@ -153,10 +153,12 @@ def test_production_down_does_not_stop_a_drill(site: Site, database: tuple[Postg
     assert site.json("drill", "run", "his-restore")["drills"][0]["verdict"] == "passed"
 
 
-def test_missing_password_of_the_repositories_is_an_error(site: Site) -> None:
+def test_wrong_passphrase_is_an_error_and_no_verdict_on_the_backup(site: Site) -> None:
     (site.directory / "secrets/passphrase").write_text("another passphrase")
-    error = site.json("drill", "run", "docs-restore", code=24)["error"]
-    assert error["code"] == "keystore"
+    (drill,) = site.json("drill", "run", "docs-restore", code=24)["drills"]
+    assert (drill["verdict"], drill["error"]["code"]) == ("error", "keystore")
+    fits(drill["run"], Ulid)
+    assert_clear(drill["error"])
     assert site.runs()[-1] == Recorded("drill", "docs-restore", "failed", "keystore")
 
 

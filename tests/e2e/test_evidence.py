@@ -50,7 +50,8 @@ def test_changed_content_is_named_with_its_group(drilled: Site) -> None:
     # neither shown nor rendered as if it were good, nor built upon
     assert drilled.json("evidence", "show", target.stem.split("-")[1], code=23)["error"]["code"] == "evidence"
     assert drilled.json("report", "drill", target.stem.split("-")[1], code=23)["error"]["code"] == "evidence"
-    assert drilled.json("drill", "run", "docs-restore", code=23)["error"]["code"] == "evidence"
+    (drill,) = drilled.json("drill", "run", "docs-restore", code=23)["drills"]
+    assert (drill["verdict"], drill["error"]["code"]) == ("error", "evidence")
 
 
 @pytest.mark.parametrize("number", [0, 1])

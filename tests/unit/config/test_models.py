@@ -1,9 +1,9 @@
 """The models hold the same rules when they are built in code, without a file."""
 
 import pytest
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
-from drmgr.config.models import BilingualText, Expect, FilesSource, Job, S3Store
+from drmgr.config.models import BilingualText, Connection, Expect, FilesSource, Job, S3Store
 
 
 def test_an_expectation_of_null_is_an_expectation() -> None:
@@ -70,3 +70,14 @@ def test_a_bucket_address_is_checked(field: str, bad: str) -> None:
 def test_names_are_one_line(name: str) -> None:
     with pytest.raises(ValidationError, match="one line"):
         BilingualText(zh="一", en=name)
+
+
+def test_each_engine_has_its_own_connection() -> None:
+    connections: TypeAdapter[Connection] = TypeAdapter(Connection)
+    server = {"engine": "mariadb", "host": "/run/mysqld", "database": "lis", "user": "drmgr"}
+    assert connections.validate_python(server).engine == "mariadb"
+    assert connections.validate_python({"engine": "sqlite", "path": "queue.db"}).engine == "sqlite"
+    with pytest.raises(ValidationError, match="tls"):
+        connections.validate_python({**server, "tls": "perhaps"})
+    with pytest.raises(ValidationError, match="path"):
+        connections.validate_python({"engine": "sqlite"})

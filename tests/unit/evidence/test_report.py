@@ -149,7 +149,11 @@ def test_the_pdf_signature_holds_until_a_byte_changes(tmp_path: Path) -> None:
     assert "another certificate" in verify_pdf(pdf, other).reason
     with pytest.raises(EvidenceError, match="signed already"):
         sign_pdf(pdf, key, ours, SIGNED_AT)
+    # the signature's own place is padded, and its padding means nothing
+    _, before, after, _ = PdfFileReader(BytesIO(signed)).embedded_signatures[0].byte_range
     for position in range(100, len(signed), len(signed) // 40):
+        if before <= position < after:
+            continue
         pdf.write_bytes(signed[:position] + bytes([signed[position] ^ 1]) + signed[position + 1 :])
         assert not verify_pdf(pdf, ours).ok, position
     pdf.write_bytes(signed + b"\n% more\n")

@@ -1,0 +1,138 @@
+"""MariaDB, logical: mariadb-dump and facts in one view, the mariadb client into an instance."""
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, closing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+from drmgr.engines.answers import single
+from drmgr.engines.mariadb.accounts import account_facts, only_wanted, read_accounts
+from drmgr.engines.mariadb.capture import MariadbCapture, open_capture
+from drmgr.engines.mariadb.connection import (
+    Endpoint,
+    MariadbConnection,
+    connect,
+    endpoint_of,
+    run,
+    told,
+    write_passfile,
+)
+from drmgr.engines.mariadb.facts import Scope, newest, read_groups
+from drmgr.engines.mariadb.integrity import check_integrity
+from drmgr.engines.mariadb.load import Loader
+from drmgr.engines.mariadb.preflight import check_server
+from drmgr.engines.mariadb.query import stream
+from drmgr.engines.mariadb.tools import find_client
+from drmgr.errors import PreflightError
+from drmgr.interfaces import Clock, Progress
+from drmgr.model import CheckResult, Facts, Instance, Json, Recipe
+from drmgr.system.command import Runner
+
+FactsMode = Literal["full", "counts"]
+SERVER_SETTINGS = ("character-set-server", "collation-server", "lower-case-table-names")
+
+
+class MariadbEngine:
+    """See interfaces.SqlEngine. ``runtime`` is a private directory (0700) of the caller for password files and pipes."""
+
+    name = "mariadb"
+
+    def __init__(
+        self,
+        source: str,
+        connection: MariadbConnection,
+        *,
+        runner: Runner,
+        clock: Clock,
+        runtime: Path,
+        facts_mode: FactsMode = "full",
+        newest: Sequence[tuple[str, str]] = (),
+        timezone: str = "UTC",
+    ) -> None:
+        self._source = source
+        self._connection = connection
+        self._runner = runner
+        self._clock = clock
+        self._runtime = runtime
+        self._passfile: Path | None = None
+        self._scope = Scope(facts_mode == "full", tuple(newest), ZoneInfo(timezone))
+
+    def preflight(self) -> None:
+        for program in ("mariadb-dump", "mariadb"):
+            find_client(program, self._connection.binaries)
+        with closing(connect(self._own(), PreflightError)) as session:
+            check_server(session, self._connection.database, self._scope)
+
+    def capture(self) -> AbstractContextManager[MariadbCapture]:
+        return open_capture(
+            self._own(),
+            lambda: find_client("mariadb-dump", self._connection.binaries),
+            self._scope,
+            runner=self._runner,
+            clock=self._clock,
+            runtime=self._runtime,
+        )
+
+    def recipe(self, facts: Facts) -> Recipe:
+        origin = facts.groups["origin"]
+        series = re.match(r"\d+\.\d+", str(origin["version"]))
+        settings = {name: str(origin[name]) for name in SERVER_SETTINGS}
+        return Recipe(self._source, self.name, series[0] if series else "", self._connection.database, settings)
+
+    def target(self) -> Instance:
+        return self._own().instance()
+
+    def identity(self, of: Instance) -> str:
+        endpoint = self._endpoint(of)
+        with closing(connect(endpoint)) as session, told("the server's identity could not be read"):
+            ((host, port, data),) = run(session, "SELECT @@hostname, @@port, @@datadir")
+        return f"{self.name}:{host}:{port}:{data}:{endpoint.database}"
+
+    def load(self, restored: Path, into: Instance, progress: Progress) -> Instance:
+        client = find_client("mariadb", self._connection.binaries)
+        return Loader(self._runner, client).load(restored, self._endpoint(into), progress).instance()
+
+    def facts(self, of: Instance, like: Facts) -> Facts:
+        started, endpoint = self._clock.monotonic(), self._endpoint(of)
+        with closing(connect(endpoint)) as session, told("the facts could not be read"):
+            run(session, "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
+            ((now,),) = run(session, "SELECT UTC_TIMESTAMP(6)")
+            groups = read_groups(session, endpoint.database, self._scope_like(like))
+            accounts = account_facts(read_accounts(session, endpoint.database))
+        groups["accounts"] = only_wanted(accounts, like.groups.get("accounts", {}))
+        # a copy never says where it came from
+        groups["origin"] = dict(like.groups.get("origin", {}))
+        return Facts(self.name, now.replace(tzinfo=UTC), groups, self._clock.monotonic() - started)
+
+    def integrity(self, of: Instance) -> CheckResult:
+        return check_integrity(self._clock, self._endpoint(of), self._source)
+
+    def scalar(self, of: Instance, sql: str) -> Json:
+        return single(self.rows(of, sql))
+
+    def rows(self, of: Instance, sql: str) -> Iterator[tuple[Json, ...]]:
+        return stream(self._endpoint(of), sql, self._scope.zone, self._clock)
+
+    def newest(self, of: Instance, table: str, column: str) -> datetime | None:
+        endpoint = self._endpoint(of)
+        with closing(connect(endpoint)) as session, told(f"the newest row of {table} could not be read"):
+            return newest(session, endpoint.database, table, column, zone=self._scope.zone)
+
+    def _own(self) -> Endpoint:
+        connection = self._connection
+        if self._passfile is None:
+            self._passfile = write_passfile(self._runtime, connection.password)
+        place = (connection.host, connection.port, connection.user, connection.database)
+        return Endpoint(*place, self._passfile, connection.tls, connection.ca)
+
+    def _endpoint(self, of: Instance) -> Endpoint:
+        return endpoint_of(of, self._connection, of.passfile)
+
+    def _scope_like(self, like: Facts) -> Scope:
+        tables = like.groups.get("tables", {})
+        full = any("fingerprint" in item for item in tables.values()) if tables else self._scope.full
+        parted = (name.rpartition(".") for name in like.groups.get("newest", {}))
+        return Scope(full, tuple((table, column) for table, _, column in parted), self._scope.zone)

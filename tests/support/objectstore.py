@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 BucketMaker = Callable[..., str]
 
 
-def s3_client(store: ObjectStore) -> "S3Client":
-    """A client with the server's own keys."""
+def s3_client(store: ObjectStore, endpoint: str | None = None) -> "S3Client":
+    """A client with the server's own keys; ``endpoint`` is a proxy before it."""
     import boto3
     from botocore.config import Config
 
     return boto3.client(
         "s3",
-        endpoint_url=store.endpoint,
+        endpoint_url=endpoint or store.endpoint,
         region_name=store.region,
         aws_access_key_id=store.access_key.reveal(),
         aws_secret_access_key=store.secret_key.reveal(),

@@ -1,0 +1,177 @@
+"""What a backup is made of: payloads, snapshots, facts, recovery points, and the logs between them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from drmgr.model.words import Json, PointStatus
+
+
+@dataclass(frozen=True)
+class Stream:
+    """A command whose standard output is stored as one file, and only if the command succeeds."""
+
+    part: str
+    argv: tuple[str, ...]
+    filename: str
+    env: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Tree:
+    """A folder stored with all below it; paths in the snapshot are relative to ``root``.
+
+    ``excludes`` are restic patterns, relative to ``root`` when they hold a slash. ``only`` are names below ``root``; empty
+    means all of it. ``live``: files may vanish while they are read, and then they do not count as unreadable.
+    """
+
+    part: str
+    root: Path
+    excludes: tuple[str, ...] = ()
+    one_file_system: bool = False
+    only: tuple[str, ...] = ()
+    live: bool = False
+
+
+Payload = Stream | Tree
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One regular file as a snapshot lists it; ``modified`` in nanoseconds since 1970.
+
+    ``path`` is relative to the root and UTF-8; bytes of it that are not come as lone surrogates (PEP 383).
+    """
+
+    path: str
+    size: int
+    modified: int
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One restic snapshot: full id, when, tags, and how many files and bytes it holds."""
+
+    id: str
+    time: datetime
+    tags: tuple[str, ...] = ()
+    files: int = 0
+    bytes: int = 0
+    bytes_added: int = 0
+    complete: bool = True
+    unreadable: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The snapshots of a repository, oldest first, and the ids of those that are there but cannot be read."""
+
+    snapshots: tuple[Snapshot, ...]
+    damaged: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What was true of a source at ``taken_at``, the very instant of its backup.
+
+    ``groups`` maps a group (``tables``, ``sequences``, ``roles`` …) to its items. Items are compared for equality by
+    checks/facts.py, but for groups with a rule of their own named there. ``seconds`` is what taking them cost.
+    """
+
+    engine: str
+    taken_at: datetime
+    groups: Mapping[str, Mapping[str, Json]]
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Part:
+    """One snapshot of a source: a PostgreSQL source has ``dump`` and ``globals``, a file tree ``files`` and ``manifest``."""
+
+    name: str
+    snapshot: str
+    files: int
+    bytes: int
+    bytes_added: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Member:
+    """One source inside a recovery point. The first part is the main one."""
+
+    source: str
+    engine: str
+    consistent_at: datetime
+    parts: tuple[Part, ...]
+    facts: Facts
+    complete: bool = True
+    unreadable: int = 0
+    seconds: float = 0.0
+
+    @property
+    def snapshot(self) -> str:
+        return self.parts[0].snapshot
+
+    @property
+    def bytes(self) -> int:
+        return sum(part.bytes for part in self.parts)
+
+    @property
+    def bytes_added(self) -> int:
+        return sum(part.bytes_added for part in self.parts)
+
+
+@dataclass(frozen=True)
+class RecoveryPoint:
+    """All sources of one system, sealed together.
+
+    ``consistent_at`` is the oldest of its members' instants: everything before it is surely inside.
+    """
+
+    id: str
+    system: str
+    run: str
+    created_at: datetime
+    consistent_at: datetime
+    status: PointStatus
+    members: tuple[Member, ...]
+    tools: Mapping[str, str]
+    host: str
+
+    def member(self, source: str) -> Member:
+        """The member of that source. Raises KeyError."""
+        for member in self.members:
+            if member.source == source:
+                return member
+        raise KeyError(source)
+
+
+@dataclass(frozen=True)
+class LogFile:
+    """One whole file of a source's log, by the name its server gave it."""
+
+    name: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class LogBatch:
+    """Log files without a gap between them.
+
+    ``chain`` tells one server's log from another's. Files are numbered along a ``timeline``, which a server leaves when
+    it is recovered or promoted; positions grow along it. A replay of the batch reaches every time before ``until`` and
+    every position up to ``position``, both those of the last transaction that ended in it. ``marks`` are named instants
+    and their positions.
+    """
+
+    chain: str
+    timeline: int
+    first: int
+    last: int
+    until: datetime | None
+    position: int
+    marks: Mapping[str, int]
+    files: tuple[LogFile, ...]

@@ -1,0 +1,56 @@
+"""What is remembered beside recovery points: runs, evidence, looks through a repository, the audit log."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from drmgr.model.words import Json, RunKind, RunStatus, Verdict
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """What looking through a repository found: level 0."""
+
+    ok: bool
+    errors: int
+    broken_packs: tuple[str, ...]
+    bytes_read_share: float
+    seconds: float
+    messages: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Run:
+    """One recorded execution."""
+
+    id: str
+    kind: RunKind
+    system: str
+    status: RunStatus
+    started_at: datetime
+    finished_at: datetime | None = None
+    detail: Mapping[str, Json] = field(default_factory=dict)
+    error: Mapping[str, Json] | None = None
+
+
+@dataclass(frozen=True)
+class EvidenceEntry:
+    """A sealed document as the catalog remembers it; ``sha256`` is of the envelope file."""
+
+    id: str
+    run: str
+    sequence: int
+    name: str
+    verdict: Verdict
+    sealed_at: datetime
+    path: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class AuditHead:
+    """A line of the audit log: which log, the line's number in it, SHA-256 of the line's bytes without their end."""
+
+    log: str
+    sequence: int
+    sha256: str

@@ -1,0 +1,185 @@
+"""What a restore is made of: instances, checks, times, and the record of what became of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+from drmgr.model.backup import RecoveryPoint
+from drmgr.model.words import CheckStatus, Json, Level, Objectives, OccasionKind, RunKind, System, Text, Verdict
+
+
+@dataclass(frozen=True)
+class Instance:
+    """Where restored data can be asked questions: a database server, or a folder (``path``).
+
+    ``socket`` is the directory of a unix socket; ``host`` is a network name and is None for scratch, always. The
+    password lies in ``passfile`` (libpq format, 0600). ``manifest`` lists a file tree's hashes.
+    """
+
+    engine: str
+    database: str = ""
+    socket: Path | None = None
+    host: str | None = None
+    port: int | None = None
+    user: str = ""
+    passfile: Path | None = None
+    path: Path | None = None
+    manifest: Path | None = None
+
+
+@dataclass(frozen=True)
+class RecoveryTarget:
+    """The instant that logs are replayed to. ``value`` is an RFC 3339 time, the name of a restore point, or a position."""
+
+    kind: Literal["time", "name", "position"]
+    value: str
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a scratch instance must be like to take in a source: taken from the source's facts.
+
+    ``restored`` is set for an engine whose instance is made of the restored parts themselves; ``target`` is how far that
+    one replays its logs.
+    """
+
+    source: str
+    engine: str
+    version: str = ""
+    database: str = ""
+    settings: Mapping[str, str] = field(default_factory=dict)
+    restored: Path | None = None
+    target: RecoveryTarget | None = None
+
+
+class NotRestored(LookupError):
+    """A source that was left out of this restore, so that a check on it cannot be made."""
+
+
+@dataclass(frozen=True)
+class Restored:
+    """A system brought back: one instance per source, and the point it came from."""
+
+    point: RecoveryPoint
+    instances: Mapping[str, Instance]
+    objectives: Objectives
+
+    def instance(self, source: str) -> Instance:
+        """Where that source can be questioned. Raises NotRestored."""
+        if source not in self.instances:
+            raise NotRestored(source)
+        return self.instances[source]
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """One proof. ``expected`` and ``actual`` hold numbers, dates and hashes, never rows of data."""
+
+    name: str
+    status: CheckStatus
+    level: Level
+    expected: Json = None
+    actual: Json = None
+    seconds: float = 0.0
+    source: str = ""
+    title: Text | None = None
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One step of a restore, with its real start and end."""
+
+    name: str
+    started_at: datetime
+    finished_at: datetime
+    seconds: float
+    system: str = ""
+    source: str = ""
+    ok: bool = True
+
+
+@dataclass(frozen=True)
+class Destruction:
+    """Proof that scratch data is gone: what was there, and that it no longer is."""
+
+    path: str
+    files: int
+    bytes: int
+    processes_ended: int
+    gone: bool
+    at: datetime
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """T0 fault, T1 noticed, T2 accepted, T3 decided, T4 restore starts, T5 data usable, T6 business verified.
+
+    None: not reached. In a drill T1 to T3 equal T0, for nobody had to notice or decide.
+    """
+
+    t0: datetime
+    t1: datetime | None = None
+    t2: datetime | None = None
+    t3: datetime | None = None
+    t4: datetime | None = None
+    t5: datetime | None = None
+    t6: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Measure:
+    """An objective against what was measured, in seconds; ``measured`` None means it was never reached, hence not met."""
+
+    target: float
+    measured: float | None
+
+    @property
+    def met(self) -> bool:
+        return self.measured is not None and self.measured <= self.target
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one system in a drill or restore."""
+
+    system: System
+    verdict: Verdict
+    level: Level
+    timeline: Timeline
+    rto: Measure
+    rpo: Measure
+    point: RecoveryPoint | None
+    checks: tuple[CheckResult, ...] = ()
+    phases: tuple[Phase, ...] = ()
+    error: Mapping[str, Json] | None = None
+    """``{"code", "message", "hint"}`` of what stopped it."""
+
+
+@dataclass(frozen=True)
+class DrillRecord:
+    """Everything one drill or restore leaves behind; evidence/build.py turns it into the signed document."""
+
+    run: str
+    kind: RunKind
+    occasion: OccasionKind
+    name: str
+    title: Text
+    scenario: str
+    form: str
+    site: Text
+    started_at: datetime
+    finished_at: datetime
+    verdict: Verdict
+    level: Level
+    outcomes: tuple[Outcome, ...]
+    destruction: tuple[Destruction, ...]
+    target: str
+    host: str
+    operator: str
+    reason: str
+    tools: Mapping[str, str]
+    timezone: str
+    approval: str = ""

@@ -13,7 +13,7 @@ lint: setup
 	.venv/bin/lint-imports
 
 test: lint
-	$(PYTHON_RUN) -m pytest --cov --cov-report=term:skip-covered
+	$(PYTHON_RUN) -m pytest -n auto --maxprocesses 4 --dist loadfile --cov --cov-report=term:skip-covered
 
 demo: setup
 	.venv/bin/drmgr demo --scale $(SCALE) $(ARGS)

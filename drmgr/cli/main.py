@@ -8,7 +8,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from drmgr import __version__
-from drmgr.cli import audit, backup, demo, drill, evidence, keys, repo, report, restore, ship, site
+from drmgr.cli import (
+    audit,
+    backup,
+    demo,
+    drill,
+    evidence,
+    keys,
+    repo,
+    report,
+    restore,
+    ship,
+    site,
+)
 from drmgr.cli.output import Output
 from drmgr.errors import DrmgrError, Interrupted, UsageError
 from drmgr.system.stopping import signals_as_exceptions
@@ -24,7 +36,22 @@ app = typer.Typer(
     add_completion=False,
     epilog="Exit codes: docs/exit-codes.md. --config and --json may stand anywhere on the line.",
 )
-for group in (site, backup, ship, restore, drill, evidence, report, repo, keys, audit, demo):
+GROUPS = (
+    site,
+    backup,
+    ship,
+    restore,
+    drill,
+    evidence,
+    report,
+    repo,
+    keys,
+    audit,
+    demo,
+)
+"""In the order of the help."""
+
+for group in GROUPS:
     group.register(app)
 
 GLOBAL_FLAGS = ("--json",)

@@ -1,33 +1,30 @@
 """Builds the concrete parts from the configuration: the one place that knows every maker."""
 
 import getpass
-import hashlib
 import os
 import socket
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from drmgr import __version__
-from drmgr.cli.checks import checks_of, newest_columns
+from drmgr.cli.checks import checks_of
+from drmgr.cli.engines import make_engine, make_shipper, make_spool
 from drmgr.config import models
 from drmgr.config.load import LoadedSite, load_site
 from drmgr.config.models import system_of, text_of
 from drmgr.config.secrets import SecretSource
-from drmgr.config.values import SecretRef
-from drmgr.engines.files import FilesEngine, TreeSettings
 from drmgr.errors import ConfigError, ToolError, UsageError
 from drmgr.flows.bench import Bench, ProgressFor, Source, WiredSystem
-from drmgr.interfaces import Engine, LogShipper
+from drmgr.interfaces import Engine
 from drmgr.repository.restic import ResticRepository, ResticSettings, restic_version
 from drmgr.state.runtime import runtime_directory
 from drmgr.system.clock import SystemClock
 from drmgr.system.command import Runner
 from drmgr.system.files import write_atomically
-from drmgr.system.secret import Secret
 
 if TYPE_CHECKING:
     from drmgr.flows.ship_logs import Spool
@@ -37,8 +34,6 @@ if TYPE_CHECKING:
     from drmgr.state.audit import AuditLog
     from drmgr.state.catalog import SqlCatalog
 
-
-SLOT_CHARACTERS = 63
 
 FIRST_KEY_VERSION = "1"
 """Reports name the version of the repositories' keys; it grows when keys can be rotated."""
@@ -199,118 +194,18 @@ class Site:
         job = self.loaded.job(name)
         engines = {source.name: self.engine(source.connection, source, job) for source in job.sources}
         sources = tuple(
-            Source(source.name, engines[source.name], self._logs(job.system, source, engines[source.name]))
+            Source(source.name, engines[source.name], make_shipper(self, job.system, source, engines[source.name]))
             for source in job.sources
         )
         return WiredSystem(system_of(job), self.repository(name, cold=cold), sources, checks_of(job, engines))
 
     def engine(self, connection: str, source: models.Source, job: models.Job) -> Engine:
         """The engine for a source, bound to that connection (its own, or a restore's target)."""
-        where = self.config.connections[connection]
-        if isinstance(where, models.FilesConnection):
-            if not isinstance(source, models.FilesSource):
-                raise UsageError(f"{connection} is a file tree, {source.name} is not")
-            tree = TreeSettings(self.place(where.root), source.exclude, source.one_file_system, source.facts)
-            return FilesEngine(tree, self.clock, self.runtime)
-        if not isinstance(source, models.DatabaseSource):
-            raise UsageError(f"{connection} is a database, {source.name} is not")
-        if isinstance(where, models.MariadbConnection):
-            return self._mariadb(where, source, job)
-        if isinstance(where, models.SqliteConnection):
-            return self._sqlite(where, source, job)
-        return self._postgres(where, source, job)
-
-    def _logs(self, system: str, source: models.Source, engine: Engine) -> "LogShipper | None":
-        where = self.config.connections[source.connection]
-        if not isinstance(where, models.PostgresqlConnection) or where.method != "physical":
-            return None
-        from drmgr.engines.postgres.engine import PostgresEngine
-        from drmgr.engines.postgres.shipper import PostgresLogShipper
-
-        assert isinstance(engine, PostgresEngine)
-        binaries = None if where.binaries is None else self.place(where.binaries)
-        return PostgresLogShipper(engine, slot_name(system, source.name), self.runner, binaries)
+        return make_engine(self, connection, source, job)
 
     def spool(self, system: str, source: models.Source) -> "Spool":
         """Where the logs of that source wait for the store, and how many bytes of them."""
-        from drmgr.flows.ship_logs import Spool
-
-        where = self.config.connections[source.connection]
-        limit = where.spool_limit if isinstance(where, models.PostgresqlConnection) else 0
-        return Spool(self.state / "wal" / system / source.name, limit * 1024 * 1024)
-
-    def _host(self, text: str) -> str:
-        """A network name as it is, the folder of a unix socket as an absolute path."""
-        return str(self.place(Path(text))) if text.startswith(("/", ".")) else text
-
-    def _secret(self, reference: SecretRef | None) -> Secret | None:
-        return None if reference is None else self.secrets.get(reference)
-
-    def _place(self, path: Path | None) -> Path | None:
-        return None if path is None else self.place(path)
-
-    def _postgres(self, where: models.PostgresqlConnection, source: models.DatabaseSource, job: models.Job) -> Engine:
-        from drmgr.engines.postgres.connection import PostgresConnection
-        from drmgr.engines.postgres.engine import PostgresEngine
-        from drmgr.engines.postgres.physical import PhysicalPostgresEngine
-
-        make: Callable[..., Engine] = PostgresEngine
-        if where.method == "physical" and where.data_directory is not None:
-            make = partial(PhysicalPostgresEngine, data_directory=self.place(where.data_directory))
-        return make(
-            source.name,
-            PostgresConnection(
-                host=self._host(where.host),
-                port=where.port,
-                database=where.database,
-                user=where.user,
-                password=self._secret(where.password),
-                sslmode=where.sslmode,
-                binaries=self._place(where.binaries),
-            ),
-            facts_mode=source.facts,
-            newest=newest_columns(job, source),
-            timezone=self.config.site.timezone,
-            runner=self.runner,
-            clock=self.clock,
-            runtime=self.runtime,
-        )
-
-    def _mariadb(self, where: models.MariadbConnection, source: models.DatabaseSource, job: models.Job) -> Engine:
-        from drmgr.engines.mariadb import MariadbConnection, MariadbEngine
-
-        return MariadbEngine(
-            source.name,
-            MariadbConnection(
-                host=self._host(where.host),
-                port=where.port,
-                database=where.database,
-                user=where.user,
-                password=self._secret(where.password),
-                tls=where.tls,
-                ca=self._place(where.ca),
-                binaries=self._place(where.binaries),
-            ),
-            facts_mode=source.facts,
-            newest=newest_columns(job, source),
-            timezone=self.config.site.timezone,
-            runner=self.runner,
-            clock=self.clock,
-            runtime=self.runtime,
-        )
-
-    def _sqlite(self, where: models.SqliteConnection, source: models.DatabaseSource, job: models.Job) -> Engine:
-        from drmgr.engines.sqlite import SqliteEngine
-
-        return SqliteEngine(
-            source.name,
-            self.place(where.path),
-            facts_mode=source.facts,
-            newest=newest_columns(job, source),
-            timezone=self.config.site.timezone,
-            clock=self.clock,
-            runtime=self.runtime,
-        )
+        return make_spool(self, system, source)
 
     # --- everything a flow needs ---
 
@@ -350,14 +245,6 @@ class Site:
             tools=self.tools(),
             progress=progress,
         )
-
-
-def slot_name(system: str, source: str) -> str:
-    """The replication slot of a source: PostgreSQL takes 63 small letters, digits and underscores."""
-    name = f"drmgr_{system}_{source}".replace("-", "_")
-    if len(name) <= SLOT_CHARACTERS:
-        return name
-    return f"{name[: SLOT_CHARACTERS - 9]}_{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
 def operator() -> str:

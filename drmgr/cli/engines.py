@@ -1,0 +1,148 @@
+"""Builds the engine of a source from its connection, and what ships the engine's log."""
+
+import hashlib
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from drmgr.cli.checks import newest_columns
+from drmgr.config import models
+from drmgr.config.values import SecretRef
+from drmgr.engines.files import FilesEngine, TreeSettings
+from drmgr.errors import UsageError
+from drmgr.interfaces import Engine, LogShipper
+from drmgr.system.secret import Secret
+
+if TYPE_CHECKING:
+    from drmgr.cli.wire import Site
+    from drmgr.flows.ship_logs import Spool
+
+SLOT_CHARACTERS = 63
+
+
+def make_engine(site: "Site", connection: str, source: models.Source, job: models.Job) -> Engine:
+    """The engine for a source, bound to that connection (its own, or a restore's target)."""
+    where = site.config.connections[connection]
+    if isinstance(where, models.FilesConnection):
+        if not isinstance(source, models.FilesSource):
+            raise UsageError(f"{connection} is a file tree, {source.name} is not")
+        tree = TreeSettings(site.place(where.root), source.exclude, source.one_file_system, source.facts)
+        return FilesEngine(tree, site.clock, site.runtime)
+    if not isinstance(source, models.DatabaseSource):
+        raise UsageError(f"{connection} is a database, {source.name} is not")
+    if isinstance(where, models.MariadbConnection):
+        return _mariadb(site, where, source, job)
+    if isinstance(where, models.SqliteConnection):
+        return _sqlite(site, where, source, job)
+    return _postgres(site, where, source, job)
+
+
+def make_shipper(site: "Site", system: str, source: models.Source, engine: Engine) -> "LogShipper | None":
+    where = site.config.connections[source.connection]
+    if not isinstance(where, models.PostgresqlConnection) or where.method != "physical":
+        return None
+    from drmgr.engines.postgres.engine import PostgresEngine
+    from drmgr.engines.postgres.shipper import PostgresLogShipper
+
+    assert isinstance(engine, PostgresEngine)
+    binaries = None if where.binaries is None else site.place(where.binaries)
+    return PostgresLogShipper(engine, slot_name(system, source.name), site.runner, binaries)
+
+
+def make_spool(site: "Site", system: str, source: models.Source) -> "Spool":
+    """Where the logs of that source wait for the store, and how many bytes of them."""
+    from drmgr.flows.ship_logs import Spool
+
+    where = site.config.connections[source.connection]
+    limit = where.spool_limit if isinstance(where, models.PostgresqlConnection) else 0
+    return Spool(site.state / "wal" / system / source.name, limit * 1024 * 1024)
+
+
+def _host(site: "Site", text: str) -> str:
+    """A network name as it is, the folder of a unix socket as an absolute path."""
+    return str(site.place(Path(text))) if text.startswith(("/", ".")) else text
+
+
+def _secret(site: "Site", reference: SecretRef | None) -> Secret | None:
+    return None if reference is None else site.secrets.get(reference)
+
+
+def _place(site: "Site", path: Path | None) -> Path | None:
+    return None if path is None else site.place(path)
+
+
+def _postgres(
+    site: "Site", where: models.PostgresqlConnection, source: models.DatabaseSource, job: models.Job
+) -> Engine:
+    from drmgr.engines.postgres.connection import PostgresConnection
+    from drmgr.engines.postgres.engine import PostgresEngine
+    from drmgr.engines.postgres.physical import PhysicalPostgresEngine
+
+    make: Callable[..., Engine] = PostgresEngine
+    if where.method == "physical" and where.data_directory is not None:
+        make = partial(PhysicalPostgresEngine, data_directory=site.place(where.data_directory))
+    return make(
+        source.name,
+        PostgresConnection(
+            host=_host(site, where.host),
+            port=where.port,
+            database=where.database,
+            user=where.user,
+            password=_secret(site, where.password),
+            sslmode=where.sslmode,
+            binaries=_place(site, where.binaries),
+        ),
+        facts_mode=source.facts,
+        newest=newest_columns(job, source),
+        timezone=site.config.site.timezone,
+        runner=site.runner,
+        clock=site.clock,
+        runtime=site.runtime,
+    )
+
+
+def _mariadb(site: "Site", where: models.MariadbConnection, source: models.DatabaseSource, job: models.Job) -> Engine:
+    from drmgr.engines.mariadb import MariadbConnection, MariadbEngine
+
+    return MariadbEngine(
+        source.name,
+        MariadbConnection(
+            host=_host(site, where.host),
+            port=where.port,
+            database=where.database,
+            user=where.user,
+            password=_secret(site, where.password),
+            tls=where.tls,
+            ca=_place(site, where.ca),
+            binaries=_place(site, where.binaries),
+        ),
+        facts_mode=source.facts,
+        newest=newest_columns(job, source),
+        timezone=site.config.site.timezone,
+        runner=site.runner,
+        clock=site.clock,
+        runtime=site.runtime,
+    )
+
+
+def _sqlite(site: "Site", where: models.SqliteConnection, source: models.DatabaseSource, job: models.Job) -> Engine:
+    from drmgr.engines.sqlite import SqliteEngine
+
+    return SqliteEngine(
+        source.name,
+        site.place(where.path),
+        facts_mode=source.facts,
+        newest=newest_columns(job, source),
+        timezone=site.config.site.timezone,
+        clock=site.clock,
+        runtime=site.runtime,
+    )
+
+
+def slot_name(system: str, source: str) -> str:
+    """The replication slot of a source: PostgreSQL takes 63 small letters, digits and underscores."""
+    name = f"drmgr_{system}_{source}".replace("-", "_")
+    if len(name) <= SLOT_CHARACTERS:
+        return name
+    return f"{name[: SLOT_CHARACTERS - 9]}_{hashlib.sha256(name.encode()).hexdigest()[:8]}"

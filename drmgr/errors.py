@@ -44,6 +44,16 @@ class ObjectiveMissedError(DrmgrError):
     exit_code = 4
 
 
+class UnprotectedError(ObjectiveMissedError):
+    """Objects that recovery points need were without a lock, overwritten, or are gone."""
+
+    code = "unprotected"
+    default_hint = (
+        "find out who did it: drmgr audit show, and the store's own log; see what can be brought back with: "
+        "drmgr repo rewind SYSTEM --to TIME --dry-run"
+    )
+
+
 class ConfigError(DrmgrError):
     """All mistakes of a configuration at once; ``problems`` are lines ``file:line: what``."""
 

@@ -26,10 +26,13 @@ from drmgr.model import (
     Recipe,
     RecoveryPoint,
     Restored,
+    Retention,
     Run,
     RunKind,
     RunStatus,
     Snapshot,
+    Stored,
+    Version,
 )
 
 Progress = Callable[[float, str], None]
@@ -179,6 +182,45 @@ class Repository(Protocol):
 
     def check(self, share: float) -> CheckReport:
         """Structure, and the given share (0 to 1) of all data read back. Damage is in the report, not raised."""
+
+
+class Objects(Protocol):
+    """The objects of one repository in a versioned bucket, with every version that is still there."""
+
+    location: str
+
+    def all(self) -> Iterator[Stored]:
+        """Every key in the order of the keys, streamed; what happens meanwhile may or may not be in it.
+
+        Raises the RepositoryError that fits, as every method does.
+        """
+
+    def now(self) -> datetime:
+        """The store's own clock, in whole seconds: that by which its versions are dated."""
+
+    def retention(self, version: Version) -> Retention | None:
+        """The lock of that version as the store holds it now; None when it has none."""
+
+    def retain(self, version: Version, until: datetime, held: Retention | None) -> datetime:
+        """Locks the version for longer, in the mode of the lock it has (``held``) or else in the bucket's.
+
+        Never shortens a lock. Gives the instant until which it is locked now.
+        """
+
+    def proves(self, version: Version, digest: str) -> bool:
+        """Reads the version whole: whether its SHA-256 is that one."""
+
+    def uncover(self, version: Version, above: Sequence[Version]) -> None:
+        """Takes the delete markers ``above`` away, so that the version is current again."""
+
+    def bring_forward(self, version: Version) -> None:
+        """Makes a copy of the version the current one. Nothing is lost, and nothing needs to be unlocked."""
+
+    def hide(self, key: str) -> None:
+        """Puts a delete marker over the key; its versions stay."""
+
+    def copy_to(self, version: Version, into: "Objects") -> None:
+        """The same within another folder or bucket of the same store."""
 
 
 class Workspace(Protocol):

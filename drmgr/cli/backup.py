@@ -12,11 +12,14 @@ from drmgr.errors import DrmgrError, IncompleteError
 from drmgr.model import Json, RunKind
 
 if TYPE_CHECKING:
+    from datetime import tzinfo
+
     from rich.console import Console
 
     from drmgr.cli.wire import Site
     from drmgr.flows.backup import BackupDone
     from drmgr.flows.bench import Bench
+    from drmgr.flows.horizon import Horizon
     from drmgr.flows.points import Found
     from drmgr.model import Run
 
@@ -167,6 +170,7 @@ def points(
     system: Annotated[str, typer.Argument(help="The system.")],
 ) -> None:
     """List the recovery points of a system, as its repository itself tells them."""
+    from drmgr.cli.protection import protected_until
     from drmgr.cli.ship import reachable, reachable_json, show_reachable
     from drmgr.flows.points import find
 
@@ -174,23 +178,27 @@ def points(
     with site(context) as opened:
         job = opened.loaded.job(system)
         found = find(opened.repository(job.system), opened.catalog, job.system)
+        locked = protected_until(opened, job.system)
         zone = opened.zone
         times = reachable(opened, job, found)
-    document = {**_points_json(system, found), **reachable_json(times)}
+    problems = [*found.problems, *(locked.problems if locked else ())]
+    document = {**_points_json(system, found, locked, problems), **reachable_json(times)}
 
     def show(console: "Console") -> None:
-        _show_points(console, found, zone)
+        _show_points(console, found, locked, zone)
         show_reachable(console, times, zone)
 
     answers.answer(document, show)
-    if found.problems:
-        for problem in found.problems:
+    if problems:
+        for problem in problems:
             answers.note(f"drmgr: {problem}")
         raise typer.Exit(4)
 
 
-def _points_json(system: str, found: "Found") -> Json:
+def _points_json(system: str, found: "Found", locked: "Horizon | None", problems: list[str]) -> Json:
     from drmgr.system.clock import rfc3339
+
+    until = rfc3339(locked.until) if locked and locked.until else None
 
     return {
         "system": system,
@@ -211,16 +219,16 @@ def _points_json(system: str, found: "Found") -> Json:
                     for member in sealed.point.members
                 ],
                 "copies": [],
-                "protected_until": None,
+                "protected_until": until,
             }
             for sealed in found.points
         ],
         "pitr": None,
-        "problems": list(found.problems),
+        "problems": problems,
     }
 
 
-def _show_points(console: "Console", found: "Found", zone: Json) -> None:
+def _show_points(console: "Console", found: "Found", locked: "Horizon | None", zone: "tzinfo") -> None:
     from drmgr.cli.output import human_bytes, human_time, table
 
     rows = [
@@ -234,3 +242,6 @@ def _show_points(console: "Console", found: "Found", zone: Json) -> None:
         for sealed in found.points
     ]
     table(console, ["recovery point", f"consistent at ({zone})", "status", "sources", "size"], rows)
+    if locked is not None and found.points:
+        until = human_time(locked.until, zone) if locked.until else "not protected"
+        console.print(f"nothing they need can be deleted until: {until}", markup=False)

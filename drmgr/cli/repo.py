@@ -6,6 +6,7 @@ import typer
 
 from drmgr.cli.audit import audited
 from drmgr.cli.context import output, site
+from drmgr.cli.protect import protect
 from drmgr.errors import DrmgrError, RepositoryDamagedError
 from drmgr.model import AuditResult, Json
 
@@ -17,6 +18,7 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(help="Care of the repositories.", no_args_is_help=True)
     group.command("init")(init)
     group.command("check")(check)
+    group.command("protect")(protect)
     app.add_typer(group, name="repo")
 
 

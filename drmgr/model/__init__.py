@@ -14,6 +14,7 @@ from drmgr.model.backup import (
     Stream,
     Tree,
 )
+from drmgr.model.objects import ObjectKind, Retention, Stored, Version
 from drmgr.model.records import AuditHead, CheckReport, EvidenceEntry, Run
 from drmgr.model.restore import (
     CheckResult,
@@ -64,6 +65,7 @@ __all__ = [
     "Measure",
     "Member",
     "NotRestored",
+    "ObjectKind",
     "Objectives",
     "OccasionKind",
     "Outcome",
@@ -75,14 +77,17 @@ __all__ = [
     "RecoveryPoint",
     "RecoveryTarget",
     "Restored",
+    "Retention",
     "Run",
     "RunKind",
     "RunStatus",
     "Snapshot",
+    "Stored",
     "Stream",
     "System",
     "Text",
     "Timeline",
     "Tree",
     "Verdict",
+    "Version",
 ]

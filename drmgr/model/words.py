@@ -15,6 +15,8 @@ class RunKind(StrEnum):
     DRILL = "drill"
     REPO_CHECK = "repo-check"
     SHIP = "ship"
+    PROTECT = "protect"
+    REWIND = "rewind"
 
 
 class RunStatus(StrEnum):

@@ -1,12 +1,13 @@
 """The object store beneath the repositories, by boto3: buckets, versioning, object lock, reachability."""
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from drmgr.errors import (
     RepositoryAccessError,
@@ -18,6 +19,17 @@ from drmgr.system.secret import Secret
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
+
+
+CONNECTIONS: Final = 16
+"""Requests to the store at the same time."""
+
+AUDIT_FOLDER: Final = "drmgr-audit"
+EVIDENCE_FOLDER: Final = "drmgr-evidence"
+PROTECTION_FOLDER: Final = "drmgr-protection"
+"""Folders of the bucket, beside the repositories."""
+
+NOT_THERE: Final = {"NoSuchKey", "NoSuchVersion"}
 
 
 @dataclass(frozen=True)
@@ -45,14 +57,18 @@ class Bucket:
 
     def __init__(self, settings: BucketSettings) -> None:
         self.settings = settings
+        self.requests = 0
+        """How many requests were sent, repeated ones too."""
+        self._counting = threading.Lock()
 
     @cached_property
-    def _client(self) -> "S3Client":
+    def client(self) -> "S3Client":
+        """boto3's; made before threads share it. Whoever uses it does so within ``mapped``."""
         import boto3
         from botocore.config import Config
 
         settings = self.settings
-        return boto3.client(
+        client = boto3.client(
             "s3",
             endpoint_url=settings.endpoint,
             region_name=settings.region,
@@ -62,17 +78,24 @@ class Bucket:
                 connect_timeout=5,
                 read_timeout=30,
                 retries={"max_attempts": 2, "mode": "standard"},
+                max_pool_connections=CONNECTIONS,
                 s3={"addressing_style": "path"},
             ),
         )
+        client.meta.events.register("before-send.s3", self._count)
+        return client
+
+    def _count(self, **_: object) -> None:
+        with self._counting:
+            self.requests += 1
 
     def probe(self) -> datetime | None:
         """Proves that the bucket is there and our keys are accepted; gives the store's clock where it tells it.
 
         Raises RepositoryUnreachableError, RepositoryAccessError, RepositoryMissingError.
         """
-        with self._mapped("open the bucket"):
-            answer = self._client.list_objects_v2(Bucket=self.settings.name, MaxKeys=1)
+        with self.mapped("open the bucket"):
+            answer = self.client.list_objects_v2(Bucket=self.settings.name, MaxKeys=1)
         date = answer["ResponseMetadata"]["HTTPHeaders"].get("date")
         return parsedate_to_datetime(date) if date else None
 
@@ -93,14 +116,14 @@ class Bucket:
         return made
 
     def _create(self) -> None:
-        settings, client = self.settings, self._client
+        settings, client = self.settings, self.client
         arguments: dict[str, Any] = {
             "Bucket": settings.name,
             "ObjectLockEnabledForBucket": settings.object_lock is not None,
         }
         if settings.region not in {"", "us-east-1"}:
             arguments["CreateBucketConfiguration"] = {"LocationConstraint": settings.region}
-        with self._mapped("make the bucket"):
+        with self.mapped("make the bucket"):
             client.create_bucket(**arguments)
             client.put_bucket_versioning(Bucket=settings.name, VersioningConfiguration={"Status": "Enabled"})
             if settings.object_lock is not None:
@@ -127,12 +150,12 @@ class Bucket:
         """The bucket's default retention as it is now; None when it has none."""
         from botocore.exceptions import ClientError
 
-        with self._mapped("read the bucket's object lock"):
-            versioning = self._client.get_bucket_versioning(Bucket=self.settings.name)
+        with self.mapped("read the bucket's object lock"):
+            versioning = self.client.get_bucket_versioning(Bucket=self.settings.name)
             if versioning.get("Status") != "Enabled":
                 return None
             try:
-                answer = self._client.get_object_lock_configuration(Bucket=self.settings.name)
+                answer = self.client.get_object_lock_configuration(Bucket=self.settings.name)
             except ClientError as error:
                 if error.response["Error"]["Code"] == "ObjectLockConfigurationNotFoundError":
                     return None
@@ -142,28 +165,29 @@ class Bucket:
             return None
         return ObjectLock(str(rule["Mode"]).lower(), rule.get("Days", 0) or 365 * rule.get("Years", 0))
 
-    def put_anchor(self, prefix: str, name: str, content: bytes) -> None:
-        """Stores the head of an audit log; the bucket's default retention keeps it from being taken away.
+    def put_anchor(self, prefix: str, name: str, content: bytes, folder: str = AUDIT_FOLDER) -> None:
+        """Stores a few signed bytes, such as the head of an audit log, where the bucket's default retention keeps them.
 
         Raises RepositoryError.
         """
-        with self._mapped("anchor the audit log"):
-            self._client.put_object(Bucket=self.settings.name, Key=anchor_folder(prefix) + name, Body=content)
+        with self.mapped("store an anchor"):
+            self.client.put_object(Bucket=self.settings.name, Key=anchor_folder(prefix, folder) + name, Body=content)
 
-    def anchors(self, prefix: str) -> Iterator[tuple[str, bytes]]:
-        """Every version of every anchor, by name, also of those that were overwritten or marked as deleted.
+    def anchors(self, prefix: str, folder: str = AUDIT_FOLDER, name: str = "") -> Iterator[tuple[str, bytes]]:
+        """Every version of every anchor (``name``: of those that begin so), newest first for each name.
 
-        Raises RepositoryError.
+        Also of those that were overwritten or marked as deleted. Raises RepositoryError.
         """
-        folder, bucket = anchor_folder(prefix), self.settings.name
-        with self._mapped("read the audit log's anchors"):
-            for page in self._client.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=folder):
+        place, bucket = anchor_folder(prefix, folder), self.settings.name
+        with self.mapped("read the anchors"):
+            pages = self.client.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=place + name)
+            for page in pages:
                 for version in page.get("Versions", ()):
-                    found = self._client.get_object(Bucket=bucket, Key=version["Key"], VersionId=version["VersionId"])
-                    yield version["Key"].removeprefix(folder), found["Body"].read()
+                    found = self.client.get_object(Bucket=bucket, Key=version["Key"], VersionId=version["VersionId"])
+                    yield version["Key"].removeprefix(place), found["Body"].read()
 
     @contextmanager
-    def _mapped(self, action: str) -> Iterator[None]:
+    def mapped(self, action: str) -> Iterator[None]:
         """boto3's errors as ours."""
         from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 
@@ -172,6 +196,8 @@ class Bucket:
         except ClientError as error:
             code = error.response["Error"]["Code"]
             status = error.response["ResponseMetadata"].get("HTTPStatusCode", 0)
+            if code in NOT_THERE:
+                raise RepositoryError(f"{action}: the object is not there any more ({code})") from error
             if code in {"NoSuchBucket", "404"} or status == 404:  # noqa: PLR2004 - HTTP's own number
                 raise RepositoryMissingError(f"{action}: there is no bucket {self.settings.name}") from error
             if status in {401, 403}:
@@ -189,9 +215,9 @@ class Bucket:
             ) from error
 
 
-def anchor_folder(prefix: str) -> str:
+def anchor_folder(prefix: str, folder: str = AUDIT_FOLDER) -> str:
     """Where the anchors lie, beside the repositories."""
-    return f"{prefix.strip('/')}/drmgr-audit/".removeprefix("/")
+    return f"{prefix.strip('/')}/{folder}/".removeprefix("/")
 
 
 def _retention(lock: ObjectLock) -> Any:

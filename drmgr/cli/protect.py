@@ -1,0 +1,134 @@
+"""``drmgr repo protect``: keep what recovery points need from being deleted, before the locks run out."""
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from drmgr.cli.context import output, site
+from drmgr.errors import ConfigError, DrmgrError, UnprotectedError
+from drmgr.model import Json
+
+if TYPE_CHECKING:
+    from datetime import tzinfo
+
+    from rich.console import Console
+
+    from drmgr.cli.output import Output
+    from drmgr.cli.wire import Site
+    from drmgr.flows.bench import Bench
+    from drmgr.flows.protect import Wish
+
+
+def protect(
+    context: typer.Context,
+    systems: Annotated[list[str] | None, typer.Argument(metavar="[SYSTEM]...", help="Systems; none means all.")] = None,
+    days: Annotated[
+        int | None,
+        typer.Option(min=1, max=36500, help="Lock everything for that many days from now; else see below."),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell what would be extended, and what it costs.")] = False,
+) -> None:
+    """Extend the locks of every object that recovery points need, before they run out. Run it daily.
+
+    Without --days, locks with less than half of store.object_lock.days left are extended to all of them. It also looks
+    for what was overwritten or taken away, and then holds every version that is left. It can be stopped and started again.
+
+    Exit 0: all is locked. 4: something had drifted out of protection, or is damaged. 21: the store failed.
+    """
+    from drmgr.flows.protect import Wish
+
+    answers = output(context)
+    with site(context) as opened, answers.progress() as progress:
+        full = _lock_days(opened)
+        wanted = timedelta(days=days or full)
+        wish = Wish(wanted, wanted if days else timedelta(days=full) / 2, dry_run)
+        bench = opened.bench(progress)
+        rows, errors = [], []
+        for name in opened.systems(systems or [], everything=not systems):
+            row, error = _one(opened, bench, name, wish)
+            rows.append(row)
+            errors += [] if error is None else [error]
+        zone = opened.zone
+    document = {"ok": not errors, "dry_run": dry_run, "systems": rows}
+    answers.answer(document, lambda console: _show(console, rows, zone, dry_run=dry_run))
+    _end(answers, errors)
+
+
+def _end(answers: "Output", errors: list[DrmgrError]) -> None:
+    if not errors:
+        return
+    if not answers.wants_json:
+        for error in errors:
+            answers.error(error)
+    # a store that failed says less than one that answered, so its code is the one to act on first
+    raise typer.Exit(max(error.exit_code for error in errors))
+
+
+def _lock_days(opened: "Site") -> int:
+    lock = None if opened.bucket is None else opened.bucket.settings.object_lock
+    if lock is None:
+        raise ConfigError(
+            "the store of this site locks no objects, so there is nothing to protect",
+            hint="set store.object_lock in the site file, with a bucket that was made for it: drmgr repo init",
+        )
+    return lock.days
+
+
+def _one(opened: "Site", bench: "Bench", name: str, wish: "Wish") -> tuple[dict[str, Json], DrmgrError | None]:
+    from drmgr.cli.protection import objects_of, state
+    from drmgr.flows.bench import error_json
+    from drmgr.flows.protect import protect as run_protect
+    from drmgr.system.clock import rfc3339
+
+    objects = objects_of(opened, name)
+    assert objects is not None
+    before = objects.bucket.requests
+    try:
+        done = run_protect(bench, name, opened.repository(name), objects, wish)
+        if not wish.dry_run:
+            state(opened, done)
+    except DrmgrError as error:
+        return {"system": name, "ok": False, "run": error.run, "error": error_json(error)}, error
+    row: dict[str, Json] = {
+        "system": name,
+        "ok": not done.problems,
+        "run": done.run,
+        "protected_until": rfc3339(done.tally.until) if done.tally.until and not done.tally.unlocked else None,
+        **done.tally.to_json(),
+        "requests": objects.bucket.requests - before,
+        "problems": list(done.problems),
+        "error": None,
+    }
+    if not wish.dry_run and done.tally.until is not None:
+        row["protected_until"] = rfc3339(done.tally.until)
+    alarm = UnprotectedError(f"{name}: {'; '.join(done.problems)}") if done.problems else None
+    return row, alarm
+
+
+def _show(console: "Console", rows: list[dict[str, Json]], zone: "tzinfo", *, dry_run: bool) -> None:
+    from datetime import datetime
+
+    from drmgr.cli.output import human_bytes, human_time, table
+
+    lines = []
+    for row in rows:
+        if row["error"] is not None:
+            lines.append([row["system"], "failed", "-", "-", "-", "-"])
+            continue
+        until = row["protected_until"]
+        lines.append(
+            [
+                row["system"],
+                "ok" if row["ok"] else "fail",
+                f"{row['objects']} ({human_bytes(row['bytes'])})",
+                f"{row['extended']} ({human_bytes(row['extended_bytes'])})",
+                str(row["requests"]),
+                human_time(datetime.fromisoformat(until), zone) if until else "-",
+            ]
+        )
+    changed = "would extend" if dry_run else "extended"
+    table(console, ["system", "state", "needed", changed, "requests", f"locked until ({zone})"], lines)
+    for row in rows:
+        for example in row.get("examples", []):
+            console.print(f"  {row['system']}/{example}", markup=False, soft_wrap=True)

@@ -42,7 +42,9 @@ def protect(
     with site(context) as opened, answers.progress() as progress:
         full = _lock_days(opened)
         wanted = timedelta(days=days or full)
-        wish = Wish(wanted, wanted if days else timedelta(days=full) / 2, dry_run)
+        # a little less than asked for need not be extended: so a second call goes on where the first one was stopped
+        floor = wanted - min(wanted / 10, timedelta(days=1)) if days else wanted / 2
+        wish = Wish(wanted, floor, dry_run)
         bench = opened.bench(progress)
         rows, errors = [], []
         for name in opened.systems(systems or [], everything=not systems):

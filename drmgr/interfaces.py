@@ -61,6 +61,9 @@ class Sink(Protocol):
     def entries(self, part: Part) -> Iterator[Entry]:
         """The regular files that the part's snapshot really holds, streamed."""
 
+    def previous(self, part: str) -> Snapshot | None:
+        """The snapshot of that part in the newest recovery point of this source; None for the first backup."""
+
 
 class Capture(Protocol):
     """One consistent view of a source, held open."""

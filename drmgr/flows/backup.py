@@ -9,7 +9,7 @@ from ulid import ULID
 
 from drmgr.errors import DrmgrError, PreflightError, SourceError
 from drmgr.flows.bench import Bench, Source, WiredSystem, recorded
-from drmgr.flows.points import seal, tags
+from drmgr.flows.points import MARK, SEAL_TAG, point_of, seal, tags
 from drmgr.interfaces import Progress, Repository
 from drmgr.model import Entry, Member, Part, Payload, PointStatus, RecoveryPoint, RunKind, RunStatus, Snapshot, Stream
 
@@ -140,3 +140,11 @@ class _RepositorySink:
 
     def entries(self, part: Part) -> Iterator[Entry]:
         return self._repository.entries(part.snapshot)
+
+    def previous(self, part: str) -> Snapshot | None:
+        system = next(tag for tag in self._tags if tag.startswith("system="))
+        listed = self._repository.snapshots((MARK, system)).snapshots
+        sealed = {point_of(snapshot) for snapshot in listed if SEAL_TAG in snapshot.tags}
+        ours = {tag for tag in self._tags if tag.startswith("source=")} | {f"part={part}"}
+        found = [each for each in listed if ours <= set(each.tags) and point_of(each) in sealed]
+        return found[-1] if found else None

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from drmgr.errors import PointNotFoundError, PreflightError, RepositoryDamagedError, RepositoryError
 from drmgr.interfaces import Catalog, Repository
-from drmgr.model import Json, PointStatus, RecoveryPoint
+from drmgr.model import Json, PointStatus, RecoveryPoint, Snapshot
 from drmgr.model_json import point_from_json, point_to_json
 
 SEAL_NAME = "recovery-point.json"
@@ -34,6 +34,11 @@ class Found:
 def tags(point: str, system: str, *more: str) -> tuple[str, ...]:
     """The tags of every snapshot that belongs to a recovery point."""
     return (MARK, f"point={point}", f"system={system}", *more)
+
+
+def point_of(snapshot: Snapshot) -> str:
+    """The recovery point that the snapshot's tags name; empty for none."""
+    return next((tag.removeprefix("point=") for tag in snapshot.tags if tag.startswith("point=")), "")
 
 
 def seal(repository: Repository, catalog: Catalog, point: RecoveryPoint) -> str:

@@ -23,7 +23,8 @@ class Tree:
     """A folder stored with all below it; paths in the snapshot are relative to ``root``.
 
     ``excludes`` are restic patterns, relative to ``root`` when they hold a slash. ``only`` are names below ``root``; empty
-    means all of it. ``live``: files may vanish while they are read, and then they do not count as unreadable.
+    means all of it. ``live``: files may vanish while they are read, and then they do not count as unreadable; and only
+    those that are unchanged since the snapshot ``parent`` are not read again, which for an empty ``parent`` is none.
     """
 
     part: str
@@ -32,6 +33,7 @@ class Tree:
     one_file_system: bool = False
     only: tuple[str, ...] = ()
     live: bool = False
+    parent: str = ""
 
 
 Payload = Stream | Tree
@@ -51,7 +53,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """One restic snapshot: full id, when, tags, and how many files and bytes it holds."""
+    """One restic snapshot: full id, when it was begun and ended, tags, and how many files and bytes it holds."""
 
     id: str
     time: datetime
@@ -61,6 +63,7 @@ class Snapshot:
     bytes_added: int = 0
     complete: bool = True
     unreadable: tuple[str, ...] = ()
+    ended: datetime | None = None
 
 
 @dataclass(frozen=True)

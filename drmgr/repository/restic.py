@@ -20,7 +20,7 @@ from drmgr.errors import (
     ToolError,
 )
 from drmgr.interfaces import Progress
-from drmgr.model import CheckReport, Entry, Listing, Payload, Snapshot, Stream
+from drmgr.model import CheckReport, Entry, Listing, Payload, Snapshot, Stream, Tree
 from drmgr.repository import restic_errors
 from drmgr.repository.restic_names import ExactNames
 from drmgr.repository.restic_output import (
@@ -131,10 +131,9 @@ class ResticRepository:
             command.append("--one-file-system")
         for pattern in payload.excludes:
             command += ["--exclude", _anchored(pattern, payload.root)]
-        # and one that lacks a named file leaves it out without a word in its exit code
-        if absent := [name for name in payload.only if not (payload.root / name).exists()]:
-            raise SourceError(f"{absent[0]} is not in {payload.root}")
-        names = [f"./{name}" for name in payload.only] or ["."]
+        if payload.live:
+            command += ["--parent", payload.parent] if payload.parent else ["--force"]
+        names = [f"./{name}" for name in _present(payload)] or ["."]
         return self._backup([*command, *names], payload.part, progress, cwd=payload.root, live=payload.live)
 
     def store_bytes(self, filename: str, content: bytes, tags: Sequence[str]) -> Snapshot:
@@ -343,6 +342,14 @@ class _Watch:
                 # it would go on trying to remove its lock from a store that is away
                 self._process.stop(grace=2.0)
                 return
+
+
+def _present(tree: Tree) -> tuple[str, ...]:
+    """The names asked for that are there: restic leaves out others without a word in its exit code. Raises SourceError."""
+    absent = {name for name in tree.only if not (tree.root / name).exists()}
+    if absent and (not tree.live or len(absent) == len(tree.only)):
+        raise SourceError(f"{min(absent)} is not in {tree.root}")
+    return tuple(name for name in tree.only if name not in absent)
 
 
 def _tag_arguments(tags: Sequence[str]) -> list[str]:

@@ -59,6 +59,7 @@ def _errors(stderr: str) -> Iterator[tuple[str, str]]:
 
 def snapshot_of(row: Mapping[str, Any]) -> Snapshot:
     summary = row.get("summary") or {}
+    ended = summary.get("backup_end")
     return Snapshot(
         id=row["id"],
         time=datetime.fromisoformat(row["time"]),
@@ -66,6 +67,7 @@ def snapshot_of(row: Mapping[str, Any]) -> Snapshot:
         files=summary.get("total_files_processed", 0),
         bytes=summary.get("total_bytes_processed", 0),
         bytes_added=summary.get("data_added_packed", 0),
+        ended=None if ended is None else datetime.fromisoformat(ended),
     )
 
 

@@ -1,11 +1,8 @@
 """A restored PostgreSQL cluster on scratch: its own files, nobody else's settings, replayed to one named instant."""
 
-import getpass
-import os
-import pwd
 import re
-import shutil
-from dataclasses import dataclass
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import psycopg
@@ -13,19 +10,18 @@ import psycopg
 from drmgr.errors import LoadError, ScratchError
 from drmgr.interfaces import Clock
 from drmgr.model import Instance, Recipe, RecoveryTarget
+from drmgr.scratch.clusterfiles import Restored, arrange, cut_off, own, refuse_gaps
 from drmgr.scratch.postgres import FAST
-from drmgr.scratch.server import PORT, PostgresServer, ServerPlan, account_of, server_programs
+from drmgr.scratch.server import PORT, PostgresServer, ServerPlan, server_programs
 from drmgr.system.command import Command, Runner
 
 REPLAY_SECONDS = 24 * 3600.0
 
-CLUSTER, LABEL, WAL = "cluster", "label", "wal"
-EMPTIED = ("pg_replslot", "pg_dynshmem", "pg_notify", "pg_serial", "pg_snapshots", "pg_stat_tmp", "pg_subtrans")
-REPLACED = ("postgresql.conf", "postgresql.auto.conf", "pg_hba.conf", "pg_ident.conf")
-
 QUIET = {
     # a replay needs a full log after it, and no speed that a crash would punish
     "wal_level": "replica",
+    # looking through its checksums is done by a backup into nothing
+    "max_wal_senders": "2",
     "hot_standby": "off",
     # nothing of the restored cluster may reach out: it believes itself to be production
     "archive_mode": "off",
@@ -45,23 +41,10 @@ AS_IN_PRODUCTION = {
 }
 """What a replay must not have less of, as pg_controldata calls it."""
 
+BLOCK, BLOCKS = "Database block size", "Blocks per segment of large relation"
+WAL_NAME = re.compile(r"[0-9A-F]{24}")
+
 TARGETS = {"name": "recovery_target_name", "time": "recovery_target_time", "position": "recovery_target_lsn"}
-
-
-@dataclass(frozen=True)
-class Restored:
-    """Where the parts lie, and the home the server gets."""
-
-    parts: Path
-    home: Path
-
-    @property
-    def data(self) -> Path:
-        return self.home / "data"
-
-    @property
-    def log(self) -> Path:
-        return self.home / "wal"
 
 
 def start_cluster(recipe: Recipe, plan: ServerPlan, runner: Runner, clock: Clock) -> Instance:
@@ -72,17 +55,20 @@ def start_cluster(recipe: Recipe, plan: ServerPlan, runner: Runner, clock: Clock
     if recipe.restored is None or recipe.target is None:
         raise ScratchError(f"{recipe.source}: a physical backup is started from its restored parts")
     restored = Restored(recipe.restored, plan.home)
-    _arrange(restored)
-    _make_safe(restored.data, recipe.settings["admin"])
-    settings = {**FAST, **dict(plan.settings), **QUIET, **_sizes(restored.data, plan, runner)}
+    arrange(restored, recipe.settings.get("manifest", ""))
+    cut_off(restored.data, recipe.settings["admin"])
+    refuse_foreign_places(restored.log, plan.version, runner)
+    control = _control(restored.data, plan, runner)
+    settings = {**FAST, **dict(plan.settings), **QUIET, **_sizes(control)}
     _write_settings(restored.data, recipe.target)
-    _own(restored.home, plan.user)
+    own(restored.home, plan.user)
     server = PostgresServer(_replayed(plan, settings, recipe), runner, clock)
     try:
         server.start(REPLAY_SECONDS)
     except ScratchError as error:
         raise _why(server.log, recipe.target, error) from error
     _prove(server, recipe)
+    refuse_gaps(restored.data, int(control[BLOCK]) * int(control[BLOCKS]))
     return Instance(
         engine=recipe.engine, database=recipe.database, socket=plan.socket, port=PORT, user=recipe.settings["admin"]
     )
@@ -92,46 +78,6 @@ def _replayed(plan: ServerPlan, settings: dict[str, str], recipe: Recipe) -> Ser
     return ServerPlan(
         plan.home, plan.socket, plan.passfile, plan.version, plan.user, recipe.settings["admin"], settings=settings
     )
-
-
-def _arrange(restored: Restored) -> None:
-    """Moves the parts to where the server wants them; all lie on one file system, so nothing is copied."""
-    for part in (CLUSTER, LABEL, WAL):
-        if not (restored.parts / part).is_dir():
-            raise LoadError(f"the part {part} of the physical backup is not there")
-    (restored.parts / CLUSTER).rename(restored.data)
-    (restored.parts / WAL).rename(restored.log)
-    shutil.copyfile(restored.parts / LABEL / "backup_label", restored.data / "backup_label")
-    for shipped in sorted(restored.parts.glob("logs-*")):
-        for file in shipped.iterdir():
-            # a segment that is in the backup and was shipped as well is the same segment
-            if not (restored.log / file.name).exists():
-                file.rename(restored.log / file.name)
-    for partial in restored.log.glob("*.partial"):
-        whole = partial.with_suffix("")
-        if not whole.exists():
-            partial.rename(whole)
-
-
-def _make_safe(data: Path, admin: str) -> None:
-    """Takes away all that ties the files to production. Raises LoadError for a link that leads out of them."""
-    for entry in os.scandir(data):
-        if entry.is_symlink():
-            if not re.search(r"\.(conf|crt|key|pem)$", entry.name):
-                raise LoadError(f"the restored files hold a link named {entry.name} that leads elsewhere")
-            Path(entry.path).unlink()
-    if any((data / "pg_tblspc").iterdir()):
-        raise LoadError("the restored files have tablespaces elsewhere")
-    for name in (*REPLACED, "standby.signal", "recovery.signal", "postmaster.pid"):
-        (data / name).unlink(missing_ok=True)
-    for name in EMPTIED:
-        (data / name).mkdir(mode=0o700, exist_ok=True)
-    (data / "pg_wal" / "archive_status").mkdir(mode=0o700, parents=True)
-    # the roles are production's, so nobody's password is ours to know: who may open the socket is settled by the
-    # operating system, and the socket lies in a directory that only we can enter
-    role, us = admin.replace('"', '""'), getpass.getuser() if os.geteuid() else "root"
-    (data / "pg_hba.conf").write_text(f'local all "{role}" peer map=drmgr\n', encoding="utf-8")
-    (data / "pg_ident.conf").write_text(f'drmgr {us} "{role}"\n', encoding="utf-8")
 
 
 def _write_settings(data: Path, target: RecoveryTarget) -> None:
@@ -149,28 +95,53 @@ def _write_settings(data: Path, target: RecoveryTarget) -> None:
     (data / "recovery.signal").touch()
 
 
-def _sizes(data: Path, plan: ServerPlan, runner: Runner) -> dict[str, str]:
+def _control(data: Path, plan: ServerPlan, runner: Runner) -> Mapping[str, str]:
     program = server_programs(plan.version) / "pg_controldata"
     done = runner.run(Command((str(program), f"--pgdata={data}")), timeout=60)
     lines = done.stdout.decode(errors="replace").splitlines()
     found = {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
-    if done.code != 0 or not AS_IN_PRODUCTION.keys() <= found.keys():
+    if done.code != 0 or not {*AS_IN_PRODUCTION, BLOCK, BLOCKS} <= found.keys():
         raise LoadError("the restored pg_control cannot be read")
-    sizes = {setting: found[name] for name, setting in AS_IN_PRODUCTION.items()}
+    return found
+
+
+def _sizes(control: Mapping[str, str]) -> dict[str, str]:
+    sizes = {setting: control[name] for name, setting in AS_IN_PRODUCTION.items()}
     for setting in ("max_connections", "max_locks_per_transaction"):
         sizes[setting] = str(max(int(sizes[setting]), int(FAST[setting])))
     return sizes
 
 
-def _own(home: Path, user: str) -> None:
-    """Gives all of it to the account the server runs as, and closes it to everybody else. Raises ScratchError."""
-    account = account_of(user) if os.geteuid() == 0 else pwd.getpwuid(os.geteuid())
-    for folder, _, names in os.walk(home):
-        place = Path(folder)
-        place.chmod(0o700)
-        for path in (place, *(place / name for name in names)):
-            if os.geteuid() == 0:
-                os.chown(path, account.pw_uid, account.pw_gid, follow_symlinks=False)
+def refuse_foreign_places(log: Path, version: str, runner: Runner) -> None:
+    """The log makes no tablespace: a replay would make it where it was in production, which may be this very host.
+
+    Raises LoadError; ScratchError when the log cannot be looked through.
+    """
+    program = server_programs(version) / "pg_waldump"
+    for timeline, names in sorted(_by_timeline(log).items()):
+        argv = (str(program), f"--path={log}", f"--timeline={timeline}", "--rmgr=Tablespace", names[0], names[-1])
+        made: list[bytes] = []
+        done = runner.run_lines(Command(argv), partial(_keep_creation, made))
+        if made:
+            raise LoadError(
+                "a tablespace was made after the recovery point, and its place is production's: it is not replayed here",
+                hint="make a new recovery point, and restore to a time after it",
+            )
+        # a segment that a timeline ended in has no end of its own, and a replay stops there too
+        if done.code != 0 and not re.search(r"in WAL record|valid record|invalid magic", done.stderr):
+            raise ScratchError("the restored log cannot be looked through for tablespaces")
+
+
+def _by_timeline(log: Path) -> dict[int, list[str]]:
+    found: dict[int, list[str]] = {}
+    for name in sorted(path.name for path in log.iterdir() if WAL_NAME.fullmatch(path.name)):
+        found.setdefault(int(name[:8], 16), []).append(name)
+    return found
+
+
+def _keep_creation(made: list[bytes], line: bytes) -> None:
+    if b"desc: CREATE" in line:
+        made.append(line)
 
 
 def _why(log: Path, target: RecoveryTarget, error: ScratchError) -> ScratchError:

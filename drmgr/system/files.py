@@ -29,6 +29,14 @@ def write_atomically(path: Path, content: bytes, *, mode: int = 0o600) -> None:
     sync_directory(path.parent)
 
 
+def write_durably(path: Path, content: bytes) -> None:
+    """Writes a new file in place, on disk when this returns. Raises OSError."""
+    with path.open("xb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
 def sync_directory(path: Path) -> None:
     """Makes the directory's own entries durable."""
     handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)

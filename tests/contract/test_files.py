@@ -11,7 +11,7 @@ import pytest
 
 from drmgr.engines.files import SAMPLE_ONE_IN, FilesEngine, TreeSettings
 from drmgr.errors import NotAllowedError, PreflightError, RepositoryError, ScratchError, SourceError
-from drmgr.model import CheckStatus, Entry, Facts, Instance, Part, Payload
+from drmgr.model import CheckStatus, Entry, Facts, Instance, Part, Payload, Snapshot
 from drmgr.repository.restic import ResticRepository, ResticSettings
 from drmgr.system.clock import SystemClock
 from drmgr.system.command import Runner
@@ -66,6 +66,9 @@ class RepositorySink:
 
     def entries(self, part: Part) -> Iterator[Entry]:
         return self.repository.entries(part.snapshot)
+
+    def previous(self, part: str) -> Snapshot | None:
+        return None
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 import shutil
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from drmgr.engines.postgres.physical import PhysicalPostgresEngine
 from drmgr.errors import LoadError, PreflightError, SourceError
 from drmgr.flows.backup import backup
 from drmgr.flows.drill import DrillPlan, drill
-from drmgr.model import Facts, Instance, Level, RecoveryTarget, Text, Verdict
+from drmgr.model import CheckStatus, Facts, Instance, Level, RecoveryTarget, Text, Verdict
 from drmgr.scratch.processes import wait_until
 from drmgr.scratch.server import give_to, server_programs
 from drmgr.scratch.workspace import ScratchHost
@@ -123,9 +124,10 @@ def test_a_drill_plays_a_physical_backup_from_a_real_repository(server: Postgres
         point = backup(place.bench, place.wired).point
     assert [part.name for part in point.members[0].parts] == ["cluster", "label", "wal"]
     again = backup(place.bench, place.wired).point
-    # unchanged files are not read again
+    # what changed while the first one was made is read again, and the rest is not
+    assert [part.name for part in again.members[0].parts] == ["cluster", "reread-cluster", "label", "wal"]
     assert again.members[0].bytes_added < point.members[0].bytes_added
-    done = drill(place.bench, DrillPlan("d", TITLE, "server-lost", "hands-on", (place.wired,), point.id, Level.FACTS))
+    done = drill(place.bench, DrillPlan("d", TITLE, "server-lost", "hands-on", (place.wired,), again.id, Level.FACTS))
     (outcome,) = done.record.outcomes
     assert (outcome.error, outcome.verdict, outcome.level) == (None, Verdict.PASSED, Level.FACTS)
     assert [proof.gone for proof in place.bench.scratch.destructions()] == [True]
@@ -151,7 +153,7 @@ def test_a_restored_cluster_is_cut_off_from_production(
     instance = recovered(engine, folder / "b", facts)
     for setting, value in (
         *(("listen_addresses", ""), ("archive_mode", "off"), ("shared_preload_libraries", "")),
-        *(("max_logical_replication_workers", "0"), ("max_wal_senders", "0")),
+        *(("max_logical_replication_workers", "0"), ("max_replication_slots", "0")),
     ):
         assert engine.scalar(instance, f"SELECT current_setting('{setting}')") == value
     with pytest.raises(psycopg.OperationalError, match=r"no pg_hba\.conf entry"):
@@ -212,20 +214,75 @@ def test_the_files_of_another_cluster_are_refused(server: PostgresServer, folder
     place.engine.preflight()
 
 
-def test_a_tablespace_is_refused_before_and_during_the_backup(server: PostgresServer, folder: Path) -> None:
-    engine = Place(folder, server).engine
-    space = server.plan.home / "space"
+@contextmanager
+def tablespace(server: PostgresServer, name: str) -> Iterator[Path]:
+    """A tablespace outside of the data directory; dropped at the end, which also proves that it is empty by then."""
+    space = server.plan.home / name
     space.mkdir()
     give_to(space, SERVER_USER)
-    with engine.capture() as capture:
-        server.execute("his", f"CREATE TABLESPACE late LOCATION '{space}'")
-        try:
-            with pytest.raises(SourceError, match="a tablespace was made while the backup ran"):
-                capture.store(FolderSink(folder / "b"))
-            with pytest.raises(PreflightError, match="1 tablespaces of its own"):
-                engine.preflight()
-        finally:
-            server.execute("his", "DROP TABLESPACE late")
+    server.execute("his", f"CREATE TABLESPACE {name} LOCATION '{space}'")
+    try:
+        yield space
+    finally:
+        server.execute("his", f"DROP TABLE IF EXISTS in_{name}")
+        server.execute("his", f"DROP TABLESPACE {name}")
+
+
+def test_a_tablespace_comes_along_and_stays_off_its_old_place(
+    server: PostgresServer, folder: Path, recovered: Callable[..., Instance]
+) -> None:
+    engine = Place(folder, server).engine
+    with tablespace(server, "archive") as space:
+        server.execute("his", "CREATE TABLE in_archive TABLESPACE archive AS SELECT 1 AS n")
+        facts = store(engine, folder / "b")
+        instance = recovered(engine, folder / "b", facts)
+        assert differences(facts, engine.facts(instance, facts)) == []
+        before = sorted(space.rglob("*"))
+        database = replace(instance, path=None)
+        assert engine.scalar(
+            database, "SELECT pg_tablespace_location(oid) FROM pg_tablespace WHERE spcname='archive'"
+        ) != (str(space))
+        assert sorted(space.rglob("*")) == before
+
+
+def test_a_tablespace_made_meanwhile_spoils_the_backup(server: PostgresServer, folder: Path) -> None:
+    told = pytest.raises(SourceError, match="a tablespace came or went while the backup ran")
+    with Place(folder, server).engine.capture() as capture, tablespace(server, "late"), told:
+        capture.store(FolderSink(folder / "b"))
+
+
+def test_each_page_and_each_file_of_a_restored_cluster_is_proven(
+    server: PostgresServer, folder: Path, recovered: Callable[..., Instance]
+) -> None:
+    engine = Place(folder, server).engine
+    # the other database is not the source's, but it is in the backup
+    server.execute("his", "DROP DATABASE IF EXISTS other")
+    server.execute("his", "CREATE DATABASE other")
+    server.execute("other", "CREATE TABLE t AS SELECT 1 AS n")
+    facts = store(engine, folder / "b")
+    instance = recovered(engine, folder / "b", facts)
+    result = engine.integrity(instance)
+    assert (result.status, result.message) == (CheckStatus.PASS, "")
+    assert result.actual["databases"] >= 4 and result.actual["checksums"] is True
+    assert instance.socket is not None
+    (table,) = engine.rows(replace(instance, database="other"), "SELECT pg_relation_filepath('t')")
+    with (instance.socket / "data" / str(table[0])).open("r+b") as file:
+        file.seek(4096)  # between the line pointers and the row: nobody reads it
+        file.write(b"rot")
+    assert "checksums do not fit their pages" in engine.integrity(instance).message
+    (instance.socket / "data" / str(table[0])).unlink()
+    assert "1 missing files" in engine.integrity(instance).message
+
+
+def test_a_file_lost_or_changed_on_the_way_back_is_told(
+    server: PostgresServer, folder: Path, recovered: Callable[..., Instance]
+) -> None:
+    engine = Place(folder, server).engine
+    facts = store(engine, folder / "b")
+    victim = next(path for path in sorted((folder / "b/cluster/base").rglob("*_vm")))
+    victim.unlink()
+    with pytest.raises(LoadError, match=r"not those that were stored: 1 missing, such as base/\d+/\d+_vm"):
+        recovered(engine, folder / "b", facts)
 
 
 def test_nothing_is_left_on_the_server(server: PostgresServer, folder: Path) -> None:

@@ -9,7 +9,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from drmgr.errors import SourceError
-from drmgr.model import Entry, Part, Payload, Stream, Tree
+from drmgr.model import Entry, Part, Payload, Snapshot, Stream, Tree
 
 
 class FolderSink:
@@ -18,6 +18,7 @@ class FolderSink:
     def __init__(self, folder: Path, after_first_bytes: Callable[[], None] | None = None) -> None:
         self.folder = folder
         self.parts: list[Part] = []
+        self.before: Snapshot | None = None
         self._after_first_bytes = after_first_bytes
 
     def save(self, payload: Payload) -> Part:
@@ -41,6 +42,9 @@ class FolderSink:
                 status = path.stat()
                 yield Entry(str(path.relative_to(root)), status.st_size, status.st_mtime_ns)
 
+    def previous(self, part: str) -> Snapshot | None:
+        return self.before if part == "cluster" else None
+
     def _stream(self, stream: Stream) -> None:
         target = self.folder / stream.part / stream.filename
         target.parent.mkdir(parents=True)
@@ -62,9 +66,10 @@ class FolderSink:
             raise SourceError(f"{Path(stream.argv[0]).name} failed: {message}")
 
     def _tree(self, tree: Tree) -> None:
-        if tree.only:
+        if tree.only and not tree.live:
             (self.folder / tree.part).mkdir(parents=True)
             for name in tree.only:
+                (self.folder / tree.part / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(tree.root / name, self.folder / tree.part / name)
             return
         if tree.live:
@@ -78,6 +83,7 @@ def _copy_live(tree: Tree, target: Path) -> None:
     for folder in folders_of(tree):
         (target / folder).mkdir(parents=True, exist_ok=True)
     for name in files_of(tree):
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
         with suppress(FileNotFoundError):
             shutil.copyfile(tree.root / name, target / name)
 
@@ -86,7 +92,8 @@ def folders_of(tree: Tree) -> Iterator[str]:
     """The folders that belong to a tree, relative to its root, which comes first."""
     for folder, _, _ in os.walk(tree.root):
         place = Path(folder).relative_to(tree.root)
-        if not tree.only and not any(_excluded(each, tree.excludes) for each in (place, *place.parents)):
+        wanted = not tree.only or (place.parts and place.parts[0] in tree.only)
+        if wanted and not any(_excluded(each, tree.excludes) for each in (place, *place.parents)):
             yield str(place)
 
 
@@ -97,7 +104,7 @@ def files_of(tree: Tree) -> Iterator[str]:
         names[:] = sorted(name for name in names if not _excluded(place / name, tree.excludes))
         for name in sorted(files):
             path = place / name
-            if not _excluded(path, tree.excludes) and (not tree.only or path.parts[0] in tree.only):
+            if not _excluded(path, tree.excludes) and (not tree.only or {path.parts[0], str(path)} & {*tree.only}):
                 yield str(path)
 
 

@@ -14,13 +14,6 @@ from drmgr.system.command import Command, Runner
 OLDEST_MAJOR = 15
 """pg_backup_start, and a pg_receivewal that begins where its slot stands, came with it."""
 
-LEFT_OUT = (
-    *("/pg_wal", "/postmaster.pid", "/postmaster.opts", "/backup_label*", "/tablespace_map*"),
-    *("/pg_replslot/*", "/pg_dynshmem/*", "/pg_notify/*", "/pg_serial/*", "/pg_snapshots/*"),
-    *("/pg_stat_tmp/*", "/pg_subtrans/*", "pgsql_tmp*", "pg_internal.init*", "*.conf.tmp", "current_logfiles.tmp"),
-)
-"""What PostgreSQL makes anew at start, and its log, which is stored as a part of its own."""
-
 FUNCTIONS = (
     *("pg_backup_start(text, boolean)", "pg_backup_stop(boolean)", "pg_create_restore_point(text)"),
     *("pg_switch_wal()", "pg_create_physical_replication_slot(name, boolean, boolean)"),
@@ -32,9 +25,9 @@ SELECT name, setting FROM pg_catalog.pg_settings WHERE name IN ('data_directory'
 
 _CONTROL: LiteralString = "SELECT system_identifier::text FROM pg_catalog.pg_control_system()"
 
-_TABLESPACES: LiteralString = (
-    "SELECT pg_catalog.count(*) FROM pg_catalog.pg_tablespace WHERE spcname NOT IN ('pg_default', 'pg_global')"
-)
+_TABLESPACES: LiteralString = """
+SELECT oid::text, pg_catalog.pg_tablespace_location(oid) FROM pg_catalog.pg_tablespace
+WHERE pg_catalog.pg_tablespace_location(oid) LIKE '/%'"""
 
 _SLOTS: LiteralString = "SELECT pg_catalog.count(*) FROM pg_catalog.pg_replication_slots"
 
@@ -44,13 +37,18 @@ SELECT rolname FROM pg_catalog.pg_roles WHERE rolsuper AND rolcanlogin ORDER BY 
 
 @dataclass(frozen=True)
 class Cluster:
-    """What is to be known of the server before its files are read; ``admin`` is a superuser that may log in."""
+    """What is to be known of the server before its files are read; ``admin`` is a superuser that may log in.
+
+    ``tablespaces`` maps their numbers to their places, in each of which ``folder`` is this server's own.
+    """
 
     directory: Path
     identifier: str
     segment_size: int
     preload_libraries: str
     admin: str
+    tablespaces: Mapping[str, Path]
+    folder: str
 
 
 def look_at(session: Session, directory: Path, runner: Runner, pg_controldata: Path) -> Cluster:
@@ -63,16 +61,36 @@ def look_at(session: Session, directory: Path, runner: Runner, pg_controldata: P
     _refuse_settings(session, settings)
     _refuse_rights(session)
     _refuse_other_directory(settings, directory, session.info.user)
-    found = control(runner, pg_controldata, directory)["Database system identifier"]
+    inside = control(runner, pg_controldata, directory)
+    found = inside["Database system identifier"]
     if found != identifier:
         raise PreflightError(
             f"{directory} holds the cluster {found}, and the connection's server is the cluster {identifier}",
             hint="mend host, port or data_directory of the connection in the site file",
         )
-    _refuse_elsewhere(session, directory)
+    _refuse_elsewhere(directory)
     return Cluster(
-        directory, identifier, int(settings["wal_segment_size"]), settings["shared_preload_libraries"], admin
+        directory,
+        identifier,
+        int(settings["wal_segment_size"]),
+        settings["shared_preload_libraries"],
+        admin,
+        tablespaces=read_tablespaces(session),
+        folder=f"PG_{session.info.server_version // 10000}_{inside['Catalog version number']}",
     )
+
+
+def read_tablespaces(session: Session) -> Mapping[str, Path]:
+    """Number and place of those outside the data directory. Raises PreflightError for one that cannot be read here."""
+    with told("the tablespaces could not be listed", PreflightError):
+        found = {number: Path(place) for number, place in session.execute(_TABLESPACES).fetchall()}
+    for place in found.values():
+        if not os.access(place, os.R_OK | os.X_OK):
+            raise PreflightError(
+                f"the tablespace in {place} cannot be read on this host",
+                hint="drmgr runs as root or as the server's own account, on the server's own host",
+            )
+    return found
 
 
 def control(runner: Runner, pg_controldata: Path, directory: Path) -> Mapping[str, str]:
@@ -157,14 +175,8 @@ def _refuse_other_directory(settings: Mapping[str, str], directory: Path, user: 
         )
 
 
-def _refuse_elsewhere(session: Session, directory: Path) -> None:
+def _refuse_elsewhere(directory: Path) -> None:
     """Data behind a symbolic link would be missing from the backup."""
-    with told("the tablespaces could not be listed", PreflightError):
-        if count := _value(session, _TABLESPACES):
-            raise PreflightError(
-                f"the server has {count} tablespaces of its own, which a physical backup does not follow yet",
-                hint="use method: logical for this connection",
-            )
     for entry in os.scandir(directory):
         if entry.is_symlink() and entry.name != "pg_wal" and not re.search(r"\.(conf|crt|key|pem)$", entry.name):
             raise PreflightError(

@@ -28,12 +28,18 @@ from drmgr.engines.postgres.load import MAINTENANCE, Loader
 from drmgr.engines.postgres.preflight import check_server, may_read_passwords
 from drmgr.engines.postgres.query import one_value, stream
 from drmgr.engines.postgres.tools import find_client
+from drmgr.engines.postgres.whole import check_cluster
 from drmgr.errors import PreflightError, SourceError
 from drmgr.interfaces import Clock, Progress
 from drmgr.model import CheckResult, Facts, Instance, Json, Recipe, RecoveryTarget
 from drmgr.system.command import Runner
 
 FactsMode = Literal["full", "counts"]
+
+RECIPE = ("admin", "manifest", "preload_libraries", "system_identifier")
+"""What scratch must know of a physical backup."""
+
+PHYSICAL = "postgresql-physical"
 
 LABEL_PART = "label"
 """Only a physical backup has it: PostgreSQL's backup_label, without which its files must not be used."""
@@ -84,7 +90,7 @@ class PostgresEngine:
         recovery = facts.groups.get("recovery")
         if recovery is None:
             return Recipe(self._source, facts.engine, version, self._connection.database, settings)
-        settings |= {name: str(recovery[name]) for name in ("admin", "preload_libraries", "system_identifier")}
+        settings |= {name: str(recovery[name]) for name in RECIPE if name in recovery}
         target = RecoveryTarget("name", str(recovery["restore_point"]))
         return Recipe(self._source, facts.engine, version, str(recovery["database"]), settings, target=target)
 
@@ -134,6 +140,9 @@ class PostgresEngine:
         major = self._major(endpoint, SourceError)
         refuse_old(major)
         program = find_client(self._runner, "pg_amcheck", major, self._connection.binaries)
+        if of.engine == PHYSICAL:
+            beside = find_client(self._runner, "pg_basebackup", major, self._connection.binaries)
+            return check_cluster(self._runner, self._clock, program.path, beside.path, endpoint, source=self._source)
         return check_integrity(self._runner, self._clock, program.path, endpoint, self._source)
 
     def scalar(self, of: Instance, sql: str) -> Json:

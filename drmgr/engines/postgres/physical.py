@@ -1,6 +1,5 @@
 """PostgreSQL, physical: the server's own files, read where they lie, and the log that makes them whole."""
 
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -12,22 +11,22 @@ import psycopg
 from ulid import ULID
 
 from drmgr.engines.postgres.capture import lock_tables
-from drmgr.engines.postgres.cluster import LEFT_OUT, Cluster, control, look_at
+from drmgr.engines.postgres.cluster import Cluster, control, look_at, read_tablespaces
 from drmgr.engines.postgres.connection import Session, connect, pin, told
-from drmgr.engines.postgres.engine import LABEL_PART, PostgresEngine
+from drmgr.engines.postgres.engine import LABEL_PART, PHYSICAL, PostgresEngine
 from drmgr.engines.postgres.facts import Scope, read_groups
 from drmgr.engines.postgres.instant import Bracket, Instant, find_instant
 from drmgr.engines.postgres.preflight import check_server
-from drmgr.engines.postgres.tools import find_client
+from drmgr.engines.postgres.store import MANIFEST, store_files
+from drmgr.engines.postgres.tools import find_exact
 from drmgr.engines.postgres.wal import WalReader, parse_lsn, segment_name
 from drmgr.errors import PreflightError, SourceError
 from drmgr.interfaces import Clock, Sink
 from drmgr.model import Facts, Json, Tree
 from drmgr.system.command import Runner
-from drmgr.system.files import private_directory
+from drmgr.system.files import private_directory, write_durably
 
-PHYSICAL = "postgresql-physical"
-CLUSTER_PART, WAL_PART = "cluster", "wal"
+WAL_PART = "wal"
 
 _SLOT: LiteralString = "SELECT lsn::text FROM pg_catalog.pg_create_physical_replication_slot(%s, true, true)"
 _SLOT_STATE: LiteralString = "SELECT wal_status FROM pg_catalog.pg_replication_slots WHERE slot_name = %s"
@@ -95,7 +94,7 @@ class PhysicalPostgresEngine(PostgresEngine):
     def _tools(self, session: Session) -> _Tools:
         major, binaries = session.info.server_version // 10000, self._connection.binaries
         controldata, waldump = (
-            find_client(self._runner, name, major, binaries).path for name in ("pg_controldata", "pg_waldump")
+            find_exact(self._runner, name, major, binaries) for name in ("pg_controldata", "pg_waldump")
         )
         cluster = look_at(session, self._data_directory, self._runner, controldata)
         return _Tools(cluster, WalReader(self._runner, waldump), self._runtime, self._clock, self._runner, controldata)
@@ -119,19 +118,20 @@ class PhysicalCapture:
         return self._found().at
 
     def store(self, sink: Sink) -> None:
-        directory = self._tools.cluster.directory
+        cluster = self._tools.cluster
         with told("the backup could not be started"):
             # from here on the server keeps its log until this session ends
             self._one(_SLOT, self._slot)
             start = parse_lsn(self._one(_START, f"drmgr {self._slot}"))
             timeline = int(self._one(_TIMELINE))
         self._tools.refuse_a_copy(start)
-        sink.save(Tree(CLUSTER_PART, directory.resolve(), LEFT_OUT, live=True))
+        manifest = store_files(sink, cluster.directory, cluster.tablespaces, cluster.folder, self._tools.clock)
         with told("the backup could not be ended"):
-            stop, label, tablespaces = self._row(_STOP)
-        if tablespaces:
-            raise SourceError("a tablespace was made while the backup ran, and its files were not read")
-        self._write_label(label)
+            stop, label, _ = self._row(_STOP)
+        if read_tablespaces(self._session) != cluster.tablespaces:
+            raise SourceError("a tablespace came or went while the backup ran", hint="back up again")
+        write_durably(self._folder / "backup_label", label.encode())
+        write_durably(self._folder / MANIFEST, manifest)
         sink.save(Tree(LABEL_PART, self._folder))
         self._instant = self._find(timeline, start)
         if self._instant.position < parse_lsn(stop):
@@ -198,13 +198,6 @@ class PhysicalCapture:
             raise SourceError(f"{len(names)} segments of the log were to be stored, and {part.files} were")
         return last
 
-    def _write_label(self, label: str) -> None:
-        path = self._folder / "backup_label"
-        with path.open("w", encoding="utf-8") as file:
-            file.write(label)
-            file.flush()
-            os.fsync(file.fileno())
-
     def _described(self, timeline: int, last: int) -> dict[str, Json]:
         cluster, instant = self._tools.cluster, self._found()
         return {
@@ -217,6 +210,7 @@ class PhysicalCapture:
             "database": self._view.info.dbname,
             "admin": cluster.admin,
             "preload_libraries": cluster.preload_libraries,
+            "manifest": MANIFEST,
         }
 
     def _one(self, query: LiteralString, *values: str) -> str:

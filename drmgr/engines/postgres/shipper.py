@@ -13,7 +13,7 @@ import psycopg
 
 from drmgr.engines.postgres.connection import Session, connect, told
 from drmgr.engines.postgres.engine import PostgresEngine
-from drmgr.engines.postgres.tools import find_client
+from drmgr.engines.postgres.tools import find_client, find_exact
 from drmgr.engines.postgres.wal import HISTORY, SEGMENT, WalReader, lsn_text, parse_lsn, segment_name, segment_of
 from drmgr.errors import DrmgrError, SourceError
 from drmgr.model import LogBatch, LogFile
@@ -110,7 +110,7 @@ class PostgresLogShipper:
         folder, size = self.files(spool), state.size
         timeline, first = segment_of(names[0], size)
         _, last = segment_of(names[-1], size)
-        reader = WalReader(self._runner, self._program("pg_waldump", state.major))
+        reader = WalReader(self._runner, find_exact(self._runner, "pg_waldump", state.major, self._binaries))
         start, end = first * size, (last + 1) * size
         until, position = None, 0
         for ending in reader.endings(folder, timeline, start, end):

@@ -46,6 +46,21 @@ def find_client(runner: Runner, name: str, major: int, binaries: Path | None = N
     )
 
 
+def find_exact(runner: Runner, name: str, major: int, binaries: Path | None = None) -> Path:
+    """The program of exactly that major version: files of the server are readable by no other.
+
+    Raises ToolError naming the package.
+    """
+    for path in _candidates(name, major, binaries):
+        if Program(path, _version(runner, path)).major == major:
+            return path
+    where = f" in {binaries}" if binaries is not None else ""
+    raise ToolError(
+        f"{name} of PostgreSQL {major} is not there{where}, and one of another version cannot read the server's files",
+        hint=f"install the package postgresql-{major}, or mend the connection's binaries in the site file",
+    )
+
+
 def _candidates(name: str, major: int, binaries: Path | None) -> list[Path]:
     if binaries is not None:
         return [binaries / name] if (binaries / name).is_file() else []

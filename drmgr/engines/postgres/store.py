@@ -1,0 +1,65 @@
+"""The files of a running cluster, into the repository; and the list of them, by which a restore is proven whole."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from drmgr.engines.postgres.reread import SteadyClock, doubtful
+from drmgr.interfaces import Clock, Sink
+from drmgr.model import Tree
+
+CLUSTER_PART, TABLESPACE_PART, REREAD_PART = "cluster", "tablespace-", "reread-"
+MANIFEST = "manifest.json"
+"""Lies beside the label: every file that was stored, by its place in the data directory, with its size."""
+
+LEFT_OUT = (
+    *("/pg_wal", "/postmaster.pid", "/postmaster.opts", "/backup_label*", "/tablespace_map*"),
+    *("/pg_replslot/*", "/pg_dynshmem/*", "/pg_notify/*", "/pg_serial/*", "/pg_snapshots/*"),
+    *("/pg_stat_tmp/*", "/pg_subtrans/*", "pgsql_tmp*", "pg_internal.init*", "*.conf.tmp", "current_logfiles.tmp"),
+)
+"""What PostgreSQL makes anew at start, and its log, which is stored as a part of its own."""
+
+
+@dataclass(frozen=True)
+class _Place:
+    """A folder to be stored as one part; ``prefix`` is where it belongs in the data directory."""
+
+    part: str
+    root: Path
+    prefix: str = ""
+    only: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = LEFT_OUT
+
+
+def store_files(sink: Sink, directory: Path, tablespaces: Mapping[str, Path], folder: str, clock: Clock) -> bytes:
+    """Stores the data directory and its tablespaces, of which only ``folder`` is this server's. Gives the manifest.
+
+    Raises SourceError, RepositoryError.
+    """
+    places = [_Place(CLUSTER_PART, directory.resolve())]
+    for oid, location in sorted(tablespaces.items()):
+        loose = tuple(pattern for pattern in LEFT_OUT if not pattern.startswith("/"))
+        places.append(
+            _Place(f"{TABLESPACE_PART}{oid}", location.resolve(), f"pg_tblspc/{oid}/", only=(folder,), left_out=loose)
+        )
+    steady = SteadyClock(clock)
+    # the start of the backup has just written it
+    steady.refuse_another(directory / "global" / "pg_control")
+    sizes: dict[str, int] = {}
+    for place in places:
+        for part in sink.save_together(*_trees(sink, place)):
+            sizes |= {f"{place.prefix}{entry.path}": entry.size for entry in sink.entries(part)}
+    steady.refuse_set_back()
+    return json.dumps({"files": sizes}, sort_keys=True).encode()
+
+
+def _trees(sink: Sink, place: _Place) -> tuple[Tree, ...]:
+    """The folder itself, and what of it cannot be trusted to be unchanged though it looks so."""
+    before = sink.previous(place.part)
+    again = doubtful(place.root, place.left_out, before)
+    if before is None or again is None:
+        return (Tree(place.part, place.root, place.left_out, only=place.only, live=True),)
+    apart = tuple(f"/{name}" for name in again)
+    whole = Tree(place.part, place.root, (*place.left_out, *apart), only=place.only, live=True, parent=before.id)
+    return (whole, Tree(f"{REREAD_PART}{place.part}", place.root, only=again, live=True)) if again else (whole,)

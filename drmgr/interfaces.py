@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, Self
 
 from drmgr.errors import DrmgrError
 from drmgr.model import (
@@ -23,6 +23,7 @@ from drmgr.model import (
     LogBatch,
     Part,
     Payload,
+    Readback,
     Recipe,
     RecoveryPoint,
     Restored,
@@ -226,6 +227,31 @@ class Objects(Protocol):
         """The same within another folder or bucket of the same store."""
 
 
+class CaredRepository(Repository, Protocol):
+    """A repository with what its care needs. Its listing is the store's own, never what this host remembers of it."""
+
+    def init_like(self, source: Self) -> bool:
+        """Makes the repository so that what is taken from ``source`` deduplicates; False when it was there already."""
+
+    def take(self, source: Self, snapshots: Sequence[str], progress: Progress) -> None:
+        """Copies snapshots of ``source`` that are not here yet; they keep their first id, tree and tags.
+
+        May be repeated after it was ended in the middle. Raises RepositoryDamagedError when ``source`` cannot give all.
+        """
+
+    def forget(self, snapshots: Sequence[str]) -> None:
+        """Removes snapshots; what only they held stays stored until ``prune``. Raises RepositoryError."""
+
+    def prune(self) -> None:
+        """Frees what no snapshot needs. Raises RepositoryDamagedError for a repository that is not whole."""
+
+    def check_group(self, group: int, groups: int) -> CheckReport:
+        """Structure, and one group of all data read back; all of 1 to ``groups`` together are all data there is."""
+
+    def touched_by(self, packs: Sequence[str]) -> frozenset[str]:
+        """The snapshots that need any of these packs, or that cannot be looked through. Raises RepositoryError."""
+
+
 class Workspace(Protocol):
     """A labelled, private directory of one run on scratch, with the instances inside it."""
 
@@ -268,18 +294,8 @@ class EvidenceStore(Protocol):
         """Signs the record, chains it to the document before it, writes it durably. Raises EvidenceError, KeystoreError."""
 
 
-class Catalog(Protocol):
-    """What drmgr remembers. The repositories are the truth about recovery points; the catalog can be lost."""
-
-    def open_run(self, kind: RunKind, system: str) -> Run:
-        """Records the intent, before anything acts."""
-
-    def close_run(
-        self, run: str, status: RunStatus, detail: Mapping[str, Json], error: Mapping[str, Json] | None = None
-    ) -> Run: ...
-
-    def runs(self, system: str | None = None, kind: RunKind | None = None) -> list[Run]:
-        """Newest first."""
+class PointMemory(Protocol):
+    """What is remembered of the points in one place."""
 
     def remember_point(self, point: RecoveryPoint, seal: str) -> None:
         """Keeps a sealed point under the full id of its seal's snapshot."""
@@ -292,10 +308,39 @@ class Catalog(Protocol):
     def forget_points(self, system: str) -> None:
         """For a repository that is begun anew."""
 
+
+class Catalog(PointMemory, Protocol):
+    """What drmgr remembers. The repositories are the truth about recovery points; the catalog can be lost."""
+
+    def open_run(self, kind: RunKind, system: str) -> Run:
+        """Records the intent, before anything acts."""
+
+    def close_run(
+        self, run: str, status: RunStatus, detail: Mapping[str, Json], error: Mapping[str, Json] | None = None
+    ) -> Run: ...
+
+    def runs(self, system: str | None = None, kind: RunKind | None = None) -> list[Run]:
+        """Newest first."""
+
     def remember_evidence(self, entry: EvidenceEntry) -> None: ...
 
     def evidence(self) -> list[EvidenceEntry]:
         """In the order of their sequence."""
+
+
+class CareBook(Protocol):
+    """What is remembered of the care of repositories. ``place`` is a copy's name, empty for the repositories themselves."""
+
+    def expire(self, place: str, system: str, seals: Mapping[str, str]) -> None:
+        """Before points, seal → id, are taken away on purpose: from then on their absence is no loss."""
+
+    def readbacks(self, place: str, system: str, groups: int) -> Mapping[int, Readback]:
+        """When each of so many groups of data was last read, by its number; number 0 tells when the first was due."""
+
+    def remember_readback(self, place: str, system: str, groups: int, number: int, read: Readback) -> None: ...
+
+    def memory(self, copy: str) -> PointMemory:
+        """What is known of the points in that copy."""
 
 
 class Audit(Protocol):

@@ -1,4 +1,4 @@
-"""``drmgr backup`` and ``drmgr points``."""
+"""``drmgr backup``."""
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -12,21 +12,16 @@ from drmgr.errors import DrmgrError, IncompleteError
 from drmgr.model import Json, RunKind
 
 if TYPE_CHECKING:
-    from datetime import tzinfo
-
     from rich.console import Console
 
     from drmgr.cli.wire import Site
     from drmgr.flows.backup import BackupDone
     from drmgr.flows.bench import Bench
-    from drmgr.flows.horizon import Horizon
-    from drmgr.flows.points import Found
     from drmgr.model import Run
 
 
 def register(app: typer.Typer) -> None:
     app.command("backup")(backup)
-    app.command("points")(points)
 
 
 def backup(
@@ -163,85 +158,3 @@ def _show(console: "Console", results: list[Result]) -> None:
                 [f"{name}/{member.source}", str(done.status), done.point.id, human_bytes(member.bytes), added, cost]
             )
     table(console, ["source", "status", "recovery point", "read", "stored", "time"], rows)
-
-
-def points(
-    context: typer.Context,
-    system: Annotated[str, typer.Argument(help="The system.")],
-) -> None:
-    """List the recovery points of a system, as its repository itself tells them."""
-    from drmgr.cli.protection import protected_until
-    from drmgr.cli.ship import reachable, reachable_json, show_reachable
-    from drmgr.flows.points import find
-
-    answers = output(context)
-    with site(context) as opened:
-        job = opened.loaded.job(system)
-        found = find(opened.repository(job.system), opened.catalog, job.system)
-        locked = protected_until(opened, job.system)
-        zone = opened.zone
-        times = reachable(opened, job, found)
-    problems = [*found.problems, *(locked.problems if locked else ())]
-    document = {**_points_json(system, found, locked, problems), **reachable_json(times)}
-
-    def show(console: "Console") -> None:
-        _show_points(console, found, locked, zone)
-        show_reachable(console, times, zone)
-
-    answers.answer(document, show)
-    if problems:
-        for problem in problems:
-            answers.note(f"drmgr: {problem}")
-        raise typer.Exit(4)
-
-
-def _points_json(system: str, found: "Found", locked: "Horizon | None", problems: list[str]) -> Json:
-    from drmgr.system.clock import rfc3339
-
-    until = rfc3339(locked.until) if locked and locked.until else None
-
-    return {
-        "system": system,
-        "points": [
-            {
-                "id": sealed.point.id,
-                "status": str(sealed.point.status),
-                "created_at": rfc3339(sealed.point.created_at),
-                "consistent_at": rfc3339(sealed.point.consistent_at),
-                "sources": [
-                    {
-                        "name": member.source,
-                        "engine": member.engine,
-                        "snapshot": member.snapshot,
-                        "bytes": member.bytes,
-                        "consistent_at": rfc3339(member.consistent_at),
-                    }
-                    for member in sealed.point.members
-                ],
-                "copies": [],
-                "protected_until": until,
-            }
-            for sealed in found.points
-        ],
-        "pitr": None,
-        "problems": problems,
-    }
-
-
-def _show_points(console: "Console", found: "Found", locked: "Horizon | None", zone: "tzinfo") -> None:
-    from drmgr.cli.output import human_bytes, human_time, table
-
-    rows = [
-        [
-            sealed.point.id,
-            human_time(sealed.point.consistent_at, zone),
-            str(sealed.point.status),
-            ", ".join(member.source for member in sealed.point.members),
-            human_bytes(sum(member.bytes for member in sealed.point.members)),
-        ]
-        for sealed in found.points
-    ]
-    table(console, ["recovery point", f"consistent at ({zone})", "status", "sources", "size"], rows)
-    if locked is not None and found.points:
-        until = human_time(locked.until, zone) if locked.until else "not protected"
-        console.print(f"nothing they need can be deleted until: {until}", markup=False)

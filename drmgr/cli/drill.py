@@ -32,6 +32,7 @@ def run(
     context: typer.Context,
     names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Drills to play.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="Every drill.")] = False,
+    from_copy: Annotated[str, typer.Option("--from-copy", metavar="NAME", help="From this copy of the store.")] = "",
     lang: Annotated[Language, typer.Option(help="Language of the report.")] = "zh",
 ) -> None:
     """Play drills.
@@ -44,7 +45,7 @@ def run(
     with site(context) as opened, answers.progress() as progress:
         bench = opened.bench(progress)
         wanted = _names(opened, names or [], everything=everything)
-        played = [_play(opened, name, lang, lambda plan: drill(bench, plan)) for name in wanted]
+        played = [_play(opened, name, lang, lambda plan: drill(bench, plan), from_copy) for name in wanted]
     answers.answer({"drills": [_drill_json(each) for each in played]}, lambda console: show(console, played))
     code = exit_code(played)
     if code:
@@ -61,10 +62,12 @@ class Played:
     error: DrmgrError | None = None
 
 
-def _play(opened: "Site", name: str, lang: Language, act: "Callable[[DrillPlan], DrillDone]") -> Played:
+def _play(
+    opened: "Site", name: str, lang: Language, act: "Callable[[DrillPlan], DrillDone]", from_copy: str = ""
+) -> Played:
     """An error of one drill must not hide what the others came to, nor that of a report the verdict."""
     try:
-        done = act(_plan(opened, name))
+        done = act(_plan(opened, name, from_copy))
     except DrmgrError as error:
         return Played(name, error=error)
     envelope = Path(done.evidence.path)
@@ -98,20 +101,22 @@ def _names(opened: "Site", names: list[str], *, everything: bool) -> list[str]:
     return sorted(opened.loaded.drills) if everything else [opened.loaded.drill(name).drill for name in names]
 
 
-def _plan(opened: "Site", name: str) -> "DrillPlan":
+def _plan(opened: "Site", name: str, from_copy: str) -> "DrillPlan":
     from drmgr.config.models import text_of
     from drmgr.flows.drill import DrillPlan
 
     declared = opened.loaded.drill(name)
+    copy = from_copy or declared.from_copy or ""
     return DrillPlan(
         name=declared.drill,
         title=text_of(declared.title),
         scenario=declared.scenario,
         form=declared.form,
-        systems=tuple(opened.system(system, cold=True) for system in declared.systems),
+        systems=tuple(opened.system(system, cold=True, copy=copy) for system in declared.systems),
         point=declared.point,
         level=Level(declared.level),
         approval=declared.approval,
+        copy=copy,
     )
 
 

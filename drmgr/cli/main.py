@@ -15,6 +15,7 @@ from drmgr.cli import (
     drill,
     evidence,
     keys,
+    points,
     repo,
     report,
     restore,
@@ -39,6 +40,7 @@ app = typer.Typer(
 GROUPS = (
     site,
     backup,
+    points,
     ship,
     restore,
     drill,

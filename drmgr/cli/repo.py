@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from drmgr.cli import repo_copy
 from drmgr.cli.audit import audited
 from drmgr.cli.context import output, site
 from drmgr.cli.protect import protect
@@ -19,6 +20,7 @@ def register(app: typer.Typer) -> None:
     group.command("init")(init)
     group.command("check")(check)
     group.command("protect")(protect)
+    group.command("copy")(repo_copy.copy)
     app.add_typer(group, name="repo")
 
 

@@ -32,6 +32,7 @@ def restore(
     at: Annotated[str, typer.Option(help="A time, log position or restore point after a recovery point.")] = "",
     source: Annotated[list[str] | None, typer.Option(help="Only this source; may be given more than once.")] = None,
     keep: Annotated[str, typer.Option(help="How long a scratch restore stays: 90s, 30m, 2h, 1d.")] = "2h",
+    from_copy: Annotated[str, typer.Option("--from-copy", metavar="NAME", help="From this copy of the store.")] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell what would be done, write nothing.")] = False,
     reason: Annotated[str, typer.Option(help="Why; kept in the record. Needed for a connection.")] = "",
     confirm: Annotated[str, typer.Option(help="The system's name once more; needed for a connection.")] = "",
@@ -53,7 +54,7 @@ def restore(
             _insist(system, reason, confirm)
         kind = occasion or (OccasionKind.INCIDENT if touches_database else OccasionKind.SIMULATION)
         plan = flow.RestorePlan(point, target, chosen, reason, kind, at)
-        bench, wired = opened.bench(progress), opened.system(system, cold=True)
+        bench, wired = opened.bench(progress), opened.system(system, cold=True, copy=from_copy)
         if dry_run:
             found = flow.plan_only(bench, wired, plan)
             answers.answer(

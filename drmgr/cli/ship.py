@@ -136,11 +136,11 @@ def _show(console: "Console", results: list[Result]) -> None:
     table(console, ["source", "status", "files", "size", "restorable to before"], rows)
 
 
-def reachable(opened: "Site", job: "Job", found: "Found") -> Windows:
-    """The times between recovery points that can be restored, for each source with a log."""
+def reachable(opened: "Site", job: "Job", found: "Found", copy: str = "") -> Windows:
+    """The times between recovery points that can be restored, from a copy if one is named, for each source with a log."""
     from drmgr.flows.reach import log_ranges, windows
 
-    wired = opened.system(job.system)
+    wired = opened.system(job.system, copy=copy)
     names = [source.name for source in wired.sources if source.logs is not None]
     return {name: windows(found.points, log_ranges(wired.repository, job.system, name), name) for name in names}
 

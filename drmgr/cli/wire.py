@@ -7,12 +7,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 from zoneinfo import ZoneInfo
 
 from drmgr import __version__
 from drmgr.cli.checks import checks_of
 from drmgr.cli.engines import make_engine, make_shipper, make_spool
+from drmgr.cli.stores import StorePlace
 from drmgr.config import models
 from drmgr.config.load import LoadedSite, load_site
 from drmgr.config.models import system_of, text_of
@@ -21,10 +22,10 @@ from drmgr.errors import ConfigError, ToolError, UsageError
 from drmgr.flows.bench import Bench, ProgressFor, Source, WiredSystem
 from drmgr.interfaces import Engine
 from drmgr.repository.restic import ResticRepository, ResticSettings, restic_version
+from drmgr.repository.restic_care import CaredRepository
 from drmgr.state.runtime import runtime_directory
 from drmgr.system.clock import SystemClock
 from drmgr.system.command import Runner
-from drmgr.system.files import write_atomically
 
 if TYPE_CHECKING:
     from drmgr.flows.ship_logs import Spool
@@ -32,8 +33,11 @@ if TYPE_CHECKING:
     from drmgr.repository.bucket import Bucket
     from drmgr.scratch.workspace import ScratchHost
     from drmgr.state.audit import AuditLog
+    from drmgr.state.care import SqlCareBook
     from drmgr.state.catalog import SqlCatalog
 
+
+Kind = TypeVar("Kind", bound=ResticRepository)
 
 FIRST_KEY_VERSION = "1"
 """Reports name the version of the repositories' keys; it grows when keys can be rotated."""
@@ -99,6 +103,12 @@ class Site:
         return catalog
 
     @cached_property
+    def care_book(self) -> "SqlCareBook":
+        from drmgr.state.care import SqlCareBook
+
+        return SqlCareBook(self.catalog, self.clock)
+
+    @cached_property
     def audit(self) -> "AuditLog":
         from drmgr.keystore.evidence_keys import audit_private_key
         from drmgr.state.audit import Actor, AuditLog
@@ -116,65 +126,63 @@ class Site:
     # --- repositories ---
 
     @cached_property
+    def stores(self) -> Mapping[str, StorePlace]:
+        """Where repositories lie: the site's own store under the empty name, then its copies."""
+        declared = {"": self.config.store, **self.config.copies}
+        return {
+            name: StorePlace(name, store, self.place, self.secrets, self.runtime) for name, store in declared.items()
+        }
+
+    @property
     def bucket(self) -> "Bucket | None":
         """The bucket of the repositories; None when they lie in a folder."""
-        store = self.config.store
-        if isinstance(store, models.FolderStore):
-            return None
-        from drmgr.repository.bucket import Bucket, BucketSettings, ObjectLock
-
-        declared = store.object_lock
-        lock = None if declared is None else ObjectLock(declared.mode, declared.days)
-        access_key, secret_key = self.secrets.get(store.access_key), self.secrets.get(store.secret_key)
-        return Bucket(BucketSettings(store.endpoint, store.region, store.bucket, access_key, secret_key, lock))
+        return self.stores[""].bucket
 
     @property
     def store_prefix(self) -> str:
         """The folder of the bucket that all of this site's objects lie in; empty for the bucket itself."""
-        store = self.config.store
-        return "" if isinstance(store, models.FolderStore) else store.prefix
+        return self.stores[""].prefix
 
     def repository(self, system: str, *, cold: bool = False) -> ResticRepository:
         """The repository of one system. ``cold``: without what restic remembers on this host, as after its loss."""
+        return self._repository(ResticRepository, system, "", cold=cold)
+
+    def cared(self, system: str, copy: str = "", *, cold: bool = False) -> CaredRepository:
+        """The repository of one system, or that of one of its copies, with all that its care needs."""
+        self.copy(copy)
+        return self._repository(CaredRepository, system, copy, cold=cold)
+
+    def copy(self, name: str) -> "StorePlace":
+        """The place of that copy. Raises UsageError when the site file has no such one."""
+        if name not in self.stores:
+            raise UsageError(f"there is no copy {name}", hint="copies are named in the site file")
+        return self.stores[name]
+
+    def refuse_unlike(self, copy: str) -> None:
+        """Raises ConfigError for a copy that restic cannot reach together with the site's own store."""
+        if not self.stores[""].reached_like(self.copy(copy)):
+            raise ConfigError(
+                f"the copy {copy} is in another S3 service than the store, with keys or a region of its own",
+                hint="restic takes one set of S3 keys and one region: use the same for both, or a folder for one of them",
+            )
+
+    def _repository(self, kind: type[Kind], system: str, copy: str, *, cold: bool) -> Kind:
+        place = self.stores[copy]
         settings = ResticSettings(
-            location=self.location(system),
+            location=place.location(system),
             host=self.config.site.id,
             cache=(self.runtime if cold else self.state) / "restic-cache",
             program=self.config.restic.program,
-            env=self._store_environment,
-            options=self._store_options,
+            env=place.environment,
+            options=place.options,
             patience=self.config.restic.patience.total_seconds(),
         )
-        ask = (lambda: None) if self.bucket is None else self.bucket.probe
-        return ResticRepository(settings, lambda: self.keystore.repository_password(system), self.runner, ask)
+        ask = (lambda: None) if place.bucket is None else place.bucket.probe
+        return kind(settings, lambda: self.keystore.repository_password(system, copy), self.runner, ask)
 
     def location(self, system: str) -> str:
         """Where the system's repository lies, in restic's notation."""
-        store = self.config.store
-        if isinstance(store, models.FolderStore):
-            return str(self.place(store.path) / system)
-        path = "/".join(part for part in (store.bucket, store.prefix.strip("/"), system) if part)
-        return f"s3:{store.endpoint.rstrip('/')}/{path}"
-
-    @cached_property
-    def _store_environment(self) -> Mapping[str, str]:
-        if self.bucket is None:
-            return {}
-        keys = self.bucket.settings
-        file = self.runtime / "store-credentials"
-        content = (
-            f"[default]\naws_access_key_id={keys.access_key.reveal()}\n"
-            f"aws_secret_access_key={keys.secret_key.reveal()}\n"
-        )
-        write_atomically(file, content.encode())
-        return {"AWS_SHARED_CREDENTIALS_FILE": str(file), "AWS_PROFILE": "default"}
-
-    @property
-    def _store_options(self) -> tuple[str, ...]:
-        store = self.config.store
-        if isinstance(store, models.FolderStore):
-            return ()
-        return ("-o", "s3.bucket-lookup=path", "-o", f"s3.region={store.region}")
+        return self.stores[""].location(system)
 
     # --- systems ---
 
@@ -189,15 +197,17 @@ class Site:
             return sorted(jobs, key=lambda name: (jobs[name].tier, name))
         return [self.loaded.job(name).system for name in dict.fromkeys(names)]
 
-    def system(self, name: str, *, cold: bool = False) -> WiredSystem:
-        """One system with its engines, repository (see there for ``cold``) and checks."""
+    def system(self, name: str, *, cold: bool = False, copy: str = "") -> WiredSystem:
+        """One system with its engines, checks and repository (see there for ``cold``), or that of a copy."""
         job = self.loaded.job(name)
         engines = {source.name: self.engine(source.connection, source, job) for source in job.sources}
         sources = tuple(
             Source(source.name, engines[source.name], make_shipper(self, job.system, source, engines[source.name]))
             for source in job.sources
         )
-        return WiredSystem(system_of(job), self.repository(name, cold=cold), sources, checks_of(job, engines))
+        repository = self.cared(name, copy, cold=cold) if copy else self.repository(name, cold=cold)
+        memory = self.care_book.memory(copy) if copy else None
+        return WiredSystem(system_of(job), repository, sources, checks_of(job, engines), copy, memory)
 
     def engine(self, connection: str, source: models.Source, job: models.Job) -> Engine:
         """The engine for a source, bound to that connection (its own, or a restore's target)."""

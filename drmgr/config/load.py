@@ -95,7 +95,7 @@ class _Reader:
         for job_file in self._files(file, "jobs"):
             self._job(job_file, file.data)
         for drill_file in self._files(file, "drills"):
-            self._drill(drill_file)
+            self._drill(drill_file, file.data)
         return site
 
     def sorted_problems(self) -> list[str]:
@@ -119,9 +119,9 @@ class _Reader:
         if job is not None:
             self.jobs[job.system] = job
 
-    def _drill(self, path: Path) -> None:
+    def _drill(self, path: Path, site: Json) -> None:
         file = self._read(path)
-        mistakes = drill_mistakes(file.data, [*self.job_files, *self._unread])
+        mistakes = drill_mistakes(file.data, [*self.job_files, *self._unread], site)
         name = file.data.get("drill") if isinstance(file.data, dict) else None
         if isinstance(name, str):
             mistakes += self._claim(self.drill_files, name, path, "drill")

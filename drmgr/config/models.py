@@ -5,21 +5,20 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from drmgr import model
+from drmgr.config.part import Part
 from drmgr.config.references import Mistake, expect_mistakes, job_mistakes, site_mistakes
+from drmgr.config.stores import Copy, FolderStore, ObjectLock, Retention, S3Store, Store, VerifyRules
 from drmgr.config.values import (
     AnyPath,
-    Bucket,
     Duration,
-    Endpoint,
     Id,
     Line,
     Number,
     PointChoice,
-    Prefix,
     Scalar,
     SecretRef,
     Sql,
@@ -27,6 +26,8 @@ from drmgr.config.values import (
     Whole,
     YesNo,
 )
+
+__all__ = ["Copy", "FolderStore", "ObjectLock", "Part", "Retention", "S3Store", "Store"]
 
 Scenario = Literal[
     "server-lost",
@@ -39,12 +40,6 @@ Scenario = Literal[
     "drmgr-host-lost",
     "chain-broken",
 ]
-
-
-class Part(BaseModel):
-    """Base of all parts: no unknown keys, no change after reading."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 class BilingualText(Part):
@@ -77,38 +72,6 @@ class Keys(Part):
         if value.scheme == "keystore":
             raise ValueError("must be env:NAME or file:PATH, for it is what opens the keystore")
         return value
-
-
-class ObjectLock(Part):
-    """How long stored objects cannot be deleted by anybody."""
-
-    mode: Literal["governance", "compliance"] = Field(
-        description="governance can be lifted by an admin, compliance not"
-    )
-    days: Whole = Field(ge=1, le=36500, description="days for which a stored object is kept from deletion")
-
-
-class FolderStore(Part):
-    """Repositories in a folder, for instance on a mounted disk."""
-
-    kind: Literal["folder"] = Field(description="the kind of store")
-    path: AnyPath = Field(description="folder that holds one repository per system")
-
-
-class S3Store(Part):
-    """Repositories in an S3 bucket."""
-
-    kind: Literal["s3"] = Field(description="the kind of store")
-    endpoint: Endpoint = Field(description="address of the S3 service, http:// or https://")
-    region: Line = Field(default="us-east-1", description="region name that the service expects")
-    bucket: Bucket = Field(description="bucket that holds one repository per system")
-    prefix: Prefix = Field(default="", description="path inside the bucket; empty means its top")
-    access_key: SecretRef = Field(description="reference to the access key id")
-    secret_key: SecretRef = Field(description="reference to the secret access key")
-    object_lock: ObjectLock | None = Field(default=None, description="default retention of the bucket; null for none")
-
-
-Store = Annotated[FolderStore | S3Store, Field(discriminator="kind")]
 
 
 class PostgresqlConnection(Part):
@@ -220,6 +183,11 @@ class SiteFile(Part):
     restore: RestoreRules = Field(default=RestoreRules(), description="what restores may do")
     scratch: Scratch = Field(default=Scratch(), description="where drills happen")
     restic: Restic = Field(default=Restic(), description="the restic program")
+    copies: dict[Id, Copy] = Field(default_factory=dict, description="further repositories of every system, by name")
+    retention: Retention | None = Field(
+        default=None, description="which points are kept, unless a job says otherwise; null means all of them"
+    )
+    verify: VerifyRules = Field(default=VerifyRules(), description="how often stored data are read back")
 
     @model_validator(mode="after")
     def _references(self) -> "SiteFile":
@@ -354,6 +322,7 @@ class Job(Part):
     objectives: Objectives = Field(description="what was promised")
     sources: tuple[Source, ...] = Field(min_length=1, description="the sources, in the order they are captured")
     checks: tuple[Check, ...] = Field(default=(), description="what proves that the system works again")
+    retention: Retention | None = Field(default=None, description="which points are kept; null means as the site says")
 
     @model_validator(mode="after")
     def _references(self) -> "Job":
@@ -372,6 +341,7 @@ class Drill(Part):
     scenario: Scenario = Field(description="what is played")
     systems: tuple[Id, ...] = Field(min_length=1, description="the systems that are brought back")
     point: PointChoice = Field(default="latest", description="the recovery point: latest, or an id")
+    from_copy: Id | None = Field(default=None, description="a copy of the site file to bring it back from")
     level: Whole = Field(default=3, ge=0, le=6, description="the least verification level for passed")
     form: Literal["hands-on", "tabletop"] = Field(default="hands-on", description="how the drill is held")
     approval: str = Field(default="", description="approval number, filled in by the hospital")

@@ -107,9 +107,13 @@ def source_mistakes(job: Json, site: Json) -> list[Mistake]:
     return mistakes
 
 
-def drill_mistakes(drill: Json, systems: list[str]) -> list[Mistake]:
-    """The drilled systems exist, each named once."""
+def drill_mistakes(drill: Json, systems: list[str], site: Json) -> list[Mistake]:
+    """The drilled systems exist, each named once; so does the copy they are brought back from."""
     mistakes, seen = [], set()
+    copy, copies = _at(drill, "from_copy"), _mapping(_at(site, "copies"))
+    if isinstance(copy, str) and copy not in copies:
+        text = f"names the copy {copy}, which is not in the site file{nearest(copy, copies)}"
+        mistakes.append(Mistake(("from_copy",), text))
     for loc, name in _names(drill, "systems"):
         if name not in systems:
             mistakes.append(Mistake(loc, f"names the system {name}, which has no job{nearest(name, systems)}"))

@@ -14,6 +14,7 @@ from drmgr.interfaces import (
     EvidenceStore,
     Locks,
     LogShipper,
+    PointMemory,
     Progress,
     Repository,
     Scratch,
@@ -32,12 +33,18 @@ class Source:
 
 @dataclass(frozen=True)
 class WiredSystem:
-    """A business system with its concrete parts; ``checks`` in the order of their levels."""
+    """A business system with its concrete parts; ``checks`` in the order of their levels.
+
+    ``repository`` is the system's own, or one of its copies: then ``copy`` is that one's name and ``memory`` what is known
+    of the points in it, where the catalog knows the points of the system's own.
+    """
 
     system: System
     repository: Repository
     sources: tuple[Source, ...]
     checks: tuple[Check, ...]
+    copy: str = ""
+    memory: PointMemory | None = None
 
     def source(self, name: str) -> Source:
         """Raises UsageError for one that the job does not declare, or no longer."""

@@ -43,7 +43,7 @@ PROVES_LOSS = (RepositoryDamagedError, LoadError)
 
 @dataclass(frozen=True)
 class DrillPlan:
-    """What is to be played; ``level`` is the least that counts as passed."""
+    """What is to be played; ``level`` is the least that counts as passed, ``copy`` the place all comes from."""
 
     name: str
     title: Text
@@ -53,6 +53,7 @@ class DrillPlan:
     point: str
     level: Level
     approval: str = ""
+    copy: str = ""
 
 
 @dataclass(frozen=True)
@@ -90,14 +91,14 @@ def drill(bench: Bench, plan: DrillPlan) -> DrillDone:
             target="scratch",
             host=bench.host,
             operator=bench.operator,
-            reason=f"drill {plan.name}",
+            reason=f"drill {plan.name}" + (f" from the copy {plan.copy}" if plan.copy else ""),
             tools=bench.tools,
             timezone=bench.timezone,
             approval=plan.approval,
         )
         entry = bench.evidence.seal(record)
         run.status = RunStatus.OK if record.verdict is Verdict.PASSED else RunStatus.FAILED
-        run.detail.update(verdict=record.verdict, evidence=entry.id)
+        run.detail.update(verdict=record.verdict, evidence=entry.id, copy=plan.copy)
         return DrillDone(record, entry)
 
 
@@ -122,7 +123,7 @@ def _play(bench: Bench, plan: DrillPlan, wired: WiredSystem, fault: Fault, works
     story = _Story(bench, wired, plan.level, fault, phases)
     try:
         with phases.step("choose-point"):
-            offered = find(wired.repository, bench.catalog, wired.system.id)
+            offered = find(wired.repository, wired.memory or bench.catalog, wired.system.id)
             story.note_problems(offered.problems)
             # a point that is made while the drill is played was not there when the fault came
             there = [each for each in offered.points if not fault.at < each.point.created_at <= bench.clock.now()]

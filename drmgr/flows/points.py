@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from drmgr.errors import PointNotFoundError, PreflightError, RepositoryDamagedError, RepositoryError
-from drmgr.interfaces import Catalog, Repository
+from drmgr.interfaces import PointMemory, Repository
 from drmgr.model import Json, PointStatus, RecoveryPoint, Snapshot
 from drmgr.model_json import point_from_json, point_to_json
 
@@ -25,10 +25,19 @@ class SealedPoint:
 
 @dataclass(frozen=True)
 class Found:
-    """What a repository offers; ``problems`` name seals that cannot be believed or whose members are gone."""
+    """What a repository offers; ``problems`` name seals that cannot be believed or whose members are gone.
+
+    ``snapshots`` are all of the system's that can be read, whether they belong to a point or not.
+    """
 
     points: tuple[SealedPoint, ...]
     problems: tuple[str, ...]
+    snapshots: tuple[Snapshot, ...] = ()
+
+
+def snapshots_of(sealed: SealedPoint) -> tuple[str, ...]:
+    """All that the point is made of, its seal last."""
+    return (*(part.snapshot for member in sealed.point.members for part in member.parts), sealed.seal)
 
 
 def tags(point: str, system: str, *more: str) -> tuple[str, ...]:
@@ -41,7 +50,7 @@ def point_of(snapshot: Snapshot) -> str:
     return next((tag.removeprefix("point=") for tag in snapshot.tags if tag.startswith("point=")), "")
 
 
-def seal(repository: Repository, catalog: Catalog, point: RecoveryPoint) -> str:
+def seal(repository: Repository, catalog: PointMemory, point: RecoveryPoint) -> str:
     """Writes the seal; from its return on the recovery point exists. Returns the seal's snapshot id."""
     body = point_to_json(point)
     document: Json = {"point": body, "sha256": _digest(body)}
@@ -52,7 +61,7 @@ def seal(repository: Repository, catalog: Catalog, point: RecoveryPoint) -> str:
     return snapshot.id
 
 
-def find(repository: Repository, catalog: Catalog, system: str) -> Found:
+def find(repository: Repository, catalog: PointMemory, system: str) -> Found:
     """All recovery points of the system, oldest first, as the repository itself tells them."""
     listing = repository.snapshots((MARK, f"system={system}"))
     present = {snapshot.id for snapshot in listing.snapshots}
@@ -77,7 +86,7 @@ def find(repository: Repository, catalog: Catalog, system: str) -> Found:
         for seal, point in catalog.seals(system).items()
         if seal not in known
     ]
-    return Found(tuple(points), tuple(problems))
+    return Found(tuple(points), tuple(problems), listing.snapshots)
 
 
 def read(repository: Repository, snapshot: str) -> RecoveryPoint:
@@ -116,7 +125,7 @@ def _digest(body: Json) -> str:
     return hashlib.sha256(_canonical(body)).hexdigest()
 
 
-def _read(repository: Repository, catalog: Catalog, snapshot: str) -> RecoveryPoint:
+def _read(repository: Repository, catalog: PointMemory, snapshot: str) -> RecoveryPoint:
     point = read(repository, snapshot)
     catalog.remember_point(point, snapshot)
     return point

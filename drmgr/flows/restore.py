@@ -116,7 +116,7 @@ def plan_only(bench: Bench, wired: WiredSystem, plan: RestorePlan) -> RecoveryPo
 def _planned(bench: Bench, wired: WiredSystem, plan: RestorePlan) -> tuple[Aim, tuple[CheckResult, ...]]:
     """The point, and what fails already now: it is not whole, or perhaps not the latest that there was."""
     _permit(plan.target)
-    offered = find(wired.repository, bench.catalog, wired.system.id)
+    offered = find(wired.repository, wired.memory or bench.catalog, wired.system.id)
     found = _aim(bench, wired, plan, offered)
     point = found.point
     chosen = members(point, wired, plan.sources)
@@ -157,9 +157,11 @@ def restore(bench: Bench, wired: WiredSystem, plan: RestorePlan) -> RestoreDone:
         except DrmgrError as caught:
             error = caught
         outcome = act.outcome(error)
-        record = _record(bench, plan, run.run.id, outcome)
+        record = _record(bench, plan, run.run.id, outcome, wired.copy)
         entry = bench.evidence.seal(record)
-        run.detail.update(point=found.point.id, target=record.target, reason=plan.reason, evidence=entry.id)
+        run.detail.update(
+            point=found.point.id, target=record.target, reason=plan.reason, evidence=entry.id, copy=wired.copy
+        )
         if error is not None:
             raise error
         run.status = RunStatus.OK if outcome.verdict is Verdict.PASSED else RunStatus.FAILED
@@ -299,7 +301,7 @@ def _reached(source: str, replay: Replay) -> CheckResult:
 _FILES_COMPLETE = Text("文件数与字节数一致", "all files and bytes arrived")
 
 
-def _record(bench: Bench, plan: RestorePlan, run: str, outcome: Outcome) -> DrillRecord:
+def _record(bench: Bench, plan: RestorePlan, run: str, outcome: Outcome, copy: str) -> DrillRecord:
     system = outcome.system
     return DrillRecord(
         run=run,
@@ -319,7 +321,7 @@ def _record(bench: Bench, plan: RestorePlan, run: str, outcome: Outcome) -> Dril
         target=describe(plan.target),
         host=bench.host,
         operator=bench.operator,
-        reason=plan.reason,
+        reason="; ".join(text for text in (plan.reason, f"from the copy {copy}" if copy else "") if text),
         tools=bench.tools,
         timezone=bench.timezone,
     )

@@ -138,14 +138,14 @@ class FileKeystore:
         if broken:
             raise _damaged_entry(", ".join(broken))
 
-    def repository_password(self, system: str) -> Secret:
-        """The restic password of the system's repository: the entry's bytes as hexadecimal text."""
-        return Secret(self.secret(repository_entry(system)).hex())
+    def repository_password(self, system: str, copy: str = "") -> Secret:
+        """The restic password of the system's repository, or of one of its copies: the entry's bytes as hexadecimal text."""
+        return Secret(self.secret(repository_entry(system, copy)).hex())
 
-    def ensure_repository_password(self, system: str) -> Secret:
-        """The same, made first when the system has none yet."""
-        self.add_random(repository_entry(system), KEY_BYTES)
-        return self.repository_password(system)
+    def ensure_repository_password(self, system: str, copy: str = "") -> Secret:
+        """The same, made first when there is none yet."""
+        self.add_random(repository_entry(system, copy), KEY_BYTES)
+        return self.repository_password(system, copy)
 
     def master_key(self) -> bytes:
         """The key that wraps all others, for those who split it. It must stay in memory."""
@@ -270,9 +270,9 @@ class FileKeystore:
         return KeystoreError(f"the keystore {self._path} is damaged", hint="put back the last copy of keys/ you have")
 
 
-def repository_entry(system: str) -> str:
-    """The name of the entry that holds the password of the system's repository."""
-    return f"repository/{system}"
+def repository_entry(system: str, copy: str = "") -> str:
+    """The name of the entry that holds the password of the system's repository, or of one of its copies."""
+    return f"copy/{copy}/{system}" if copy else f"repository/{system}"
 
 
 def _master_purpose(kdf: dict[str, Json]) -> bytes:

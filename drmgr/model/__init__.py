@@ -15,7 +15,7 @@ from drmgr.model.backup import (
     Tree,
 )
 from drmgr.model.objects import ObjectKind, Retention, Stored, Version
-from drmgr.model.records import AuditHead, CheckReport, EvidenceEntry, Run
+from drmgr.model.records import AuditHead, CheckReport, EvidenceEntry, Readback, Run
 from drmgr.model.restore import (
     CheckResult,
     Destruction,
@@ -73,6 +73,7 @@ __all__ = [
     "Payload",
     "Phase",
     "PointStatus",
+    "Readback",
     "Recipe",
     "RecoveryPoint",
     "RecoveryTarget",

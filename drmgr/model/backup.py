@@ -53,7 +53,11 @@ class Entry:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """One restic snapshot: full id, when it was begun and ended, tags, and how many files and bytes it holds."""
+    """One restic snapshot: full id, when it was begun and ended, tags, and how many files and bytes it holds.
+
+    ``id`` is the one it was first stored under, which seals name; ``stored_as`` is the one it has where it lies, another
+    one after it was copied. Equal ``tree`` means equal content.
+    """
 
     id: str
     time: datetime
@@ -64,6 +68,8 @@ class Snapshot:
     complete: bool = True
     unreadable: tuple[str, ...] = ()
     ended: datetime | None = None
+    tree: str = ""
+    stored_as: str = ""
 
 
 @dataclass(frozen=True)

@@ -54,3 +54,11 @@ class AuditHead:
     log: str
     sequence: int
     sha256: str
+
+
+@dataclass(frozen=True)
+class Readback:
+    """When a group of stored data was last read from the store, and whether it was what had been stored."""
+
+    at: datetime
+    sound: bool

@@ -17,6 +17,8 @@ class RunKind(StrEnum):
     SHIP = "ship"
     PROTECT = "protect"
     REWIND = "rewind"
+    COPY = "copy"
+    EXPIRE = "expire"
 
 
 class RunStatus(StrEnum):

@@ -3,25 +3,18 @@
 import json
 import os
 import re
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
-from drmgr.errors import (
-    RepositoryDamagedError,
-    RepositoryError,
-    RepositoryLockedError,
-    RepositoryMissingError,
-    RepositoryUnreachableError,
-    SourceError,
-    ToolError,
-)
+from drmgr.errors import RepositoryDamagedError, RepositoryError, RepositoryMissingError, SourceError
 from drmgr.interfaces import Progress
 from drmgr.model import CheckReport, Entry, Listing, Payload, Snapshot, Stream, Tree
 from drmgr.repository import restic_errors
+from drmgr.repository.restic_call import ResticCaller, ResticSettings, restic_version
 from drmgr.repository.restic_names import ExactNames
 from drmgr.repository.restic_output import (
     MessageReader,
@@ -29,80 +22,27 @@ from drmgr.repository.restic_output import (
     json_line,
     nanoseconds,
     no_progress,
+    packs_named,
     snapshot_of,
     unreadable_items,
     vanished_items,
 )
-from drmgr.system.command import SECRET_FD, Command, Completed, Process, Runner, find_program
-from drmgr.system.secret import Secret
 
-OLDEST = (0, 18, 0)
+REPLACED_TAG = "drmgr-replaced"
+"""Marks a snapshot with broken data for which a sound one is being brought from a copy."""
 
-RETRY_WORDS = ("returned error, retrying after", "retrying after")
-RECOVERED_WORDS = "operation successful after"
+__all__ = ["ResticRepository", "ResticSettings", "restic_version"]
 
 
-@dataclass(frozen=True)
-class ResticSettings:
-    """How restic is called for one repository.
-
-    ``location`` is restic's own notation. ``env`` holds no secrets: S3 keys lie in a 0600 credentials file that it
-    names. ``patience`` is how many seconds restic may go on retrying before the store counts as away (restic itself
-    would take 15 minutes). ``host`` is recorded in snapshots, the same whichever machine runs drmgr.
-    """
-
-    location: str
-    host: str
-    cache: Path
-    program: str = "restic"
-    env: Mapping[str, str] = field(default_factory=dict)
-    options: tuple[str, ...] = ()
-    patience: float = 120.0
-
-
-def restic_version(runner: Runner, program: str = "restic") -> str:
-    """The version's text. Raises ToolError when restic is not there, not readable or older than 0.18.0."""
-    path = program if "/" in program else str(find_program(program))
-    done = runner.run(Command((path, "version")), timeout=30)
-    found = re.match(rb"restic (\d+)\.(\d+)\.(\d+)", done.stdout)
-    if done.code != 0 or not found:
-        raise ToolError(f"{path} does not say which restic it is", hint="install restic 0.18.0 or newer")
-    version = tuple(int(number) for number in found.groups())
-    text = ".".join(str(number) for number in version)
-    if version < OLDEST:
-        raise ToolError(
-            f"restic {text} is too old",
-            hint="install restic 0.18.0 or newer; scripts/setup.sh takes it from Debian's next release",
-        )
-    return text
-
-
-class ResticRepository:
+class ResticRepository(ResticCaller):
     """One repository; implements interfaces.Repository.
 
-    ``ask_store`` is called before every restic: it raises at once when the store is away or refuses us, where restic
-    would retry for minutes and then tell less.
+    A snapshot is known by its first id: one that was copied from elsewhere, or put back from a copy, is stored under
+    another, and seals name the first. Which is which is known once ``snapshots`` was called.
     """
 
-    def __init__(
-        self,
-        settings: ResticSettings,
-        password: Callable[[], Secret],
-        runner: Runner,
-        ask_store: Callable[[], object] = lambda: None,
-    ) -> None:
-        self.location = settings.location
-        self._settings = settings
-        self._password = password
-        self._runner = runner
-        self._ask_store = ask_store
-        self._version = ""
-
-    def version(self) -> str:
-        """restic's version. Raises ToolError when it is too old."""
-        if not self._version:
-            self._version = restic_version(self._runner, self._settings.program)
-        return self._version
+    _stored: Mapping[str, str] = MappingProxyType({})
+    _listing: tuple[str, ...] = ()
 
     def init(self) -> bool:
         try:
@@ -174,7 +114,7 @@ class ResticRepository:
         )
 
     def read_bytes(self, snapshot: str, filename: str) -> bytes:
-        done = self._run("dump", snapshot, f"/{filename}")
+        done = self._run("dump", self._stored_id(snapshot), f"/{filename}")
         self._expect_ok(f"read {filename} of snapshot {snapshot[:8]}", done)
         return done.stdout
 
@@ -183,7 +123,7 @@ class ResticRepository:
             raise RepositoryError(f"restore of snapshot {snapshot[:8]}: its target is already there")
         what = f"restore snapshot {snapshot[:8]}"
         reader = MessageReader(progress, "restore")
-        done = self._run("restore", snapshot, "--target", str(target), "--json", on_line=reader.take)
+        done = self._run("restore", self._stored_id(snapshot), "--target", str(target), "--json", on_line=reader.take)
         self._expect_ok(what, done)
         if reader.summary is None:
             raise RepositoryError(f"{what}: restic ended well but gave no summary")
@@ -194,7 +134,7 @@ class ResticRepository:
             )
 
     def entries(self, snapshot: str) -> Iterator[Entry]:
-        listing = ("ls", snapshot, "--no-lock")
+        listing = ("ls", self._stored_id(snapshot), "--no-lock")
         with ExitStack() as stack, self._start(*listing, "--json") as process:
             running = [process]
 
@@ -216,132 +156,44 @@ class ResticRepository:
 
     def snapshots(self, tags: Sequence[str] = ()) -> Listing:
         selection = ["--tag", ",".join(tags)] if tags else []
-        done = self._run("snapshots", "--json", "--no-lock", *selection)
+        rows, damaged = self._rows(*selection)
+        found = {snapshot.id: snapshot for snapshot in sorted(map(snapshot_of, rows), key=_worth)}
+        self._stored = {**self._stored, **{snapshot.id: snapshot.stored_as for snapshot in found.values()}}
+        return Listing(tuple(sorted(found.values(), key=lambda snapshot: snapshot.time)), damaged)
+
+    def _rows(self, *selection: str) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
+        """What is stored, as restic tells it, and the ids of what it cannot read."""
+        done = self._run("snapshots", "--json", "--no-lock", *self._listing, *selection)
         self._expect_ok("list the snapshots", done)
         try:
-            rows = json.loads(done.stdout)
+            return json.loads(done.stdout) or [], ignored_snapshots(done.stderr)
         except ValueError as error:
             raise RepositoryError("list the snapshots: restic's answer is not JSON") from error
-        found = sorted((snapshot_of(row) for row in rows or []), key=lambda snapshot: snapshot.time)
-        return Listing(tuple(found), ignored_snapshots(done.stderr))
+
+    def _stored_id(self, snapshot: str) -> str:
+        """The id that the snapshot is stored under here, as far as ``snapshots`` has told it."""
+        return self._stored.get(snapshot, snapshot)
 
     def check(self, share: float) -> CheckReport:
+        return self._look(_share_arguments(share), share)
+
+    def _look(self, arguments: Sequence[str], share: float) -> CheckReport:
         self.probe()
         reader = MessageReader(no_progress, "check")
-        done = self._run("check", "--json", *_share_arguments(share), on_line=reader.take)
+        done = self._run("check", "--json", *arguments, on_line=reader.take)
         summary = reader.summary
         if summary is None:
             raise restic_errors.fault("check the repository", done.code, done.stderr)
         errors = int(summary.get("num_errors", 0))
+        texts = tuple(restic_errors.messages(done.stderr))
         return CheckReport(
             ok=done.code == 0 and errors == 0,
             errors=errors if done.code == 0 else max(1, errors),
-            broken_packs=tuple(summary.get("broken_packs") or ()),
+            broken_packs=packs_named(summary.get("broken_packs") or (), texts),
             bytes_read_share=share,
             seconds=0.0,
-            messages=tuple(text[:300] for text in restic_errors.messages(done.stderr))[:20],
+            messages=tuple(text[:300] for text in texts)[:20],
         )
-
-    # --- calling restic ---
-
-    def _command(
-        self, arguments: Sequence[str], env: Mapping[str, str], cwd: Path | None, stdin: bytes | None
-    ) -> Command:
-        settings = self._settings
-        argv = (
-            settings.program,
-            "--repo",
-            settings.location,
-            "--password-file",
-            f"/dev/fd/{SECRET_FD}",
-            *settings.options,
-        )
-        base = {"RESTIC_CACHE_DIR": str(settings.cache), "RESTIC_PROGRESS_FPS": "2", **settings.env}
-        return Command((*argv, *arguments), env={**base, **env}, cwd=cwd, stdin=stdin, secret=self._password())
-
-    @contextmanager
-    def _start(
-        self, *arguments: str, env: Mapping[str, str] | None = None, cwd: Path | None = None, stdin: bytes | None = None
-    ) -> Iterator[Process]:
-        self.version()
-        self._ask_store()
-        with (
-            self._runner.start(self._command(arguments, env or {}, cwd, stdin)) as process,
-            _Watch(process, self._settings.patience) as watch,
-        ):
-            yield process
-        if watch.gave_up:
-            raise RepositoryUnreachableError(f"the object store gave only errors for {self._settings.patience:.0f} s")
-
-    def _run(
-        self,
-        *arguments: str,
-        on_line: Callable[[bytes], None] | None = None,
-        env: Mapping[str, str] | None = None,
-        cwd: Path | None = None,
-        stdin: bytes | None = None,
-    ) -> Completed:
-        """Runs restic once more, after ``unlock``, when it finds the lock of a process that is gone."""
-        done = self._run_once(arguments, on_line, env, cwd, stdin)
-        if done.code == restic_errors.LOCKED:
-            # 'unlock' removes stale locks only: of dead processes of this host, or older than 30 minutes
-            self._run_once(("unlock",), None, None, None, None)
-            done = self._run_once(arguments, on_line, env, cwd, stdin)
-            if done.code == restic_errors.LOCKED:
-                raise RepositoryLockedError(f"{arguments[0]}: another restic holds the repository's lock")
-        return done
-
-    def _run_once(
-        self,
-        arguments: Sequence[str],
-        on_line: Callable[[bytes], None] | None,
-        env: Mapping[str, str] | None,
-        cwd: Path | None,
-        stdin: bytes | None,
-    ) -> Completed:
-        kept: list[bytes] = []
-        with self._start(*arguments, env=env, cwd=cwd, stdin=stdin) as process:
-            for line in process.lines():
-                (on_line or kept.append)(line)
-            code = process.wait()
-            return Completed(code, b"".join(kept), process.stderr_tail())
-
-    @staticmethod
-    def _expect_ok(action: str, done: Completed) -> None:
-        if done.code != 0:
-            raise restic_errors.fault(action, done.code, done.stderr)
-
-
-class _Watch:
-    """Stops a restic whose store has given nothing but errors for longer than our patience."""
-
-    def __init__(self, process: Process, patience: float) -> None:
-        self.gave_up = False
-        self._process = process
-        self._patience = patience
-        self._done = threading.Event()
-        self._thread = threading.Thread(target=self._look, daemon=True)
-
-    def __enter__(self) -> "_Watch":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._done.set()
-        self._thread.join()
-
-    def _look(self) -> None:
-        interval = min(1.0, self._patience / 4)
-        in_trouble = 0.0
-        while not self._done.wait(interval):
-            texts = list(restic_errors.messages(self._process.stderr_tail()))
-            relevant = [text for text in texts if RECOVERED_WORDS in text or any(word in text for word in RETRY_WORDS)]
-            in_trouble = in_trouble + interval if relevant and RECOVERED_WORDS not in relevant[-1] else 0.0
-            if in_trouble >= self._patience:
-                self.gave_up = True
-                # it would go on trying to remove its lock from a store that is away
-                self._process.stop(grace=2.0)
-                return
 
 
 def _present(tree: Tree) -> tuple[str, ...]:
@@ -382,3 +234,8 @@ def _count(folder: Path) -> tuple[int, int]:
                     files += 1
                     size += item.stat(follow_symlinks=False).st_size
     return files, size
+
+
+def _worth(snapshot: Snapshot) -> tuple[bool, str]:
+    """Of two with the same first id the later in this order is taken: never the one that is to be replaced."""
+    return REPLACED_TAG not in snapshot.tags, snapshot.stored_as

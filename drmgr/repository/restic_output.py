@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -61,13 +61,15 @@ def snapshot_of(row: Mapping[str, Any]) -> Snapshot:
     summary = row.get("summary") or {}
     ended = summary.get("backup_end")
     return Snapshot(
-        id=row["id"],
+        id=row.get("original") or row["id"],
         time=datetime.fromisoformat(row["time"]),
         tags=tuple(row.get("tags") or ()),
         files=summary.get("total_files_processed", 0),
         bytes=summary.get("total_bytes_processed", 0),
         bytes_added=summary.get("data_added_packed", 0),
         ended=None if ended is None else datetime.fromisoformat(ended),
+        tree=row.get("tree", ""),
+        stored_as=row["id"],
     )
 
 
@@ -89,3 +91,9 @@ def nanoseconds(text: str) -> int:
 def ignored_snapshots(stderr: str) -> tuple[str, ...]:
     """restic leaves a snapshot that it cannot read out of its list, says so on standard error, and exits 0."""
     return tuple(re.findall(r'Ignoring "([0-9a-f]{64})"', stderr))
+
+
+def packs_named(told: Iterable[str], messages: Iterable[str]) -> tuple[str, ...]:
+    """The packs that are broken or gone: restic's summary leaves out those that are gone, its messages name them."""
+    named = {pack for text in messages for pack in re.findall(r"^pack ([0-9a-f]{64})\b", text)}
+    return tuple(sorted({*told, *named}))

@@ -17,7 +17,7 @@ from drmgr.model import AuditHead, EvidenceEntry, Json, RecoveryPoint, Run, RunK
 from drmgr.model_json import point_from_json, point_to_json
 from drmgr.state.database import Database, open_database
 from drmgr.state.process import ProcessIdentity, is_alive, this_process
-from drmgr.state.tables import audit_heads, evidence, points, runs
+from drmgr.state.tables import audit_heads, evidence, expired, points, runs
 
 LEFT_OPEN = {"code": "interrupted", "message": "the process that did this run is gone", "hint": ""}
 
@@ -54,7 +54,7 @@ class SqlCatalog:
                     kind=kind.value,
                     system=system,
                     status=run.status.value,
-                    started_at=_to_text(now),
+                    started_at=to_text(now),
                     detail="{}",
                     host=self._process.host,
                     pid=self._process.pid,
@@ -80,6 +80,11 @@ class SqlCatalog:
                     hint="the catalog was changed, moved or restored while the run was at work; see: drmgr doctor",
                 )
         return closed
+
+    @property
+    def database(self) -> Database:
+        """For the books that are kept in the same database."""
+        return self._database
 
     def runs(self, system: str | None = None, kind: RunKind | None = None) -> list[Run]:
         """Newest first; of one system and of one kind where they are given."""
@@ -108,11 +113,11 @@ class SqlCatalog:
         values = {
             "id": point.id,
             "system": point.system,
-            "created_at": _to_text(point.created_at),
+            "created_at": to_text(point.created_at),
             "document": json.dumps(point_to_json(point)),
         }
         with self._database.writing() as connection:
-            self._put(connection, points, {"seal": seal}, values)
+            self.put(connection, points, {"seal": seal}, values)
 
     def point(self, seal: str) -> RecoveryPoint | None:
         """The point kept under that seal.
@@ -129,8 +134,13 @@ class SqlCatalog:
             return None
 
     def seals(self, system: str) -> dict[str, str]:
-        """The points of that system that are remembered: seal → point's id, oldest first."""
-        query = select(points.c.seal, points.c.id).where(points.c.system == system).order_by(points.c.created_at)
+        """The points of that system that are remembered: seal → point's id, oldest first; without those that have expired."""
+        gone = select(expired.c.seal).where(expired.c.place == "")
+        query = (
+            select(points.c.seal, points.c.id)
+            .where(points.c.system == system, points.c.seal.not_in(gone))
+            .order_by(points.c.created_at)
+        )
         with self._database.reading() as connection:
             return {row.seal: row.id for row in connection.execute(query)}
 
@@ -146,12 +156,12 @@ class SqlCatalog:
             "sequence": entry.sequence,
             "name": entry.name,
             "verdict": entry.verdict.value,
-            "sealed_at": _to_text(entry.sealed_at),
+            "sealed_at": to_text(entry.sealed_at),
             "path": entry.path,
             "sha256": entry.sha256,
         }
         with self._database.writing() as connection:
-            self._put(connection, evidence, {"id": entry.id}, values)
+            self.put(connection, evidence, {"id": entry.id}, values)
 
     def evidence(self) -> list[EvidenceEntry]:
         """All entries in the order of their sequence."""
@@ -168,7 +178,7 @@ class SqlCatalog:
         """Takes the place of the head before it."""
         values = {"log": head.log, "sequence": head.sequence, "sha256": head.sha256}
         with self._database.writing() as connection:
-            self._put(connection, audit_heads, {"host": host}, values)
+            self.put(connection, audit_heads, {"host": host}, values)
 
     def audit_anchored_at(self, host: str) -> datetime | None:
         """When that host's head was last anchored outside; None: never."""
@@ -177,7 +187,7 @@ class SqlCatalog:
 
     def remember_audit_anchor(self, host: str, at: datetime) -> None:
         """Only for a host whose head is remembered."""
-        statement = update(audit_heads).where(audit_heads.c.host == host).values(anchored_at=_to_text(at))
+        statement = update(audit_heads).where(audit_heads.c.host == host).values(anchored_at=to_text(at))
         with self._database.writing() as connection:
             connection.execute(statement)
 
@@ -200,7 +210,7 @@ class SqlCatalog:
             .where(runs.c.id == run, runs.c.status == RunStatus.RUNNING.value)
             .values(
                 status=status.value,
-                finished_at=_to_text(self._clock.now()),
+                finished_at=to_text(self._clock.now()),
                 detail=json.dumps(dict(detail)),
                 error=None if error is None else json.dumps(dict(error)),
             )
@@ -209,7 +219,8 @@ class SqlCatalog:
             return None
         return _run(connection.execute(select(runs).where(runs.c.id == run)).one())
 
-    def _put(self, connection: Connection, table: Table, key: dict[str, str], values: dict[str, Any]) -> None:
+    def put(self, connection: Connection, table: Table, key: dict[str, Any], values: dict[str, Any]) -> None:
+        """Adds the row of that key, or takes the place of the one that is there."""
         insert = sqlite.insert if self._database.dialect == "sqlite" else postgresql.insert
         statement = insert(table).values(**key, **values)
         connection.execute(statement.on_conflict_do_update(index_elements=list(key), set_=values))
@@ -226,7 +237,8 @@ def open_catalog(url: str | None, state_dir: Path, clock: Clock) -> SqlCatalog:
     return catalog
 
 
-def _to_text(instant: datetime) -> str:
+def to_text(instant: datetime) -> str:
+    """How the tables hold an instant."""
     # always the same width and zone: then the order of the text is the order of time, in every collation
     return instant.astimezone(UTC).isoformat(timespec="microseconds")
 

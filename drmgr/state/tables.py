@@ -59,3 +59,38 @@ audit_heads = Table(
     Column("sha256", Text, nullable=False),
     Column("anchored_at", Text),
 )
+
+copied = Table(
+    "copied",
+    metadata,
+    Column("copy", Text, primary_key=True),
+    Column("seal", Text, primary_key=True),
+    Column("id", Text, nullable=False),
+    Column("system", Text, nullable=False),
+    Column("created_at", Text, nullable=False),
+    Column("document", Text, nullable=False),
+    Column("copied_at", Text, nullable=False),
+)
+
+# place: the name of a copy, empty for the repositories themselves
+expired = Table(
+    "expired",
+    metadata,
+    Column("place", Text, primary_key=True),
+    Column("seal", Text, primary_key=True),
+    Column("system", Text, nullable=False),
+    Column("point", Text, nullable=False),
+    Column("expired_at", Text, nullable=False),
+)
+
+readbacks = Table(
+    "readbacks",
+    metadata,
+    Column("place", Text, primary_key=True),
+    Column("system", Text, primary_key=True),
+    # a group's number means nothing without the number of groups
+    Column("groups", Integer, primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("read_at", Text, nullable=False),
+    Column("sound", Integer, nullable=False),
+)

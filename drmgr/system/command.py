@@ -25,13 +25,17 @@ TAIL_BYTES = 64 * 1024
 SECRET_FD = "{secret_fd}"
 """Stands in an argument where the number of the secret's file descriptor belongs."""
 
+SECOND_SECRET_FD = "{second_secret_fd}"
+"""The same for the second secret."""
+
 
 @dataclass(frozen=True)
 class Command:
     """One program to run.
 
-    ``secret`` is handed over by a pipe; its descriptor number replaces ``{secret_fd}`` in ``argv``. ``user`` is the
-    operating-system account to run as (only root can choose one). ``stdin_path`` is a file to read instead of ``stdin``.
+    ``secret`` is handed over by a pipe; its descriptor number replaces ``{secret_fd}`` in ``argv``; the same goes for
+    ``second_secret``, for programs that open two things at once. ``user`` is the operating-system account to run as (only
+    root can choose one). ``stdin_path`` is a file to read instead of ``stdin``.
     ``locale`` is fixed to C.UTF-8 so that messages are the same on every host.
     """
 
@@ -41,6 +45,7 @@ class Command:
     stdin: bytes | None = None
     stdin_path: Path | None = None
     secret: Secret | None = None
+    second_secret: Secret | None = None
     user: str | None = None
 
     @property
@@ -170,13 +175,11 @@ def _read_within(process: Process, timeout: float) -> bytes:
 
 
 def _spawn(command: Command, stdout: int | IO[bytes], stderr: IO[bytes]) -> "subprocess.Popen[bytes]":
-    argv, pass_fds, close_fds = list(command.argv), [], []
-    if command.secret is not None:
-        read_end, write_end = os.pipe()
-        os.write(write_end, command.secret.reveal().encode())
-        os.close(write_end)
-        pass_fds, close_fds = [read_end], [read_end]
-        argv = [argument.replace(SECRET_FD, str(read_end)) for argument in argv]
+    argv, pass_fds = list(command.argv), []
+    for place, secret in ((SECRET_FD, command.secret), (SECOND_SECRET_FD, command.second_secret)):
+        if secret is not None:
+            pass_fds.append(_pipe_with(secret))
+            argv = [argument.replace(place, str(pass_fds[-1])) for argument in argv]
     stdin: int | IO[bytes] = subprocess.DEVNULL
     if command.stdin is not None:
         stdin = _stdin_file(command.stdin)
@@ -198,10 +201,18 @@ def _spawn(command: Command, stdout: int | IO[bytes], stderr: IO[bytes]) -> "sub
     except OSError as error:
         raise _not_started(command, error) from error
     finally:
-        for handle in close_fds:
+        for handle in pass_fds:
             os.close(handle)
         if not isinstance(stdin, int):
             stdin.close()
+
+
+def _pipe_with(secret: Secret) -> int:
+    """The end to read from; a secret is far shorter than what a pipe takes at once."""
+    read_end, write_end = os.pipe()
+    os.write(write_end, secret.reveal().encode())
+    os.close(write_end)
+    return read_end
 
 
 def _not_started(command: Command, error: OSError) -> ToolError:

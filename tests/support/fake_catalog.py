@@ -18,6 +18,7 @@ class FakeCatalog:
         self._clock = clock or SystemClock()
         self.recorded: dict[str, Run] = {}
         self.points: dict[str, RecoveryPoint] = {}
+        self.expired: set[str] = set()
         self.entries: dict[str, EvidenceEntry] = {}
 
     def open_run(self, kind: RunKind, system: str) -> Run:
@@ -51,7 +52,9 @@ class FakeCatalog:
         return self.points.get(seal)
 
     def seals(self, system: str) -> dict[str, str]:
-        mine = {seal: point for seal, point in self.points.items() if point.system == system}
+        mine = {
+            seal: point for seal, point in self.points.items() if point.system == system and seal not in self.expired
+        }
         return {seal: point.id for seal, point in sorted(mine.items(), key=lambda item: item[1].created_at)}
 
     def forget_points(self, system: str) -> None:

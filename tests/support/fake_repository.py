@@ -4,7 +4,7 @@ import hashlib
 import json
 import shutil
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,6 +18,7 @@ class FakeRepository:
     def __init__(self, path: Path) -> None:
         self.location = str(path)
         self._path = path
+        self.pruned = 0
 
     def init(self) -> bool:
         made = not self._path.exists()
@@ -103,13 +104,47 @@ class FakeRepository:
             if set(tags) <= set(document["tags"]):
                 time = datetime.fromisoformat(document["time"])
                 sizes = [path.stat().st_size for path in (place / "files").rglob("*") if path.is_file()]
-                found.append(Snapshot(place.name, time, tuple(document["tags"]), len(sizes), sum(sizes)))
+                hashes = json.dumps(document["hashes"], sort_keys=True)
+                tree = hashlib.sha256(hashes.encode()).hexdigest()
+                found.append(Snapshot(place.name, time, tuple(document["tags"]), len(sizes), sum(sizes), tree=tree))
         return Listing(tuple(sorted(found, key=lambda snapshot: snapshot.time)), tuple(damaged))
 
+    def init_like(self, source: "FakeRepository") -> bool:
+        source.probe()
+        return self.init()
+
+    def take(self, source: "FakeRepository", snapshots: Sequence[str], progress: Progress) -> None:
+        self.probe()
+        for number, snapshot in enumerate(snapshots):
+            progress(number / len(snapshots), "copy")
+            source._proven(snapshot)
+            if not (self._path / snapshot).exists():
+                shutil.copytree(source._path / snapshot, self._path / snapshot)
+
+    def forget(self, snapshots: Sequence[str]) -> None:
+        self.probe()
+        for snapshot in snapshots:
+            shutil.rmtree(self._path / snapshot)
+
+    def prune(self) -> None:
+        if self.snapshots().damaged:
+            raise RepositoryDamagedError("a snapshot cannot be read")
+        self.pruned += 1
+
+    def check_group(self, group: int, groups: int) -> CheckReport:
+        """Snapshots stand for packs."""
+        return self._checked(lambda name: int(name[:2], 16) % groups == group - 1, 1 / groups)
+
+    def touched_by(self, packs: Sequence[str]) -> frozenset[str]:
+        return frozenset(packs)
+
     def check(self, share: float) -> CheckReport:
+        return self._checked(lambda _name: True, share)
+
+    def _checked(self, reads: Callable[[str], bool], share: float) -> CheckReport:
         self.probe()
         broken = []
-        for place in self._path.iterdir():
+        for place in filter(lambda place: reads(place.name), self._path.iterdir()):
             try:
                 self._proven(place.name)
             except (RepositoryDamagedError, ValueError):

@@ -1,0 +1,90 @@
+"""One place where repositories lie, the site's own store or a copy, as restic and boto3 are to be told of it."""
+
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from drmgr.config.secrets import SecretSource
+from drmgr.config.stores import FolderStore, S3Store
+from drmgr.system.files import write_atomically
+
+if TYPE_CHECKING:
+    from drmgr.repository.bucket import Bucket
+
+
+class StorePlace:
+    """``name`` is the copy's, empty for the site's own store. Private files lie in ``runtime``."""
+
+    def __init__(
+        self,
+        name: str,
+        store: FolderStore | S3Store,
+        resolve: Callable[[Path], Path],
+        secrets: SecretSource,
+        runtime: Path,
+    ) -> None:
+        self.name = name
+        self.store = store
+        self._resolve = resolve
+        self._secrets = secrets
+        self._runtime = runtime
+
+    @cached_property
+    def bucket(self) -> "Bucket | None":
+        """The bucket of the repositories; None when they lie in a folder."""
+        store = self.store
+        if isinstance(store, FolderStore):
+            return None
+        from drmgr.repository.bucket import Bucket, BucketSettings, ObjectLock
+
+        declared = store.object_lock
+        lock = None if declared is None else ObjectLock(declared.mode, declared.days)
+        access_key, secret_key = self._secrets.get(store.access_key), self._secrets.get(store.secret_key)
+        return Bucket(BucketSettings(store.endpoint, store.region, store.bucket, access_key, secret_key, lock))
+
+    @property
+    def prefix(self) -> str:
+        """The folder of the bucket that all of this site's objects lie in; empty for the bucket itself."""
+        return "" if isinstance(self.store, FolderStore) else self.store.prefix
+
+    def location(self, system: str) -> str:
+        """Where the system's repository lies, in restic's notation."""
+        store = self.store
+        if isinstance(store, FolderStore):
+            return str(self._resolve(store.path) / system)
+        path = "/".join(part for part in (store.bucket, store.prefix.strip("/"), system) if part)
+        return f"s3:{store.endpoint.rstrip('/')}/{path}"
+
+    @cached_property
+    def environment(self) -> Mapping[str, str]:
+        """What restic needs to reach it; keys lie in a private file that this names."""
+        if self.bucket is None:
+            return {}
+        keys = self.bucket.settings
+        file = self._runtime / f"store-credentials{self.name and '-'}{self.name}"
+        content = (
+            f"[default]\naws_access_key_id={keys.access_key.reveal()}\n"
+            f"aws_secret_access_key={keys.secret_key.reveal()}\n"
+        )
+        write_atomically(file, content.encode())
+        return {"AWS_SHARED_CREDENTIALS_FILE": str(file), "AWS_PROFILE": "default"}
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """restic's own options for it."""
+        if isinstance(self.store, FolderStore):
+            return ()
+        return ("-o", "s3.bucket-lookup=path", "-o", f"s3.region={self.store.region}")
+
+    def reached_like(self, other: "StorePlace") -> bool:
+        """Whether one restic can reach both: it takes one set of S3 keys and options."""
+        mine, theirs = self.bucket, other.bucket
+        if mine is None or theirs is None:
+            return True
+        one, two = mine.settings, theirs.settings
+        same_keys = (one.access_key.reveal(), one.secret_key.reveal()) == (
+            two.access_key.reveal(),
+            two.secret_key.reveal(),
+        )
+        return same_keys and one.region == two.region

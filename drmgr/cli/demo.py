@@ -2,6 +2,7 @@
 
 import secrets
 import shutil
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -84,15 +85,25 @@ def _told(answers: "Output", hospital: "Hospital", scale: str) -> None:
     config = hospital.directory / "drmgr.yaml"
     answers.note(f"== a hospital at scale {scale}, with its object store, in {hospital.directory}")
     counts = hospital.fill(datetime.now(UTC) - timedelta(hours=1))
-    answers.note("   " + ", ".join(f"{count} {name}" for name, count in counts.items()))
+    _tell_counts(answers, counts)
     _write_site(hospital, config)
     for step in (["config", "check"], ["keys", "init"], ["repo", "init"], ["doctor"], ["backup", "--all"]):
         _type(answers, config, step)
     answers.note("\n== an hour later in the hospital")
     changed = hospital.change(datetime.now(UTC))
-    answers.note("   " + ", ".join(f"{count} {name}" for name, count in changed.items() if count))
+    _tell_counts(answers, changed)
     for step in (["backup", "--all"], ["points", "his"], ["drill", "run", "--all"], ["evidence", "verify", "--all"]):
         _type(answers, config, step)
+
+
+def _tell_counts(answers: "Output", counts: Mapping[str, Mapping[str, int]]) -> None:
+    """One line per system: its rows, its files, its largest tables."""
+    for system, found in counts.items():
+        rows = {name: count for name, count in found.items() if name != "files"}
+        largest = sorted(rows, key=lambda name: -rows[name])[:2]
+        files = f", {found['files']} files" if "files" in found else ""
+        most = ", ".join(f"{rows[name]} {name}" for name in largest if rows[name])
+        answers.note(f"   {system:<8}{sum(rows.values()):>9} rows{files}" + (f" ({most})" if most else ""))
 
 
 def _type(answers: "Output", config: Path, arguments: list[str]) -> None:

@@ -38,6 +38,8 @@ INPATIENT_SHARE = 0.15
 REFUND_SHARE, FULL_REFUND_SHARE = 0.02, 0.5
 BLOOD_COUNT_SHARE = 0.3
 RETURNING_SHARE, FIRST_PATIENTS = 0.45, 20
+WEEKLY_PANELS = ("血常规", "肝肾功能", "血锂浓度", "氯氮平浓度")
+LEGACY_STAYS = 2
 COURSES = 3
 """Drugs that an inpatient gets at a time."""
 
@@ -49,7 +51,7 @@ PIECE = 14
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 CENT = Decimal("0.01")
-BED_FEE, REGISTRATION_FEE, BLOOD_COUNT_FEE = Decimal("45.00"), Decimal("20.00"), Decimal("25.00")
+BED_FEE, REGISTRATION_FEE = Decimal("45.00"), Decimal("20.00")
 
 Bed = tuple[int, int]
 """Ward id and bed number."""
@@ -137,6 +139,15 @@ class Clinic:
         for number, (name, spec, unit, price) in enumerate(words.DRUGS, 1):
             self._sink.add(Drug(number, f"YP{number:05d}", name, spec, unit, Decimal(price), at.astimezone(LOCAL)))
 
+    def legacy(self, at: datetime) -> None:
+        """Stays of the system before this one, whose times were swapped when they were taken over: known, never mended."""
+        at = at.astimezone(LOCAL).replace(microsecond=0)
+        for _ in range(LEGACY_STAYS):
+            case = _Case(self._next(Visit), self._patient(at), at, at)
+            self._sink.add(self._visit_row(case, inpatient=True))
+            self._sink.add(Admission(self._next(Admission), case.visit, 1, 1, words.ADMISSION_KINDS[0], at + DAY))
+            self._sink.add(Discharge(self._next(Discharge), case.visit, words.OUTCOMES[0], at))
+
     # --- visits -------------------------------------------------------------------------------------------------------
 
     def visit(self, started: datetime, *, imaging: bool = False) -> None:
@@ -188,6 +199,7 @@ class Clinic:
         week = started + 7 * DAY
         while week <= horizon:
             self._charge(case, None, _Item("bed", "床位费", 7, BED_FEE), week)
+            self._lab(case, self._rng.choice(WEEKLY_PANELS), week)
             week += 7 * DAY
         for _ in range(COURSES):
             ordered = started + 10 * MINUTE
@@ -228,8 +240,7 @@ class Clinic:
         if at > self._now:
             return
         if self._rng.random() < BLOOD_COUNT_SHARE:
-            order = self._order(case, "lab", "血常规", 1, at)
-            self._charge(case, order.id, _Item("lab", "血常规", 1, BLOOD_COUNT_FEE), at)
+            self._lab(case, "血常规", at)
         if imaging:
             _, content, price, _ = self._rng.choice(words.EXAMINATIONS)
             order = self._order(case, "imaging", content, 1, at)
@@ -247,7 +258,10 @@ class Clinic:
         identity = f"99{number % 10_000:04d}{born:%Y%m%d}{number % 10_000:04d}"
         phone = f"100{number % 100_000_000:08d}"
         address = f"{self._rng.choice(words.STREETS)}{self._rng.randint(1, 400)}号"
-        self._sink.add(Patient(number, f"P{number:08d}", self._name(), sex, born, identity, phone, address, at, at))
+        name = self._name()
+        if number in words.MARKED:
+            name, identity, phone = words.MARKED[number]
+        self._sink.add(Patient(number, f"P{number:08d}", name, sex, born, identity, phone, address, at, at))
         return number
 
     def _name(self) -> str:
@@ -261,6 +275,10 @@ class Clinic:
         order = MedicalOrder(number, case.visit, case.patient, kind, drug, content, quantity, doctor, at, at)
         self._sink.add(order)
         return order
+
+    def _lab(self, case: _Case, panel: str, at: datetime) -> None:
+        order = self._order(case, "lab", panel, 1, at)
+        self._charge(case, order.id, _Item("lab", panel, 1, Decimal(words.PANEL_PRICES[panel])), at)
 
     def _drug_order(self, case: _Case, quantity: int, at: datetime) -> MedicalOrder:
         drug = self._rng.randint(1, len(words.DRUGS))
@@ -353,6 +371,7 @@ def write_history(clinic: Clinic, scale: Scale, now: datetime, *, seed: int) -> 
     now = now.astimezone(LOCAL)
     start = now - timedelta(days=scale.days)
     clinic.found(start)
+    clinic.legacy(start)
     every = max(1, scale.visits // scale.studies)
     for number in range(scale.visits):
         at = start + (now - start) * ((number + rng.random()) / scale.visits)

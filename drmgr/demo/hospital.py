@@ -2,19 +2,24 @@
 
 import random
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from drmgr.demo import his_rows, pacs_rows, vocabulary
-from drmgr.demo.database import BACKUP_ROLE, ProductionServer, remove_home
+from drmgr.demo import his_rows, mariadb, pacs_rows, vocabulary
+from drmgr.demo.database import ProductionServer, remove_home
+from drmgr.demo.departments.all import DEPARTMENTS
 from drmgr.demo.his import LOCAL, Bed, Clinic, Scale, write_history
 from drmgr.demo.loading import CopySink, advance_sequences, last_ids, run_script
+from drmgr.demo.mariadb import NAME as MARIADB_NAME
+from drmgr.demo.mariadb import ProductionMariadb
 from drmgr.demo.objectstore import ObjectStore
 from drmgr.demo.pacs import Radiology
+from drmgr.demo.sessions import Session, advance, finish_tables, highest, make_tables, one, sink_into
+from drmgr.demo.systems import FOLDERS, HOMES, Production, systems_of
 from drmgr.errors import PreflightError, UsageError
 from drmgr.model import Json
 from drmgr.system.command import Runner
@@ -29,7 +34,7 @@ MOST_STUDIES = 4_000
 LEAST_FACTOR, LARGEST_FACTOR = 0.1, 100_000
 SEED = 20_260_105
 BUCKET = "drmgr"
-STORE_FOLDER, IMAGES_FOLDER, SECRETS_FOLDER = "objectstore", "pacs-images", "secrets"
+STORE_FOLDER, SECRETS_FOLDER, SQLITE_FOLDER = "objectstore", "secrets", "files"
 NEW_VISITS, NEW_STUDIES = 12, 2
 
 ADDED: dict[type[tuple[object, ...]], tuple[str, tuple[str, ...]]] = {
@@ -69,17 +74,21 @@ class Hospital:
         scale: str = "tiny",
         seed: int = SEED,
         keep: bool = False,
+        systems: Sequence[str] | None = None,
         runner: Runner | None = None,
     ) -> None:
         self.directory = directory.absolute()
         self.scale = scale_of(scale)
+        self.systems = systems_of(systems)
         if (self.directory / STORE_FOLDER).exists():
             raise PreflightError(
                 f"{self.directory} already holds a demo hospital", hint="name another directory, or remove this one"
             )
         self.database = ProductionServer(self.directory, runner=runner)
         self.objectstore = ObjectStore(self.directory / STORE_FOLDER, runner=runner)
-        self.images = self.directory / IMAGES_FOLDER
+        self.mariadb = ProductionMariadb(self.directory, runner=runner)
+        self.production = Production(self.directory, self.database, self.mariadb)
+        self.images = self.directory / FOLDERS["pacs"]
         self._seed = seed
         self._keep = keep
         self._stack = ExitStack()
@@ -90,6 +99,12 @@ class Hospital:
             for server in (self.database, self.objectstore):
                 starting.callback(server.stop)
                 server.start(detached=self._keep)
+            if any(HOMES[system] == "mariadb" for system in self.systems):
+                starting.callback(self.mariadb.remove)
+                starting.callback(self.mariadb.stop)
+                self.mariadb.start()
+            if any(HOMES[system] == "sqlite" for system in self.systems):
+                (self.directory / SQLITE_FOLDER).mkdir(mode=0o700, exist_ok=True)
             self._stack = starting.pop_all()
         return self
 
@@ -100,10 +115,11 @@ class Hospital:
             self._stack.pop_all()
         self._stack.close()
 
-    def fill(self, now: datetime) -> Mapping[str, int]:
-        """Writes the hospital's history up to ``now``; how many rows each table and how many files the images have."""
-        for system in ("his", "pacs"):
-            self.database.create_system(system)
+    def fill(self, now: datetime) -> Mapping[str, Mapping[str, int]]:
+        """Writes the hospital's history up to ``now``; by system, how many rows each table has, and how many files."""
+        for system in self.systems:
+            self.production.create(system)
+        counts: dict[str, Mapping[str, int]] = {}
         with self._as_owner("his") as connection:
             run_script(connection, "his.sql")
             sink = CopySink(connection, his_rows.TABLES)
@@ -111,19 +127,26 @@ class Hospital:
             sink.flush()
             run_script(connection, "his-keys.sql")
             advance_sequences(connection, his_rows.TABLES)
-        with self._as_owner("pacs") as connection:
-            run_script(connection, "pacs.sql")
-        images = self._examine(now)
-        with self._as_owner("pacs") as connection:
-            run_script(connection, "pacs-keys.sql")
+            counts["his"] = sink.counts
+        if "pacs" in self.systems:
+            with self._as_owner("pacs") as connection:
+                run_script(connection, "pacs.sql")
+            counts["pacs"] = self._examine(now)
+            with self._as_owner("pacs") as connection:
+                run_script(connection, "pacs-keys.sql")
+        for system in self._departments():
+            with self.production.database(system).open() as session:
+                make_tables(session, DEPARTMENTS[system].TABLES)
+                counts[system] = self._catch_up(system, session, now)
+                finish_tables(session, DEPARTMENTS[system].TABLES)
         self._write_store_keys()
-        return {**sink.counts, **images}
+        return counts
 
-    def change(self, now: datetime) -> Mapping[str, int]:
+    def change(self, now: datetime) -> Mapping[str, Mapping[str, int]]:
         """What happened from the newest row until ``now``, a working hour of it at the most.
 
-        New visits with orders, charges and payments, a discharge, settlement and stock: one transaction; then new
-        studies with their images. How many rows and files came in.
+        In the HIS new visits with orders, charges and payments, a discharge, settlement and stock: one transaction. Then
+        every other system works through what it was told. By system, how many rows and files came in.
         """
         with self._as_owner("his") as connection:
             newest = _one(connection, "SELECT max(charged_at) FROM charge")
@@ -144,27 +167,18 @@ class Hospital:
             today = now.astimezone(LOCAL).date()
             connection.execute("UPDATE daily_settlement SET closed = TRUE WHERE business_date < %s", (today,))
             advance_sequences(connection, his_rows.TABLES)
-        return {**sink.counts, **self._examine(now)}
+        counts: dict[str, Mapping[str, int]] = {"his": sink.counts}
+        if "pacs" in self.systems:
+            counts["pacs"] = self._examine(now)
+        for system in self._departments():
+            with self.production.database(system).open() as session:
+                counts[system] = self._catch_up(system, session, now)
+                advance(session, DEPARTMENTS[system].TABLES)
+        return counts
 
     def connections(self) -> dict[str, dict[str, Json]]:
         """The ``connections`` of a site file in ``directory``."""
-
-        def postgresql(database: str) -> dict[str, Json]:
-            return {
-                "engine": "postgresql",
-                "host": str(self.database.socket),
-                "port": self.database.port,
-                "database": database,
-                "user": BACKUP_ROLE,
-                "password": f"file:secrets/{BACKUP_ROLE}",
-                "sslmode": "disable",
-            }
-
-        return {
-            "his-main": postgresql("his"),
-            "pacs-index": postgresql("pacs"),
-            "pacs-images": {"engine": "files", "root": self.images.name},
-        }
+        return self.production.connections(self.systems)
 
     def store(self) -> dict[str, Json]:
         """The ``store`` of a site file in ``directory``: an object-locked bucket that ``repo init`` makes."""
@@ -177,6 +191,22 @@ class Hospital:
             "secret_key": "file:secrets/s3-secret-key",
             "object_lock": {"mode": "governance", "days": 1},
         }
+
+    def _departments(self) -> list[str]:
+        return [system for system in self.systems if system in DEPARTMENTS]
+
+    def _catch_up(self, system: str, session: Session, now: datetime) -> Mapping[str, int]:
+        """The system works through what the HIS has told it since the last time."""
+        maker = DEPARTMENTS[system]
+        seen = {name: int(one(session, query)) for name, query in maker.SEEN.items()}
+        sink = sink_into(session, maker.TABLES)
+        department = maker(sink, now, seed=self._seed, last_ids=highest(session, maker.TABLES), seen=seen)
+        if system in FOLDERS:
+            department.root = self.directory / FOLDERS[system]
+        with self.production.database("his").open() as his:
+            department.catch_up(his.ask)
+        sink.flush()
+        return {**sink.counts, **({"files": department.files} if system in FOLDERS else {})}
 
     def _examine(self, now: datetime) -> Mapping[str, int]:
         """Works through the imaging orders that the PACS has not seen yet."""
@@ -192,7 +222,7 @@ class Hospital:
                     radiology.examine(pacs_rows.ImagingOrder(*order))
             sink.flush()
             advance_sequences(index, pacs_rows.TABLES)
-        return {**sink.counts, "image files": radiology.files}
+        return {**sink.counts, "files": radiology.files}
 
     def _discharge_one(self, connection: "psycopg.Connection", now: datetime) -> None:
         found = connection.execute("SELECT visit_id FROM inpatient ORDER BY since LIMIT 1").fetchone()
@@ -218,8 +248,10 @@ class Hospital:
 
 def stop_kept(directory: Path) -> tuple[str, ...]:
     """Ends the servers that a kept hospital left running and removes its database; the names of those that ran."""
-    names = (ObjectStore.stop_detached(directory / STORE_FOLDER), ProductionServer.stop_detached(directory))
+    ran = MARIADB_NAME if mariadb.end_server(directory) else None
+    names = (ObjectStore.stop_detached(directory / STORE_FOLDER), ProductionServer.stop_detached(directory), ran)
     remove_home(directory)
+    mariadb.remove_home(directory)
     return tuple(name for name in names if name is not None)
 
 
@@ -228,7 +260,7 @@ def clear(directory: Path) -> None:
     if not (directory / STORE_FOLDER).exists():
         return
     stop_kept(directory)
-    for name in (STORE_FOLDER, IMAGES_FOLDER, SECRETS_FOLDER):
+    for name in (STORE_FOLDER, SECRETS_FOLDER, SQLITE_FOLDER, *FOLDERS.values()):
         shutil.rmtree(directory / name, ignore_errors=True)
     (directory / "database.log").unlink(missing_ok=True)
 

@@ -9,6 +9,13 @@ _GIVEN = (
 )
 GIVEN_NAMES = tuple(_GIVEN.split())
 
+MARKED = {
+    3: ("标识甲𠮷", "990101197003030013", "10077700013"),
+    5: ("标识乙𬱖", "990101198805050025", "10077700025"),
+    8: ("标识丙䶮", "990101199908080038", "10077700038"),
+}
+"""Patients by id who are planted so that a search can tell whether anything of a patient leaks; see tests/e2e/test_leaks.py."""
+
 STREETS = ("人民路", "解放街", "中山东路", "建设大道", "文化巷", "和平里", "朝阳街", "滨河路")
 
 DEPARTMENTS = (
@@ -61,6 +68,9 @@ DIAGNOSES = (
     ("F00.1", "阿尔茨海默病性痴呆,晚发性"),
     ("F84.0", "儿童孤独症"),
 )
+
+PANEL_PRICES = {"血常规": "25.00", "肝肾功能": "86.00", "血锂浓度": "48.00", "氯氮平浓度": "120.00"}
+"""What the laboratory measures together; clinical_words.PANELS has the items."""
 
 OUTCOMES = ("好转", "治愈", "未愈", "转院")
 ADMISSION_KINDS = ("自愿", "自愿", "自愿", "非自愿", "医疗看护")

@@ -1,5 +1,6 @@
-"""The synthetic hospital without any server: its rows in SQLite, its images in a folder, and an engine that asks them."""
+"""The synthetic hospital without any server: its rows in SQLite, its files in folders, and an engine that asks them."""
 
+import re
 import sqlite3
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
@@ -7,9 +8,11 @@ from decimal import Decimal
 from pathlib import Path
 
 from drmgr.demo import his_rows, pacs_rows
-from drmgr.demo.his import Clinic, Scale, write_history
+from drmgr.demo.his import LOCAL, Clinic, Scale, write_history
 from drmgr.demo.his_rows import MedicalOrder, Patient
-from drmgr.demo.loading import columns_of
+from drmgr.demo.departments.all import DEPARTMENTS
+from drmgr.demo.systems import FOLDERS
+from drmgr.demo.tables import columns_of, names_of
 from drmgr.demo.pacs import Radiology
 from drmgr.model import Facts, Instance, Json, Member, Objectives, Part, PointStatus, RecoveryPoint, Restored
 
@@ -26,6 +29,38 @@ class Rows:
 
     def add(self, row: Row) -> None:
         self.all.append(row)
+
+
+TABLES: dict[type[Row], str] = {
+    **his_rows.TABLES,
+    **pacs_rows.TABLES,
+    **{row: name for each in DEPARTMENTS.values() for row, name in names_of(each.TABLES).items()},
+}
+
+
+def department_rows(his: list[Row], folder: Path, *, seed: int = 7) -> list[Row]:
+    """All rows of the systems that live on what the HIS tells them; scans are written below ``folder``."""
+    told, found = sqlite_of(his), Rows()
+
+    def ask(query: str) -> Iterator[Row]:
+        for row in told.execute(query):
+            yield tuple(map(_typed, row))
+
+    for system, maker in DEPARTMENTS.items():
+        department = maker(found, NOW, seed=seed)
+        department.root = folder / FOLDERS.get(system, system)
+        department.catch_up(ask)
+    told.close()
+    return found.all
+
+
+def _typed(value: object) -> object:
+    """SQLite keeps times as texts and money as floating numbers."""
+    if isinstance(value, float):
+        return Decimal(str(round(value, 2)))
+    if isinstance(value, str) and re.fullmatch(r"\d{4}-\d\d-\d\dT.*", value):
+        return datetime.fromisoformat(value).astimezone(LOCAL)
+    return value
 
 
 def hospital_rows(images: Path, *, seed: int = 7) -> list[Row]:
@@ -45,12 +80,11 @@ def hospital_rows(images: Path, *, seed: int = 7) -> list[Row]:
 def sqlite_of(rows: list[Row]) -> sqlite3.Connection:
     """The rows in an SQLite database in memory: no keys, no types, so that it can be damaged in any way."""
     database = sqlite3.connect(":memory:")
-    tables = {**his_rows.TABLES, **pacs_rows.TABLES}
-    for kind, table in tables.items():
+    for kind, table in TABLES.items():
         database.execute(f"CREATE TABLE {table} ({', '.join(columns_of(kind))})")
     for row in rows:
         places = ", ".join("?" * len(row))
-        database.execute(f"INSERT INTO {tables[type(row)]} VALUES ({places})", [_plain(value) for value in row])
+        database.execute(f"INSERT INTO {TABLES[type(row)]} VALUES ({places})", [_plain(value) for value in row])
     database.commit()
     return database
 

@@ -57,9 +57,14 @@ def test_the_checks_hold_before_and_after_a_change(hospital: Hospital) -> None:
     came = hospital.change(now)
 
     assert wrong_checks(hospital) == []
-    assert min(came[table] for table in ("visit", "medical_order", "charge", "payment", "study")) > 0
-    assert len(list(hospital.images.rglob("*.dcm"))) == files + came["image files"] > files
-    assert answer(hospital, "pacs", "SELECT count(*) FROM image") == files + came["image files"]
+    assert (
+        min(
+            {**came["his"], **came["pacs"]}[table] for table in ("visit", "medical_order", "charge", "payment", "study")
+        )
+        > 0
+    )
+    assert len(list(hospital.images.rglob("*.dcm"))) == files + came["pacs"]["files"] > files
+    assert answer(hospital, "pacs", "SELECT count(*) FROM image") == files + came["pacs"]["files"]
     newest = answer(hospital, "his", "SELECT max(charged_at) FROM charge")
     assert now - timedelta(hours=1) < newest <= now
 
@@ -102,7 +107,7 @@ def test_secrets_are_for_their_owner_alone(hospital: Hospital) -> None:
 
 
 def test_a_kept_hospital_stays_up_until_it_is_ended(tmp_path: Path) -> None:
-    with Hospital(tmp_path, keep=True) as kept:
+    with Hospital(tmp_path, keep=True, systems=["queue", "nis"]) as kept:
         pass
     try:
         with kept.database.connect("postgres", "postgres") as connection:
@@ -111,7 +116,7 @@ def test_a_kept_hospital_stays_up_until_it_is_ended(tmp_path: Path) -> None:
     finally:
         ended = stop_kept(tmp_path)
 
-    assert len(ended) == 2
+    assert len(ended) == 3
     assert not home.exists()
     assert stop_kept(tmp_path) == ()
     assert "database system is shut down" in (tmp_path / "database.log").read_text()
@@ -119,7 +124,7 @@ def test_a_kept_hospital_stays_up_until_it_is_ended(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("keep", [False, True])
 def test_a_story_that_breaks_off_leaves_no_servers(tmp_path: Path, *, keep: bool) -> None:
-    with pytest.raises(KeyboardInterrupt), Hospital(tmp_path, keep=keep) as hospital:
+    with pytest.raises(KeyboardInterrupt), Hospital(tmp_path, keep=keep, systems=["nis"]) as hospital:
         home = hospital.database.socket.parent
         postmaster = int((home / "data" / "postmaster.pid").read_text().splitlines()[0])
         assert runs(postmaster, str(home))
@@ -134,8 +139,8 @@ def test_a_story_that_breaks_off_leaves_no_servers(tmp_path: Path, *, keep: bool
 def test_a_directory_is_used_again_only_after_it_was_cleared(tmp_path: Path) -> None:
     (tmp_path / "mine").touch()
     for _ in range(2):
-        with Hospital(tmp_path, scale="0.1") as hospital:
-            assert hospital.fill(datetime.now(UTC))["image"] > 0
+        with Hospital(tmp_path, scale="0.1", systems=["pacs"]) as hospital:
+            assert hospital.fill(datetime.now(UTC))["pacs"]["image"] > 0
             assert answer(hospital, "his", "SELECT count(*) FROM visit") == 30
         with pytest.raises(PreflightError, match="already holds"):
             Hospital(tmp_path)

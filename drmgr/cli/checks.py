@@ -1,26 +1,30 @@
 """From a job's declaration to the checks that a drill runs, in the order of their levels."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import cast
 
 from drmgr.checks.dicom import DicomCheck
 from drmgr.checks.facts import FactsCheck
+from drmgr.checks.filetree import FilesCheck
+from drmgr.checks.rows import RowsCheck
 from drmgr.checks.sql import Expectation, FreshnessCheck, SqlCheck
 from drmgr.checks.technical import IntegrityCheck, OpensCheck
 from drmgr.config import models
 from drmgr.config.models import text_of
 from drmgr.interfaces import Check, Engine, SqlEngine
+from drmgr.model import CheckResult, Restored
 
 
-def checks_of(job: models.Job, engines: Mapping[str, Engine]) -> tuple[Check, ...]:
-    """For every source: opens, facts, integrity; then what the job declares.
+def checks_of(job: models.Job, engines: Mapping[str, Engine], hash_key: Callable[[], bytes]) -> tuple[Check, ...]:
+    """For every source: opens, facts, integrity; then what the job declares. ``hash_key`` is asked when it is needed.
 
     Facts come before integrity, for the engine's own tools may add an extension while they work.
     """
     technical: list[Check] = []
     for maker in (OpensCheck, FactsCheck, IntegrityCheck):
         technical += [maker(name, engine) for name, engine in engines.items()]
-    return (*technical, *(_declared(check, engines) for check in job.checks))
+    return (*technical, *(declared(check, engines, hash_key) for check in job.checks))
 
 
 def newest_columns(job: models.Job, source: models.DatabaseSource) -> tuple[tuple[str, str], ...]:
@@ -30,26 +34,52 @@ def newest_columns(job: models.Job, source: models.DatabaseSource) -> tuple[tupl
     return tuple(dict.fromkeys([*named, *((check.table, check.column) for check in judged)]))
 
 
-def _declared(check: models.Check, engines: Mapping[str, Engine]) -> Check:
-    title = text_of(check.title)
-    if isinstance(check, models.DicomCheck):
-        return DicomCheck(
-            name=check.name,
-            title=title,
-            index=check.index.source,
-            engine=_sql(engines, check.index.source),
-            sql=check.index.sql,
-            files=check.files,
-            pixels=check.pixels,
-        )
-    engine = _sql(engines, check.source)
+class _Answering:
+    """A check that tells which item of the grading, or which clause, it answers to."""
+
+    def __init__(self, check: Check, item: str) -> None:
+        self.name = check.name
+        self.level = check.level
+        self._check = check
+        self._item = item
+
+    def run(self, restored: Restored) -> CheckResult:
+        return replace(self._check.run(restored), item=self._item)
+
+
+def declared(check: models.Check, engines: Mapping[str, Engine], hash_key: Callable[[], bytes]) -> Check:
+    """The check that a job declares, bound to the engines of the job's sources."""
+    made = _made(check, engines, hash_key)
+    return made if check.item is None else _Answering(made, check.item)
+
+
+def _made(check: models.Check, engines: Mapping[str, Engine], hash_key: Callable[[], bytes]) -> Check:
+    name, title = check.name, text_of(check.title)
+    if isinstance(check, models.DicomCheck | models.FilesCheck):
+        index, engine = check.index.source, _sql(engines, check.index.source)
+        files, query = check.files, check.index.sql
+        if isinstance(check, models.FilesCheck):
+            return FilesCheck(name=name, title=title, index=index, engine=engine, sql=query, files=files)
+        pixels = check.pixels
+        return DicomCheck(name=name, title=title, index=index, engine=engine, sql=query, files=files, pixels=pixels)
+    source, engine = check.source, _sql(engines, check.source)
     if isinstance(check, models.SqlCheck):
         expect = Expectation(check.expect.rule, check.expect.value)
-        return SqlCheck(name=check.name, title=title, source=check.source, engine=engine, sql=check.sql, expect=expect)
+        return SqlCheck(name=name, title=title, source=source, engine=engine, sql=check.sql, expect=expect)
+    if isinstance(check, models.RowsCheck):
+        return RowsCheck(
+            name=name,
+            title=title,
+            source=source,
+            engine=engine,
+            sql=check.sql,
+            baseline=check.baseline,
+            hash_key=hash_key,
+        )
     return FreshnessCheck(
-        name=check.name,
+        name=name,
         title=title,
-        source=check.source,
+        source=source,
         engine=engine,
         table=check.table,
         column=check.column,

@@ -36,6 +36,9 @@ def demo(
     context: typer.Context,
     scale: Annotated[str, typer.Option(help="tiny, small, or a number.")] = "tiny",
     folder: Folder = DEFAULT_FOLDER,
+    systems: Annotated[
+        str, typer.Option(metavar="ID,ID", help="Only these systems, and the HIS that they live on; all when left out.")
+    ] = "",
     keep: Annotated[bool, typer.Option("--keep", help="Leave the servers up; end them with: drmgr demo stop.")] = False,
 ) -> None:
     """Start servers, fill them, back up, change data, back up again, drill, and show the signed evidence.
@@ -50,7 +53,8 @@ def demo(
     folder = folder.absolute()
     _make_room(folder)
     started = datetime.now(UTC)
-    with Hospital(folder, scale=scale, keep=keep) as hospital:
+    wanted = [name.strip() for name in systems.split(",")] if systems else None
+    with Hospital(folder, scale=scale, keep=keep, systems=wanted) as hospital:
         _told(answers, hospital, scale)
     seconds = (datetime.now(UTC) - started).total_seconds()
     config = folder / "drmgr.yaml"
@@ -127,6 +131,8 @@ def _write_site(hospital: "Hospital", config: Path) -> None:
     folder = hospital.directory
     write_atomically(folder / "secrets" / "passphrase", secrets.token_urlsafe(32).encode(), mode=0o600)
     for name, example in example_files().items():
+        if example.stem.removesuffix("-restore") not in hospital.systems:
+            continue
         (folder / name).parent.mkdir(exist_ok=True)
         shutil.copyfile(example, folder / name)
     document = {

@@ -123,6 +123,12 @@ class Site:
         directory = self.place(self.config.scratch.directory)
         return ScratchHost(directory, self.config.scratch.user, self.runner, self.clock, self.host)
 
+    def row_key(self) -> bytes:
+        """The key of the hashes that stand for rows of data. Raises KeystoreError."""
+        from drmgr.keystore.evidence_keys import ROWS_ENTRY
+
+        return self.keystore.secret(ROWS_ENTRY)
+
     # --- repositories ---
 
     @cached_property
@@ -207,7 +213,8 @@ class Site:
         )
         repository = self.cared(name, copy, cold=cold) if copy else self.repository(name, cold=cold)
         memory = self.care_book.memory(copy) if copy else None
-        return WiredSystem(system_of(job), repository, sources, checks_of(job, engines), copy, memory)
+        checks = checks_of(job, engines, self.row_key)
+        return WiredSystem(system_of(job), repository, sources, checks, copy, memory)
 
     def engine(self, connection: str, source: models.Source, job: models.Job) -> Engine:
         """The engine for a source, bound to that connection (its own, or a restore's target)."""

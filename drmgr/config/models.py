@@ -1,33 +1,46 @@
 """The site file, a job and a drill as pydantic models. The descriptions are what ``drmgr config schema`` shows."""
 
-from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field, ValidationError, field_validator, model_validator
-from pydantic_core import InitErrorDetails, PydanticCustomError
+from pydantic import Field, field_validator, model_validator
 
 from drmgr import model
+from drmgr.config.check_models import Check, DicomCheck, Expect, FilesCheck, FreshnessCheck, RowsCheck, SqlCheck
 from drmgr.config.part import Part
-from drmgr.config.references import Mistake, expect_mistakes, job_mistakes, site_mistakes
+from drmgr.config.parts import BilingualText, refuse
+from drmgr.config.references import job_mistakes, site_mistakes
 from drmgr.config.stores import Copy, FolderStore, ObjectLock, Retention, S3Store, Store, VerifyRules
 from drmgr.config.values import (
     AnyPath,
     Duration,
     Id,
     Line,
-    Number,
     PointChoice,
-    Scalar,
     SecretRef,
-    Sql,
     Timezone,
     Whole,
     YesNo,
 )
 
-__all__ = ["Copy", "FolderStore", "ObjectLock", "Part", "Retention", "S3Store", "Store"]
+__all__ = [
+    "BilingualText",
+    "Check",
+    "Copy",
+    "DicomCheck",
+    "Expect",
+    "FilesCheck",
+    "FolderStore",
+    "FreshnessCheck",
+    "ObjectLock",
+    "Part",
+    "Retention",
+    "RowsCheck",
+    "S3Store",
+    "SqlCheck",
+    "Store",
+]
 
 Scenario = Literal[
     "server-lost",
@@ -40,13 +53,6 @@ Scenario = Literal[
     "drmgr-host-lost",
     "chain-broken",
 ]
-
-
-class BilingualText(Part):
-    """A name in both languages of the reports."""
-
-    zh: Line = Field(description="the name in Chinese")
-    en: Line = Field(description="the name in English")
 
 
 # --- site file --------------------------------------------------------------------------------------------------------
@@ -191,7 +197,7 @@ class SiteFile(Part):
 
     @model_validator(mode="after")
     def _references(self) -> "SiteFile":
-        _refuse("site", site_mistakes(self.model_dump(mode="json", exclude_unset=True)))
+        refuse("site", site_mistakes(self.model_dump(mode="json", exclude_unset=True)))
         return self
 
 
@@ -240,79 +246,6 @@ class FilesSource(Part):
 Source = Annotated[DatabaseSource | FilesSource, Field(discriminator="kind")]
 
 
-class Expect(Part):
-    """What the one value of a query must be: exactly one of the four."""
-
-    model_config = ConfigDict(json_schema_extra={"minProperties": 1, "maxProperties": 1})
-
-    equals: Scalar = Field(default=None, description="the value is equal to this")
-    at_least: Number | None = Field(default=None, description="the value is this number or greater")
-    at_most: Number | None = Field(default=None, description="the value is this number or smaller")
-    equals_sql: Sql | None = Field(default=None, description="the value equals that of this query, on the same source")
-
-    @model_validator(mode="after")
-    def _one(self) -> "Expect":
-        _refuse("expect", expect_mistakes(dict.fromkeys(self.model_fields_set)))
-        return self
-
-    @property
-    def rule(self) -> Literal["equals", "at_least", "at_most", "equals_sql"]:
-        """Which of the four is given. ``equals: null`` is given too: it expects NULL."""
-        for name in ("at_least", "at_most", "equals_sql"):
-            if name in self.model_fields_set:
-                return name
-        return "equals"
-
-    @property
-    def value(self) -> model.Json:
-        """What is given for ``rule``."""
-        return getattr(self, self.rule)
-
-
-class SqlCheck(Part):
-    """A portable query with one value, and what that must be."""
-
-    name: Id = Field(description="name of the check within its system")
-    kind: Literal["sql"] = Field(description="the kind of check")
-    title: BilingualText = Field(description="what the check proves, as reports print it")
-    source: Id = Field(description="a database source of this job")
-    sql: Sql = Field(description="a query that gives one row of one column")
-    expect: Expect = Field(description="what the value must be")
-
-
-class FreshnessCheck(Part):
-    """The newest row is not older than it may be."""
-
-    name: Id = Field(description="name of the check within its system")
-    kind: Literal["freshness"] = Field(description="the kind of check")
-    title: BilingualText = Field(description="what the check proves, as reports print it")
-    source: Id = Field(description="a database source of this job")
-    table: Line = Field(description="the table, with its schema: public.study")
-    column: Line = Field(description="a column of dates or timestamps")
-    within: Duration | None = Field(default=None, description="how old the newest row may be; null means the RPO")
-
-
-class DicomIndex(Part):
-    """Where the list of images comes from."""
-
-    source: Id = Field(description="a database source of this job")
-    sql: Sql = Field(description="a query that gives path, size, sha256 and SOP instance UID of every image")
-
-
-class DicomCheck(Part):
-    """Every image that the index knows is there, whole, and opens."""
-
-    name: Id = Field(description="name of the check within its system")
-    kind: Literal["dicom"] = Field(description="the kind of check")
-    title: BilingualText = Field(description="what the check proves, as reports print it")
-    index: DicomIndex = Field(description="the list of images")
-    files: Id = Field(description="a files source of this job")
-    pixels: Whole = Field(default=20, ge=0, description="number of images whose pixel data is measured as well")
-
-
-Check = Annotated[SqlCheck | FreshnessCheck | DicomCheck, Field(discriminator="kind")]
-
-
 class Job(Part):
     """jobs/ID.yaml: one business system, its sources and its checks; what, never where."""
 
@@ -326,7 +259,7 @@ class Job(Part):
 
     @model_validator(mode="after")
     def _references(self) -> "Job":
-        _refuse("job", job_mistakes(self.model_dump(mode="json", exclude_unset=True)))
+        refuse("job", job_mistakes(self.model_dump(mode="json", exclude_unset=True)))
         return self
 
 
@@ -356,14 +289,3 @@ def system_of(job: Job) -> model.System:
     """The system that the job declares."""
     objectives = model.Objectives(job.objectives.rpo, job.objectives.rto)
     return model.System(job.system, text_of(job.title), job.tier, objectives)
-
-
-def _refuse(title: str, mistakes: Sequence[Mistake]) -> None:
-    if mistakes:
-        errors = [
-            InitErrorDetails(
-                type=PydanticCustomError("reference", "{text}", {"text": found.text}), loc=found.loc, input=None
-            )
-            for found in mistakes
-        ]
-        raise ValidationError.from_exception_data(title, errors)

@@ -228,7 +228,7 @@ class Hospital:
         found = connection.execute("SELECT visit_id FROM inpatient ORDER BY since LIMIT 1").fetchone()
         if found is None:
             return
-        visit, outcome = found[0], vocabulary.OUTCOMES[0]
+        visit, outcome, now = found[0], vocabulary.OUTCOMES[0], now.replace(microsecond=0)
         connection.execute("DELETE FROM inpatient WHERE visit_id = %s", (visit,))
         connection.execute("UPDATE visit SET ended_at = %s, updated_at = %s WHERE id = %s", (now, now, visit))
         connection.execute(

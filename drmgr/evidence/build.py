@@ -226,6 +226,7 @@ class _Builder:
                 "actual": check.actual,
                 "seconds": _seconds(check.seconds),
                 "message": mask_message(check.message),
+                "item": check.item,
             }
             for outcome in self._record.outcomes
             for check in outcome.checks

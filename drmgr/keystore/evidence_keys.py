@@ -31,6 +31,9 @@ from drmgr.system.files import write_atomically
 EVIDENCE_ENTRY = "evidence-signing"
 REPORT_ENTRY = "report-signing"
 AUDIT_ENTRY = "audit-signing"
+ROWS_ENTRY = "row-hashing"
+"""Turns the keys of rows into hashes that mean nothing outside the site; random bytes, not a key pair."""
+
 EVIDENCE_PUBLIC_FILE = "evidence.pub"
 AUDIT_PUBLIC_FILE = "audit.pub"
 REPORT_CERTIFICATE_FILE = "report.crt"
@@ -49,6 +52,8 @@ def init_keys(keystore: FileKeystore, systems: Sequence[str], site_name: str, cl
     created = [name for name in (EVIDENCE_ENTRY, AUDIT_ENTRY) if keystore.add(name, "ed25519", _new_ed25519)]
     if keystore.add(REPORT_ENTRY, "ecdsa-p256", lambda: _private_bytes(generate_private_key(SECP256R1()))):
         created.append(REPORT_ENTRY)
+    if keystore.add_random(ROWS_ENTRY):
+        created.append(ROWS_ENTRY)
     created.extend(name for name in map(repository_entry, systems) if keystore.add_random(name))
     _ensure_public(keystore, EVIDENCE_ENTRY, EVIDENCE_PUBLIC_FILE)
     _ensure_public(keystore, AUDIT_ENTRY, AUDIT_PUBLIC_FILE)

@@ -86,6 +86,8 @@ class CheckResult:
     source: str = ""
     title: Text | None = None
     message: str = ""
+    item: str = ""
+    """What the check answers to: an item of the EMR grading, a clause of a contract."""
 
 
 @dataclass(frozen=True)

@@ -8,16 +8,16 @@ from decimal import Decimal
 from pathlib import Path
 
 from drmgr.demo import his_rows, pacs_rows
+from drmgr.demo.departments.all import DEPARTMENTS
 from drmgr.demo.his import LOCAL, Clinic, Scale, write_history
 from drmgr.demo.his_rows import MedicalOrder, Patient
-from drmgr.demo.departments.all import DEPARTMENTS
+from drmgr.demo.pacs import Radiology
 from drmgr.demo.systems import FOLDERS
 from drmgr.demo.tables import columns_of, names_of
-from drmgr.demo.pacs import Radiology
 from drmgr.model import Facts, Instance, Json, Member, Objectives, Part, PointStatus, RecoveryPoint, Restored
 
 NOW = datetime(2026, 1, 5, 9, 30, tzinfo=UTC)
-SCALE = Scale(visits=120, studies=5)
+SCALE = Scale(visits=160, studies=5)
 Row = tuple[object, ...]
 
 
@@ -117,11 +117,12 @@ class SqliteEngine:
         yield from self.database.execute(sql)
 
 
-def restored_hospital(images: Path, *, consistent_at: datetime = NOW) -> Restored:
-    """A restored system whose sources are main, index and images."""
+def restored_hospital(files: Path, *, consistent_at: datetime = NOW, images: Path | None = None) -> Restored:
+    """A restored system whose sources are main, index, images and scans; the last two lie below ``files``."""
     facts = Facts("fake", consistent_at, {})
-    names = ("main", "index", "images")
+    folders = {"images": images or files / FOLDERS["pacs"], "scans": files / FOLDERS["mrm"]}
+    names = ("main", "index", "images", "scans")
     members = tuple(Member(name, "fake", consistent_at, (Part("p", "s", 1, 1),), facts) for name in names)
     point = RecoveryPoint("P", "demo", "R", NOW, consistent_at, PointStatus.COMPLETE, members, {}, "host")
-    instances = {name: Instance("fake", path=images if name == "images" else None) for name in names}
+    instances = {name: Instance("fake", path=folders.get(name)) for name in names}
     return Restored(point, instances, Objectives(timedelta(hours=1), timedelta(hours=1)))

@@ -71,7 +71,7 @@ def look(archive: Archive, *, pixels: int = 3) -> CheckResult:
         files="images",
         pixels=pixels,
     )
-    restored: Restored = restored_hospital(archive.root)
+    restored: Restored = restored_hospital(archive.root, images=archive.root)
     with warnings.catch_warnings(record=True) as said:
         result = check.run(restored)
     assert said == [], "warnings quote values of patients"
@@ -218,7 +218,7 @@ def test_an_index_of_another_shape_is_an_error(archive: Archive) -> None:
 
 
 def test_a_source_without_a_folder_is_an_error(archive: Archive) -> None:
-    restored = restored_hospital(archive.root)
+    restored = restored_hospital(archive.root, images=archive.root)
     check = DicomCheck(
         name="d",
         title=Text("题", "title"),

@@ -40,7 +40,8 @@ def keystore(directory: Path) -> FileKeystore:
 def made(tmp_path: Path) -> FileKeystore:
     store = keystore(tmp_path / "keys")
     created = init_keys(store, ["his", "pacs"], SITE, FixedClock())
-    assert created == ["evidence-signing", "audit-signing", "report-signing", "repository/his", "repository/pacs"]
+    signing = ["evidence-signing", "audit-signing", "report-signing"]
+    assert created == [*signing, "row-hashing", "repository/his", "repository/pacs"]
     return store
 
 

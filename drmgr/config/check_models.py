@@ -1,0 +1,114 @@
+"""The checks of a job as pydantic models."""
+
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field, model_validator
+
+from drmgr import model
+from drmgr.config.part import Part
+from drmgr.config.parts import BilingualText, refuse
+from drmgr.config.references import expect_mistakes
+from drmgr.config.values import Duration, Id, Line, Number, Scalar, Sql, Whole
+
+
+class Expect(Part):
+    """What the one value of a query must be: exactly one of the four."""
+
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1, "maxProperties": 1})
+
+    equals: Scalar = Field(default=None, description="the value is equal to this")
+    at_least: Number | None = Field(default=None, description="the value is this number or greater")
+    at_most: Number | None = Field(default=None, description="the value is this number or smaller")
+    equals_sql: Sql | None = Field(default=None, description="the value equals that of this query, on the same source")
+
+    @model_validator(mode="after")
+    def _one(self) -> "Expect":
+        refuse("expect", expect_mistakes(dict.fromkeys(self.model_fields_set)))
+        return self
+
+    @property
+    def rule(self) -> Literal["equals", "at_least", "at_most", "equals_sql"]:
+        """Which of the four is given. ``equals: null`` is given too: it expects NULL."""
+        for name in ("at_least", "at_most", "equals_sql"):
+            if name in self.model_fields_set:
+                return name
+        return "equals"
+
+    @property
+    def value(self) -> model.Json:
+        """What is given for ``rule``."""
+        return getattr(self, self.rule)
+
+
+class _Check(Part):
+    """What every check has."""
+
+    name: Id = Field(description="name of the check within its system")
+    title: BilingualText = Field(description="what the check proves, as reports print it")
+    item: Line | None = Field(
+        default=None, description="what the check answers to: an item of the EMR grading, a clause of a contract"
+    )
+
+
+class SqlCheck(_Check):
+    """A portable query with one value, and what that must be."""
+
+    kind: Literal["sql"] = Field(description="the kind of check")
+    source: Id = Field(description="a database source of this job")
+    sql: Sql = Field(description="a query that gives one row of one column")
+    expect: Expect = Field(description="what the value must be")
+
+
+class RowsCheck(_Check):
+    """A portable query that gives the key of every row that is wrong; those known from before are no new mistake."""
+
+    kind: Literal["rows"] = Field(description="the kind of check")
+    source: Id = Field(description="a database source of this job")
+    sql: Sql = Field(description="a query that gives the key of each wrong row, in one column or several")
+    baseline: tuple[int | Line, ...] = Field(
+        default=(), description="keys of wrong rows that are known and accepted: as the query gives them, or their hash"
+    )
+
+
+class FreshnessCheck(_Check):
+    """The newest row is not older than it may be."""
+
+    kind: Literal["freshness"] = Field(description="the kind of check")
+    source: Id = Field(description="a database source of this job")
+    table: Line = Field(description="the table, with its schema: public.study")
+    column: Line = Field(description="a column of dates or timestamps")
+    within: Duration | None = Field(default=None, description="how old the newest row may be; null means the RPO")
+
+
+class DicomIndex(Part):
+    """Where the list of images comes from."""
+
+    source: Id = Field(description="a database source of this job")
+    sql: Sql = Field(description="a query that gives path, size, sha256 and SOP instance UID of every image")
+
+
+class DicomCheck(_Check):
+    """Every image that the index knows is there, whole, and opens."""
+
+    kind: Literal["dicom"] = Field(description="the kind of check")
+    index: DicomIndex = Field(description="the list of images")
+    files: Id = Field(description="a files source of this job")
+    pixels: Whole = Field(default=20, ge=0, description="number of images whose pixel data is measured as well")
+
+
+class FileIndex(Part):
+    """Where the list of files comes from."""
+
+    source: Id = Field(description="a database source of this job")
+    sql: Sql = Field(description="a query that gives path, size and sha256 of every file")
+
+
+class FilesCheck(_Check):
+    """Every file that the index knows is there and whole, and no other."""
+
+    kind: Literal["files"] = Field(description="the kind of check")
+    index: FileIndex = Field(description="the list of files")
+    files: Id = Field(description="a files source of this job")
+
+
+Check = Annotated[SqlCheck | RowsCheck | FreshnessCheck | DicomCheck | FilesCheck, Field(discriminator="kind")]

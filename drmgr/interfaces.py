@@ -60,7 +60,10 @@ class Sink(Protocol):
         """As ``save``, several at the same time; their order is kept, and the first one that fails is raised."""
 
     def entries(self, part: Part) -> Iterator[Entry]:
-        """The regular files that the part's snapshot really holds, streamed."""
+        """Everything that the part's snapshot really holds, streamed; a folder comes before what is in it."""
+
+    def note(self, text: str) -> None:
+        """What a person should hear of although nothing failed; without names that could be a patient's."""
 
     def previous(self, part: str) -> Snapshot | None:
         """The snapshot of that part in the newest recovery point of this source; None for the first backup."""
@@ -72,6 +75,10 @@ class Capture(Protocol):
     @property
     def consistent_at(self) -> datetime:
         """Everything committed before this instant is in the view."""
+
+    @property
+    def frozen(self) -> bool:
+        """Whether the view stays as it is while the source's programs write on; a live folder does not."""
 
     def store(self, sink: Sink) -> None:
         """Stores every part, the main one first. What is stored is the view, whatever happens beside it."""
@@ -112,6 +119,22 @@ class Engine(Protocol):
 
     def integrity(self, of: Instance) -> CheckResult:
         """The engine's own proof that its structures are sound (level 2). Leaves nothing behind."""
+
+
+class Pause(Protocol):
+    """Keeps all writers of a system still, so that its sources are captured as of one instant."""
+
+    name: str
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """What a person should hear of, once it was held."""
+
+    def preflight(self) -> None:
+        """Proves that it can be held. Changes nothing. Raises PreflightError."""
+
+    def held(self) -> AbstractContextManager[None]:
+        """The writers stand still inside the block and go on after it, whatever happens. Raises SourceError."""
 
 
 class SqlEngine(Engine, Protocol):

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import TypeVar
 
-from drmgr.model import Facts, Json, Member, Part, PointStatus, RecoveryPoint
+from drmgr.model import Facts, Json, Member, Part, PointStatus, RecoveryPoint, Standstill
 from drmgr.system.clock import rfc3339
 
 POINT_SCHEMA = "drmgr/recovery-point/1"
@@ -30,6 +30,7 @@ def point_to_json(point: RecoveryPoint) -> dict[str, Json]:
         "members": [_member_to_json(member) for member in point.members],
         "tools": dict(point.tools),
         "host": point.host,
+        **({} if point.standstill is None else {"standstill": _standstill_to_json(point.standstill)}),
     }
 
 
@@ -52,9 +53,21 @@ def point_from_json(document: Json) -> RecoveryPoint:
         members=fields.several("members", _member_from_json),
         tools=fields.texts("tools"),
         host=fields.text("host"),
+        standstill=fields.one_if_there("standstill", _standstill_from_json),
     )
     fields.end()
     return point
+
+
+def _standstill_to_json(still: Standstill) -> dict[str, Json]:
+    return {"pause": still.pause, "since": rfc3339(still.since), "until": rfc3339(still.until)}
+
+
+def _standstill_from_json(document: Json, where: str) -> Standstill:
+    fields = _Fields(document, where)
+    still = Standstill(fields.text("pause"), fields.instant("since"), fields.instant("until"))
+    fields.end()
+    return still
 
 
 def _member_to_json(member: Member) -> dict[str, Json]:
@@ -67,6 +80,7 @@ def _member_to_json(member: Member) -> dict[str, Json]:
         "complete": member.complete,
         "unreadable": member.unreadable,
         "seconds": member.seconds,
+        **({} if member.seen_until is None else {"seen_until": rfc3339(member.seen_until)}),
     }
 
 
@@ -81,6 +95,7 @@ def _member_from_json(document: Json, where: str) -> Member:
         complete=fields.flag("complete"),
         unreadable=fields.count("unreadable"),
         seconds=fields.number("seconds"),
+        seen_until=fields.instant("seen_until") if fields.has("seen_until") else None,
     )
     fields.end()
     return member
@@ -152,6 +167,12 @@ class _Fields:
         if name not in self._rest:
             raise ValueError(f"{self._where}.{name} is missing")
         return self._rest.pop(name)
+
+    def has(self, name: str) -> bool:
+        return name in self._rest
+
+    def one_if_there(self, name: str, read: Callable[[Json, str], T]) -> T | None:
+        return read(self.take(name), f"{self._where}.{name}") if self.has(name) else None
 
     def end(self) -> None:
         for name in self._rest:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from drmgr.interfaces import Engine
 from drmgr.model import CheckResult, CheckStatus, Facts, Json, Level, Restored, Text
 
+OWNERS_NOT_COMPARED = "not-compared"
+
 MOST_NAMES = 8
 """How many differing items a message names."""
 
@@ -49,7 +51,12 @@ def _within(before: Json, now: Json) -> bool:
     return bool(bounds[0] <= now["low"] <= bounds[1])
 
 
-_RULES: Mapping[str, Callable[[Json, Json], bool]] = {"sequences": _within}
+def _same_owners(before: Json, now: Json) -> bool:
+    """Only root can give files back to whom they belonged; whoever is not says that he did not compare."""
+    return bool(now in {before, OWNERS_NOT_COMPARED})
+
+
+_RULES: Mapping[str, Callable[[Json, Json], bool]] = {"sequences": _within, "owners": _same_owners}
 
 
 class FactsCheck:
@@ -75,7 +82,7 @@ class FactsCheck:
             actual=dict(result.equal),
             source=self._source,
             title=Text("与备份时刻的事实一致", "facts equal those of the backup's instant"),
-            message="; ".join(filter(None, (_naming(result.differing), _not_compared(stored)))),
+            message="; ".join(filter(None, (_naming(result.differing), _not_compared(stored), _owners(found)))),
         )
 
 
@@ -95,6 +102,11 @@ def _not_compared(stored: Facts) -> str:
         )
     counted = sum(isinstance(item, Mapping) and "fingerprint" not in item for item in tables.values())
     return f"contents not compared of {counted} tables, only counted" if counted else ""
+
+
+def _owners(found: Facts) -> str:
+    unknown = OWNERS_NOT_COMPARED in found.groups.get("owners", {}).values()
+    return "owners of files not compared: drmgr is not root here" if unknown else ""
 
 
 def _naming(differing: tuple[str, ...]) -> str:

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from drmgr.cli.checks import newest_columns
+from drmgr.cli.trees import make_tree
 from drmgr.config import models
+from drmgr.config.trees import FilesConnection, FilesSource
 from drmgr.config.values import SecretRef
-from drmgr.engines.files import FilesEngine, TreeSettings
 from drmgr.errors import UsageError
 from drmgr.interfaces import Engine, LogShipper
 from drmgr.system.secret import Secret
@@ -24,11 +25,10 @@ SLOT_CHARACTERS = 63
 def make_engine(site: "Site", connection: str, source: models.Source, job: models.Job) -> Engine:
     """The engine for a source, bound to that connection (its own, or a restore's target)."""
     where = site.config.connections[connection]
-    if isinstance(where, models.FilesConnection):
-        if not isinstance(source, models.FilesSource):
+    if isinstance(where, FilesConnection):
+        if not isinstance(source, FilesSource):
             raise UsageError(f"{connection} is a file tree, {source.name} is not")
-        tree = TreeSettings(site.place(where.root), source.exclude, source.one_file_system, source.facts)
-        return FilesEngine(tree, site.clock, site.runtime)
+        return make_tree(site, connection, where, source, job)
     if not isinstance(source, models.DatabaseSource):
         raise UsageError(f"{connection} is a database, {source.name} is not")
     if isinstance(where, models.MariadbConnection):

@@ -14,6 +14,7 @@ from drmgr import __version__
 from drmgr.cli.checks import checks_of
 from drmgr.cli.engines import make_engine, make_shipper, make_spool
 from drmgr.cli.stores import StorePlace
+from drmgr.cli.trees import make_pause
 from drmgr.config import models
 from drmgr.config.load import LoadedSite, load_site
 from drmgr.config.models import system_of, text_of
@@ -215,6 +216,8 @@ class Site:
         memory = self.care_book.memory(copy) if copy else None
         checks = checks_of(job, engines, self.row_key)
         return WiredSystem(system_of(job), repository, sources, checks, copy, memory)
+        pause = make_pause(self, job)
+        return WiredSystem(system_of(job), repository, sources, checks_of(job, engines), copy, memory, pause)
 
     def engine(self, connection: str, source: models.Source, job: models.Job) -> Engine:
         """The engine for a source, bound to that connection (its own, or a restore's target)."""

@@ -12,6 +12,7 @@ from drmgr.config.part import Part
 from drmgr.config.parts import BilingualText, refuse
 from drmgr.config.references import job_mistakes, site_mistakes
 from drmgr.config.stores import Copy, FolderStore, ObjectLock, Retention, S3Store, Store, VerifyRules
+from drmgr.config.trees import FilesConnection, FilesSource, Hooks
 from drmgr.config.values import (
     AnyPath,
     Duration,
@@ -21,7 +22,6 @@ from drmgr.config.values import (
     SecretRef,
     Timezone,
     Whole,
-    YesNo,
 )
 
 __all__ = [
@@ -131,13 +131,6 @@ class SqliteConnection(Part):
     path: AnyPath = Field(description="the database's file")
 
 
-class FilesConnection(Part):
-    """A file tree on this host."""
-
-    engine: Literal["files"] = Field(description="the kind of source behind this connection")
-    root: AnyPath = Field(description="folder at the top of the tree")
-
-
 Connection = Annotated[
     PostgresqlConnection | MariadbConnection | SqliteConnection | FilesConnection, Field(discriminator="engine")
 ]
@@ -186,6 +179,9 @@ class SiteFile(Part):
     )
     store: Store = Field(description="where the repositories lie")
     connections: dict[Id, Connection] = Field(default_factory=dict, description="where sources live, by name")
+    pauses: dict[Id, Hooks] = Field(
+        default_factory=dict, description="commands that keep a system's writers still while it is captured, by name"
+    )
     restore: RestoreRules = Field(default=RestoreRules(), description="what restores may do")
     scratch: Scratch = Field(default=Scratch(), description="where drills happen")
     restic: Restic = Field(default=Restic(), description="the restic program")
@@ -230,19 +226,6 @@ class DatabaseSource(Part):
     newest: tuple[Newest, ...] = Field(default=(), description="columns whose newest value is recorded")
 
 
-class FilesSource(Part):
-    """A file tree of the system."""
-
-    name: Id = Field(description="name of the source within its system")
-    kind: Literal["files"] = Field(description="the kind of source")
-    connection: Id = Field(description="a connection of the site file whose engine is files")
-    facts: Literal["full", "sampled"] = Field(
-        default="full", description="full: a hash of every file; sampled: hashes of some, for huge trees"
-    )
-    exclude: tuple[Line, ...] = Field(default=(), description="restic patterns of what is left out on purpose")
-    one_file_system: YesNo = Field(default=False, description="do not follow mounts below the root")
-
-
 Source = Annotated[DatabaseSource | FilesSource, Field(discriminator="kind")]
 
 
@@ -254,6 +237,9 @@ class Job(Part):
     tier: Whole = Field(ge=1, le=3, description="importance: 1 is recovered first")
     objectives: Objectives = Field(description="what was promised")
     sources: tuple[Source, ...] = Field(min_length=1, description="the sources, in the order they are captured")
+    pause: Id | None = Field(
+        default=None, description="a pause of the site file that is held while the sources are read"
+    )
     checks: tuple[Check, ...] = Field(default=(), description="what proves that the system works again")
     retention: Retention | None = Field(default=None, description="which points are kept; null means as the site says")
 

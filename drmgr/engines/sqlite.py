@@ -174,6 +174,8 @@ class SqliteEngine:
 class _Copied:
     """See interfaces.Capture."""
 
+    frozen = True
+
     def __init__(self, engine: SqliteEngine, staging: Path, consistent_at: datetime) -> None:
         self.consistent_at = consistent_at
         self._engine = engine

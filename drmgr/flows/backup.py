@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -10,8 +11,20 @@ from ulid import ULID
 from drmgr.errors import DrmgrError, PreflightError, SourceError
 from drmgr.flows.bench import Bench, Source, WiredSystem, recorded
 from drmgr.flows.points import MARK, SEAL_TAG, point_of, seal, tags
-from drmgr.interfaces import Progress, Repository
-from drmgr.model import Entry, Member, Part, Payload, PointStatus, RecoveryPoint, RunKind, RunStatus, Snapshot, Stream
+from drmgr.interfaces import Capture, Progress, Repository
+from drmgr.model import (
+    Entry,
+    Member,
+    Part,
+    Payload,
+    PointStatus,
+    RecoveryPoint,
+    RunKind,
+    RunStatus,
+    Snapshot,
+    Standstill,
+    Stream,
+)
 
 
 @dataclass(frozen=True)
@@ -24,6 +37,8 @@ class BackupDone:
     seal: str
     started_at: datetime
     finished_at: datetime
+    notes: tuple[str, ...] = ()
+    """What a person should hear of although nothing failed."""
 
 
 def backup(bench: Bench, wired: WiredSystem) -> BackupDone:
@@ -38,24 +53,29 @@ def backup(bench: Bench, wired: WiredSystem) -> BackupDone:
         started_at = bench.clock.now()
         preflight(wired)
         point_id = str(ULID())
-        captured = [_member(bench, wired.repository, system, point_id, source) for source in wired.sources]
-        members = tuple(member for member, _ in captured)
+        captured = _captured(bench, wired, point_id)
+        members = captured.members
         complete = all(member.complete for member in members)
         point = RecoveryPoint(
             id=point_id,
             system=system,
             run=record.run.id,
             created_at=bench.clock.now(),
-            consistent_at=min(instant for _, instant in captured),
+            consistent_at=captured.consistent_at,
             status=PointStatus.COMPLETE if complete else PointStatus.INCOMPLETE,
             members=members,
             tools=bench.tools,
             host=bench.host,
+            standstill=captured.standstill,
         )
         snapshot = seal(wired.repository, bench.catalog, point)
         record.status = RunStatus.OK if complete else RunStatus.INCOMPLETE
         record.detail.update(point=point_id, seal=snapshot, unreadable=sum(member.unreadable for member in members))
-        return BackupDone(record.run.id, record.status, point, snapshot, started_at, bench.clock.now())
+        if captured.notes:
+            record.detail["notes"] = list(captured.notes)
+        return BackupDone(
+            record.run.id, record.status, point, snapshot, started_at, bench.clock.now(), notes=captured.notes
+        )
 
 
 def preflight(wired: WiredSystem) -> None:
@@ -67,9 +87,10 @@ def preflight(wired: WiredSystem) -> None:
     wrong: list[DrmgrError] = []
     if not wired.sources:
         raise PreflightError(f"{wired.system.id} has no sources")
-    for source in wired.sources:
+    asked = [source.engine.preflight for source in wired.sources]
+    for ask in asked if wired.pause is None else [wired.pause.preflight, *asked]:
         try:
-            source.engine.preflight()
+            ask()
         except DrmgrError as error:
             wrong.append(error)
     if len(wrong) == 1:
@@ -78,28 +99,101 @@ def preflight(wired: WiredSystem) -> None:
         raise PreflightError("; ".join(error.message for error in wrong), hint=wrong[0].hint)
 
 
-def _member(bench: Bench, repository: Repository, system: str, point: str, source: Source) -> tuple[Member, datetime]:
-    """The member, and its instant by our own clock at the latest: that of its source may be ahead."""
+@dataclass(frozen=True)
+class _Captured:
+    """What was stored of all sources, in the order of their capture."""
+
+    members: tuple[Member, ...]
+    consistent_at: datetime
+    standstill: Standstill | None
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _View:
+    """One source's open view; ``close`` gives it back, ``opened`` is when it was had, by our own clock."""
+
+    source: Source
+    capture: Capture
+    opened: datetime
+    started: float
+    close: ExitStack
+
+
+def _captured(bench: Bench, wired: WiredSystem, point: str) -> _Captured:
+    """One source after the other; in a pause, where there is one, every view is opened before anything is stored."""
+    act = _Storing(bench, wired, point)
+    if wired.pause is None:
+        for source in wired.sources:
+            with ExitStack() as views:
+                act.store(_open(bench, source, views))
+        return act.done(None)
+    with ExitStack() as views:
+        still = views.enter_context(ExitStack())
+        still.enter_context(wired.pause.held())
+        since = bench.clock.now()
+        opened = [_open(bench, source, views) for source in wired.sources]
+        frozen = all(view.capture.frozen for view in opened)
+        until = bench.clock.now()
+        if frozen:
+            # the views stay what they are: the writers need not wait for the storing
+            still.close()
+        for view in opened:
+            act.store(view)
+        if not frozen:
+            until = bench.clock.now()
+    act.notes[:0] = wired.pause.notes
+    return act.done(Standstill(wired.pause.name, since, until))
+
+
+def _open(bench: Bench, source: Source, views: ExitStack) -> _View:
     started = bench.clock.monotonic()
-    sink = _RepositorySink(bench, repository, tags(point, system, f"source={source.name}"), f"{system}/{source.name}")
-    with source.engine.capture() as capture:
-        opened = bench.clock.now()
-        capture.store(sink)
-        facts = capture.facts()
-        consistent_at = capture.consistent_at
-    if not sink.parts:
-        raise SourceError(f"{system}/{source.name} stored nothing")
-    member = Member(
-        source=source.name,
-        engine=source.engine.name,
-        consistent_at=consistent_at,
-        parts=tuple(sink.parts),
-        facts=facts,
-        complete=sink.unreadable == 0 and sink.complete,
-        unreadable=sink.unreadable,
-        seconds=bench.clock.monotonic() - started,
-    )
-    return member, min(consistent_at, opened)
+    close = views.enter_context(ExitStack())
+    capture = close.enter_context(source.engine.capture())
+    return _View(source, capture, bench.clock.now(), started, close)
+
+
+class _Storing:
+    """Stores one view after the other."""
+
+    def __init__(self, bench: Bench, wired: WiredSystem, point: str) -> None:
+        self.notes: list[str] = []
+        self._bench = bench
+        self._wired = wired
+        self._point = point
+        self._members: list[Member] = []
+        self._instants: list[datetime] = []
+
+    def store(self, view: _View) -> None:
+        """Stores the parts of a view, takes its facts, and gives it back."""
+        bench, system, source = self._bench, self._wired.system.id, view.source
+        label = f"{system}/{source.name}"
+        sink = _RepositorySink(bench, self._wired.repository, tags(self._point, system, f"source={source.name}"), label)
+        with view.close:
+            view.capture.store(sink)
+            facts = view.capture.facts()
+            consistent_at = view.capture.consistent_at
+            seen_until = view.opened if view.capture.frozen else bench.clock.now()
+        if not sink.parts:
+            raise SourceError(f"{label} stored nothing")
+        member = Member(
+            source=source.name,
+            engine=source.engine.name,
+            consistent_at=consistent_at,
+            parts=tuple(sink.parts),
+            facts=facts,
+            complete=sink.unreadable == 0 and sink.complete,
+            unreadable=sink.unreadable,
+            seconds=bench.clock.monotonic() - view.started,
+            seen_until=seen_until,
+        )
+        self._members.append(member)
+        # by our own clock at the latest: that of its source may be ahead
+        self._instants.append(min(consistent_at, view.opened))
+        self.notes += [f"{label}: {note}" for note in sink.notes]
+
+    def done(self, standstill: Standstill | None) -> _Captured:
+        return _Captured(tuple(self._members), min(self._instants), standstill, tuple(self.notes))
 
 
 class _RepositorySink:
@@ -109,6 +203,7 @@ class _RepositorySink:
         self.parts: list[Part] = []
         self.complete = True
         self.unreadable = 0
+        self.notes: list[str] = []
         self._bench = bench
         self._repository = repository
         self._tags = base_tags
@@ -137,6 +232,9 @@ class _RepositorySink:
         seconds = self._bench.clock.monotonic() - started
         part = Part(payload.part, snapshot.id, snapshot.files, snapshot.bytes, snapshot.bytes_added, seconds)
         return snapshot, part
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
 
     def entries(self, part: Part) -> Iterator[Entry]:
         return self._repository.entries(part.snapshot)

@@ -14,6 +14,7 @@ from drmgr.interfaces import (
     EvidenceStore,
     Locks,
     LogShipper,
+    Pause,
     PointMemory,
     Progress,
     Repository,
@@ -45,6 +46,7 @@ class WiredSystem:
     checks: tuple[Check, ...]
     copy: str = ""
     memory: PointMemory | None = None
+    pause: Pause | None = None
 
     def source(self, name: str) -> Source:
         """Raises UsageError for one that the job does not declare, or no longer."""

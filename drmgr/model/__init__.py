@@ -11,6 +11,7 @@ from drmgr.model.backup import (
     Payload,
     RecoveryPoint,
     Snapshot,
+    Standstill,
     Stream,
     Tree,
 )
@@ -83,6 +84,7 @@ __all__ = [
     "RunKind",
     "RunStatus",
     "Snapshot",
+    "Standstill",
     "Stored",
     "Stream",
     "System",

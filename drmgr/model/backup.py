@@ -41,14 +41,18 @@ Payload = Stream | Tree
 
 @dataclass(frozen=True)
 class Entry:
-    """One regular file as a snapshot lists it; ``modified`` in nanoseconds since 1970.
+    """One object as a snapshot lists it; ``modified`` and ``changed`` (of content, of status) in nanoseconds since 1970.
 
-    ``path`` is relative to the root and UTF-8; bytes of it that are not come as lone surrogates (PEP 383).
+    ``path`` is relative to the root and UTF-8; bytes of it that are not come as lone surrogates (PEP 383). ``kind`` is
+    file, dir, symlink, fifo, socket, chardev or dev; ``changed`` is -1 where it is not told.
     """
 
     path: str
     size: int
     modified: int
+    changed: int = -1
+    inode: int = 0
+    kind: str = "file"
 
 
 @dataclass(frozen=True)
@@ -108,7 +112,11 @@ class Part:
 
 @dataclass(frozen=True)
 class Member:
-    """One source inside a recovery point. The first part is the main one."""
+    """One source inside a recovery point. The first part is the main one.
+
+    ``seen_until`` is an instant of drmgr's own clock: nothing that was written later is in it. None: not told, as in
+    points made before drmgr noted it.
+    """
 
     source: str
     engine: str
@@ -118,6 +126,7 @@ class Member:
     complete: bool = True
     unreadable: int = 0
     seconds: float = 0.0
+    seen_until: datetime | None = None
 
     @property
     def snapshot(self) -> str:
@@ -133,8 +142,17 @@ class Member:
 
 
 @dataclass(frozen=True)
+class Standstill:
+    """The writers of a system stood still, by the pause of that name, while all its views were opened or read."""
+
+    pause: str
+    since: datetime
+    until: datetime
+
+
+@dataclass(frozen=True)
 class RecoveryPoint:
-    """All sources of one system, sealed together.
+    """All sources of one system, sealed together; ``members`` stand in the order in which they were captured.
 
     ``consistent_at`` is the oldest of its members' instants: everything before it is surely inside.
     """
@@ -148,6 +166,7 @@ class RecoveryPoint:
     members: tuple[Member, ...]
     tools: Mapping[str, str]
     host: str
+    standstill: Standstill | None = None
 
     def member(self, source: str) -> Member:
         """The member of that source. Raises KeyError."""

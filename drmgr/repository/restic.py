@@ -18,9 +18,9 @@ from drmgr.repository.restic_call import ResticCaller, ResticSettings, restic_ve
 from drmgr.repository.restic_names import ExactNames
 from drmgr.repository.restic_output import (
     MessageReader,
+    entry_of,
     ignored_snapshots,
     json_line,
-    nanoseconds,
     no_progress,
     packs_named,
     snapshot_of,
@@ -123,7 +123,9 @@ class ResticRepository(ResticCaller):
             raise RepositoryError(f"restore of snapshot {snapshot[:8]}: its target is already there")
         what = f"restore snapshot {snapshot[:8]}"
         reader = MessageReader(progress, "restore")
-        done = self._run("restore", self._stored_id(snapshot), "--target", str(target), "--json", on_line=reader.take)
+        done = self._run(
+            "restore", self._stored_id(snapshot), "--target", str(target), "--sparse", "--json", on_line=reader.take
+        )
         self._expect_ok(what, done)
         if reader.summary is None:
             raise RepositoryError(f"{what}: restic ended well but gave no summary")
@@ -147,8 +149,7 @@ class ResticRepository(ResticCaller):
                 if node is None or "path" not in node:
                     continue
                 path = names.exact(node["path"])
-                if node.get("type") == "file":
-                    yield Entry(path.removeprefix("/"), node.get("size", 0), nanoseconds(node["mtime"]))
+                yield entry_of(node, path)
             for each in running:
                 code = each.wait()
                 if code != 0:

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from drmgr.interfaces import Progress
-from drmgr.model import Json, Snapshot
+from drmgr.model import Entry, Json, Snapshot
 
 
 class MessageReader:
@@ -70,6 +70,18 @@ def snapshot_of(row: Mapping[str, Any]) -> Snapshot:
         ended=None if ended is None else datetime.fromisoformat(ended),
         tree=row.get("tree", ""),
         stored_as=row["id"],
+    )
+
+
+def entry_of(node: Mapping[str, Any], path: str) -> Entry:
+    """One line of a listing; ``path`` is its exact name, as told from the root."""
+    return Entry(
+        path.removeprefix("/"),
+        node.get("size", 0),
+        nanoseconds(node["mtime"]),
+        nanoseconds(node["ctime"]) if "ctime" in node else -1,
+        node.get("inode", 0),
+        node.get("type", ""),
     )
 
 

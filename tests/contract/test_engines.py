@@ -98,7 +98,7 @@ class FilesSource:
         (root / "深" / "二.txt").write_text("内容")
         (root / "深" / "none").write_bytes(b"")
         (root / "link").symlink_to("a.bin")
-        self.engine: Engine = FilesEngine(TreeSettings(root), SystemClock(), runtime)
+        self.engine: Engine = FilesEngine(TreeSettings(root), SystemClock(), runtime, Runner())
 
     def own(self) -> Instance:
         return Instance("files", path=self._root)

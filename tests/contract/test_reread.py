@@ -35,6 +35,9 @@ class Sink:
     def entries(self, part: Part) -> Iterator[Entry]:
         return self.repository.entries(part.snapshot)
 
+    def note(self, text: str) -> None:
+        raise AssertionError(text)
+
     def previous(self, part: str) -> Snapshot | None:
         return self.before
 

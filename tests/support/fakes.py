@@ -101,6 +101,7 @@ class FakeEngine:
 
 @dataclass
 class FakeCapture:
+    frozen = True
     engine: FakeEngine
     consistent_at: datetime
 

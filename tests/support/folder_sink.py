@@ -19,6 +19,7 @@ class FolderSink:
         self.folder = folder
         self.parts: list[Part] = []
         self.before: Snapshot | None = None
+        self.notes: list[str] = []
         self._after_first_bytes = after_first_bytes
 
     def save(self, payload: Payload) -> Part:
@@ -38,9 +39,12 @@ class FolderSink:
     def entries(self, part: Part) -> Iterator[Entry]:
         root = self.folder / part.name
         for path in sorted(root.rglob("*")):
-            if regular(path):
-                status = path.stat()
-                yield Entry(str(path.relative_to(root)), status.st_size, status.st_mtime_ns)
+            status = path.lstat()
+            kind = "symlink" if path.is_symlink() else "dir" if path.is_dir() else "file"
+            yield Entry(str(path.relative_to(root)), status.st_size, status.st_mtime_ns, kind=kind)
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
 
     def previous(self, part: str) -> Snapshot | None:
         return self.before if part == "cluster" else None

@@ -65,6 +65,8 @@ class Opened:
 class MariadbCapture:
     """See interfaces.Capture."""
 
+    frozen = True
+
     def __init__(
         self, view: Session, database: str, opened: Opened, *, dump: Process, pipe: Path, scope: Scope, clock: Clock
     ) -> None:

@@ -32,6 +32,8 @@ class DumpTools:
 class PostgresCapture:
     """See interfaces.Capture."""
 
+    frozen = True
+
     def __init__(
         self,
         session: Session,

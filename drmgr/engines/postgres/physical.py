@@ -103,6 +103,8 @@ class PhysicalPostgresEngine(PostgresEngine):
 class PhysicalCapture:
     """See interfaces.Capture. The files are read first; the view is opened after them, at a named restore point."""
 
+    frozen = False
+
     def __init__(self, session: Session, view: Session, tools: _Tools, folder: Path, scope: Scope) -> None:
         self._session = session
         self._view = view

@@ -49,7 +49,8 @@ def store_files(sink: Sink, directory: Path, tablespaces: Mapping[str, Path], fo
     sizes: dict[str, int] = {}
     for place in places:
         for part in sink.save_together(*_trees(sink, place)):
-            sizes |= {f"{place.prefix}{entry.path}": entry.size for entry in sink.entries(part)}
+            found = (entry for entry in sink.entries(part) if entry.kind == "file")
+            sizes |= {f"{place.prefix}{entry.path}": entry.size for entry in found}
     steady.refuse_set_back()
     return json.dumps({"files": sizes}, sort_keys=True).encode()
 

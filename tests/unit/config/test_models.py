@@ -3,7 +3,8 @@
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from drmgr.config.models import BilingualText, Connection, Expect, FilesSource, Job, S3Store
+from drmgr.config.models import BilingualText, Connection, Expect, Job, S3Store
+from drmgr.config.trees import FilesSource
 
 
 def test_an_expectation_of_null_is_an_expectation() -> None:

@@ -85,6 +85,12 @@ class PointNotFoundError(PreflightError):
     default_hint = "list what can be restored with: drmgr points SYSTEM"
 
 
+class ExpireRefusedError(PreflightError):
+    """Nothing may be taken away now."""
+
+    code = "expire-refused"
+
+
 class LockedError(DrmgrError):
     code = "locked"
     exit_code = 12

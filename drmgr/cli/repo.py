@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from drmgr.cli import repo_copy
+from drmgr.cli import repo_copy, repo_expire
 from drmgr.cli.audit import audited
 from drmgr.cli.context import output, site
 from drmgr.cli.protect import protect
@@ -21,6 +21,7 @@ def register(app: typer.Typer) -> None:
     group.command("check")(check)
     group.command("protect")(protect)
     group.command("copy")(repo_copy.copy)
+    group.command("expire")(repo_expire.expire)
     app.add_typer(group, name="repo")
 
 

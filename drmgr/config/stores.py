@@ -86,6 +86,9 @@ class Retention(Part):
     weekly: Whole = Field(default=8, ge=0, le=5300, description="the newest point of each of so many weeks")
     monthly: Whole = Field(default=12, ge=0, le=1200, description="the newest point of each of so many months")
     yearly: Whole = Field(default=30, ge=0, le=200, description="the newest point of each of so many years")
+    logs: Duration = Field(
+        default=timedelta(days=14), description="any instant of so long ago can be restored where logs are shipped"
+    )
     hold: tuple[Hold, ...] = Field(default=(), description="legal holds")
 
 

@@ -98,7 +98,8 @@ def drill(bench: Bench, plan: DrillPlan) -> DrillDone:
         )
         entry = bench.evidence.seal(record)
         run.status = RunStatus.OK if record.verdict is Verdict.PASSED else RunStatus.FAILED
-        run.detail.update(verdict=record.verdict, evidence=entry.id, copy=plan.copy)
+        points = {outcome.system.id: outcome.point.id for outcome in outcomes if outcome.point}
+        run.detail.update(verdict=record.verdict, evidence=entry.id, copy=plan.copy, points=points)
         return DrillDone(record, entry)
 
 

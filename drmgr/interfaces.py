@@ -275,6 +275,37 @@ class CaredRepository(Repository, Protocol):
         """The snapshots that need any of these packs, or that cannot be looked through. Raises RepositoryError."""
 
 
+class Shelf(Protocol):
+    """A place in the store, beside the repositories, for small sealed things. Nothing on it is ever taken away by drmgr.
+
+    Names are ``FOLDER/NAME``. Every method raises RepositoryError when the store does not do as asked.
+    """
+
+    where: str
+
+    def put(self, name: str, content: bytes) -> None:
+        """Stores the content durably."""
+
+    def names(self, folder: str) -> list[str]:
+        """What is offered in that folder now, sorted."""
+
+    def newest_first(self, folder: str) -> Iterator[tuple[str, bytes]]:
+        """Every version that the store still has, by falling name, also of what was overwritten or marked as deleted."""
+
+
+class Sealer(Protocol):
+    """Encrypts under the master key, so that the store learns nothing and can change nothing unseen."""
+
+    def seal(self, name: str, content: bytes) -> bytes:
+        """The content encrypted, and bound to the name under which it is to be kept."""
+
+    def open(self, name: str, sealed: bytes) -> bytes:
+        """The content back. Raises KeystoreError when it was changed, moved to another name, or is under another key."""
+
+    def mark(self, content: bytes) -> str:
+        """Sixteen digits, equal for equal content, that tell nothing of it to who lacks the master key."""
+
+
 class Workspace(Protocol):
     """A labelled, private directory of one run on scratch, with the instances inside it."""
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from drmgr.cli.audit import anchor_daily
 from drmgr.cli.context import output, site
+from drmgr.cli.safekeeping import keep_safe
 from drmgr.errors import DrmgrError, IncompleteError
 from drmgr.model import Json, RunKind
 
@@ -41,7 +41,7 @@ def backup(
         bench = opened.bench(progress)
         results = _all(opened, bench, names, jobs)
         sealed = any(not isinstance(done, Failed) for _, done in results)
-        unanchored = anchor_daily(opened) if sealed else None
+        unkept = keep_safe(opened) if sealed else None
     answers.answer({"runs": [_run_json(*result) for result in results]}, lambda console: _show(console, results))
     errors = [done.error for _, done in results if isinstance(done, Failed)]
     if errors:
@@ -56,9 +56,9 @@ def backup(
         if not answers.wants_json:
             answers.error(IncompleteError(f"{unread} files or folders could not be read"))
         raise typer.Exit(IncompleteError.exit_code)
-    if unanchored is not None:
-        answers.note(f"drmgr: the backup is sealed, but: {unanchored.message}")
-        raise typer.Exit(unanchored.exit_code)
+    if unkept is not None:
+        answers.note(f"drmgr: the backup is sealed, but: {unkept.message}")
+        raise typer.Exit(unkept.exit_code)
 
 
 @dataclass(frozen=True)

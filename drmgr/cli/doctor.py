@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from drmgr.cli.context import output, site
+from drmgr.cli.safekeeping import kit_state
 from drmgr.errors import DrmgrError, PreflightError
 from drmgr.model import Json
 from drmgr.system.files import free_bytes
@@ -69,6 +70,7 @@ def _look_at_all(opened: "Site") -> Iterator[Finding]:
     yield _asked("catalog", lambda: f"{len(opened.catalog.evidence())} evidence documents remembered")
     if opened.bucket is not None:
         yield from _store(opened)
+    yield _asked("recovery kit", lambda: kit_state(opened))
     for name in sorted(opened.loaded.jobs):
         yield from _system(opened, name)
     for what, place in (("state", opened.state), ("scratch", opened.place(opened.config.scratch.directory))):

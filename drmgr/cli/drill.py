@@ -10,6 +10,7 @@ import typer
 from drmgr.cli.context import output, site
 from drmgr.cli.report import Language, report_path, write_report
 from drmgr.cli.restore import check_json
+from drmgr.cli.safekeeping import keep_safe
 from drmgr.errors import ConfigError, DrmgrError, ObjectiveMissedError, UsageError
 from drmgr.model import Json, Level, RunKind, Verdict
 
@@ -46,8 +47,11 @@ def run(
         bench = opened.bench(progress)
         wanted = _names(opened, names or [], everything=everything)
         played = [_play(opened, name, lang, lambda plan: drill(bench, plan), from_copy) for name in wanted]
+        unkept = keep_safe(opened)
     answers.answer({"drills": [_drill_json(each) for each in played]}, lambda console: show(console, played))
-    code = exit_code(played)
+    if unkept is not None:
+        answers.note(f"drmgr: the evidence is sealed here, but: {unkept.message}")
+    code = exit_code(played) or (unkept.exit_code if unkept else 0)
     if code:
         raise typer.Exit(code)
 

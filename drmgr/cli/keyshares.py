@@ -9,6 +9,7 @@ import typer
 
 from drmgr.cli.audit import audited
 from drmgr.cli.context import output, site
+from drmgr.cli.safekeeping import keep_safe
 from drmgr.errors import KeystoreError, UsageError
 from drmgr.model import Json
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from drmgr.cli.output import Output
     from drmgr.cli.wire import Site
-    from drmgr.keystore.shares import GivenShare, SplitKey
+    from drmgr.keystore.shares import Combined, GivenShare, SplitKey
     from drmgr.system.secret import Secret
 
 REFERENCE_HELP = "env:NAME or file:PATH (relative to the site file)."
@@ -98,15 +99,8 @@ def combine(
     Shares come from files, from standard input, or are asked for one by one. With --new-passphrase the keystore is then
     put under that passphrase. The key itself is never written or shown.
     """
-    from drmgr.keystore.shares import combine_shares
-
     answers = output(context)
-    combined = combine_shares(_given(files or [], answers))
-    if check and check.replace("-", "").upper() != combined.check.replace("-", ""):
-        raise KeystoreError(
-            f"the shares give a key with the check code {combined.check}, not {check}",
-            hint="they are of another key than the page with that code",
-        )
+    combined = combined_shares(files or [], check, answers)
     with site(context) as opened:
         opened.keystore.open_with(combined.master)
         with audited(opened, "keys.combine") as said:
@@ -129,6 +123,19 @@ def combine(
     answers.answer(document, show)
 
 
+def combined_shares(files: Sequence[Path], check: str, answers: "Output") -> "Combined":
+    """The master key from shares in files, on standard input, or asked for. Raises KeystoreError when they will not do."""
+    from drmgr.keystore.shares import combine_shares
+
+    combined = combine_shares(_given(files, answers))
+    if check and check.replace("-", "").upper() != combined.check.replace("-", ""):
+        raise KeystoreError(
+            f"the shares give a key with the check code {combined.check}, not {check}",
+            hint="they are of another key than the page with that code",
+        )
+    return combined
+
+
 def rotate(
     context: typer.Context,
     passphrase: Annotated[str, typer.Option("--passphrase", metavar="REF", help=f"The new one: {REFERENCE_HELP}")],
@@ -146,6 +153,7 @@ def rotate(
         said["what"] = "passphrase"
         opened.keystore.rewrap(_resolved(opened, passphrase))
         place = str(opened.config.keys.passphrase)
+        unkept = keep_safe(opened)
 
     def show(console: "Console") -> None:
         console.print(
@@ -155,6 +163,8 @@ def rotate(
         )
 
     answers.answer({"rotated": ["passphrase"]}, show)
+    if unkept is not None:
+        answers.note(f"drmgr: the passphrase is changed, but not yet in the recovery kit: {unkept.message}")
 
 
 def _resolved(opened: "Site", text: str) -> "Secret":

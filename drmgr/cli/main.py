@@ -16,6 +16,7 @@ from drmgr.cli import (
     evidence,
     keys,
     points,
+    recover,
     repo,
     report,
     restore,
@@ -48,6 +49,7 @@ GROUPS = (
     report,
     repo,
     keys,
+    recover,
     audit,
     demo,
 )

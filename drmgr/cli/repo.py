@@ -8,6 +8,7 @@ from drmgr.cli import repo_copy, repo_expire
 from drmgr.cli.audit import audited
 from drmgr.cli.context import output, site
 from drmgr.cli.protect import protect
+from drmgr.cli.safekeeping import keep_safe
 from drmgr.errors import DrmgrError, RepositoryDamagedError
 from drmgr.model import AuditResult, Json
 
@@ -44,6 +45,7 @@ def init(context: typer.Context, systems: Systems = None) -> None:
                 opened.catalog.forget_points(name)
             rows.append({"place": repository.location, "system": name, "state": "made" if new else "there"})
         said["made"] = [row["place"] for row in rows if row["state"] == "made"]
+        unkept = keep_safe(opened)
 
     def show(console: "Console") -> None:
         from drmgr.cli.output import table
@@ -51,6 +53,9 @@ def init(context: typer.Context, systems: Systems = None) -> None:
         table(console, ["place", "state"], [[row["place"], row["state"]] for row in rows])
 
     answers.answer({"repositories": rows}, show)
+    if unkept is not None:
+        answers.note(f"drmgr: the repositories are there, but: {unkept.message}")
+        raise typer.Exit(unkept.exit_code)
 
 
 def check(

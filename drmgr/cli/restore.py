@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from drmgr.cli.context import output, site
+from drmgr.cli.safekeeping import keep_safe
 from drmgr.errors import NotAllowedError, UsageError
 from drmgr.model import Json, OccasionKind
 
@@ -63,7 +64,10 @@ def restore(
             )
             return
         done = flow.restore(bench, wired, plan)
+        unkept = keep_safe(opened)
     answers.answer(_done_json(system, done, at), lambda console: _show(console, done))
+    if unkept is not None:
+        answers.note(f"drmgr: the evidence is sealed here, but: {unkept.message}")
     if done.record.verdict != "passed":
         raise typer.Exit(4)
 

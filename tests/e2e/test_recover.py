@@ -1,0 +1,133 @@
+"""``drmgr recover``: the host is gone, and so is everything on it; the bucket and three of five pages are there."""
+
+import shutil
+import subprocess
+import time
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from drmgr.demo.objectstore import ObjectStore
+from tests.e2e.conftest import use_bucket
+from tests.support.objectstore import BucketMaker, s3_client
+from tests.support.shape import fits
+from tests.support.site import DRMGR, Answer, Json, Site, digest_of
+
+ANSWER = {
+    "directory": str,
+    "kit": {"name": str, "site": {"test-hospital"}, "made_at": str},
+    "tools": {},
+    "systems": [{"system": str, "tier": int, "rto": float, "points": int, "latest": str, "problems": [str]}],
+    "evidence": int,
+    "audit_bytes": int,
+    "missing_secrets": [str],
+    "problems": [str],
+    "next": [str],
+    "seconds": float,
+}
+
+
+class Lost:
+    """A site in a bucket whose host is gone; what is left are its pages and the keys of the bucket."""
+
+    def __init__(self, site: Site, store: ObjectStore, bucket: str, pages: Json) -> None:
+        self.site, self.store, self.bucket, self._pages = site, store, bucket, pages
+        self.documents = digest_of(site.directory / "documents")
+        self.host = site.directory / "new-host"
+        kept = {name: (site.directory / "secrets" / name).read_bytes() for name in ("s3-access", "s3-secret")}
+        for entry in ("drmgr.yaml", "jobs", "drills", "keys", "secrets", "state", "evidence", "documents"):
+            path = site.directory / entry
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        (site.directory / "secrets").mkdir()
+        kept["new"] = b"a new passphrase"
+        for name, content in kept.items():
+            (site.directory / "secrets" / name).write_bytes(content)
+            (site.directory / "secrets" / name).chmod(0o600)
+
+    def recover(self, *shares: int, into: Path | None = None, bucket: str = "") -> Answer:
+        words = "".join(self._pages["shares"][number - 1]["words"] + "\n" for number in shares)
+        keys = [f"--{name}-key=file:secrets/s3-{name}" for name in ("access", "secret")]
+        where = f"s3:{self.store.endpoint}/{bucket or self.bucket}"
+        argv = [DRMGR, "recover", "--repository", where, *keys, "--passphrase", "file:secrets/new"]
+        argv += ["--into", str(into or self.host), "--json"]
+        done = subprocess.run(
+            argv,
+            input=words,
+            capture_output=True,
+            text=True,
+            env=self.site.environment(),
+            cwd=self.site.directory,
+            check=False,
+        )
+        assert "Traceback" not in done.stderr, done.stderr
+        # one word alone may well stand in what drmgr says
+        spoken = words.split()
+        assert not any(f"{one} {two}" in done.stderr + done.stdout for one, two in pairwise(spoken))
+        return Answer(done.returncode, done.stdout, done.stderr)
+
+
+@pytest.fixture
+def lost(site: Site, object_store: ObjectStore, make_bucket: BucketMaker) -> Lost:
+    bucket = make_bucket(locked=True)
+    use_bucket(site, object_store, bucket)
+    site.json("repo", "init")
+    site.json("backup", "docs")
+    site.json("drill", "run", "docs-restore")
+    site.json("backup", "his")
+    pages = site.json("keys", "split", "--out", str(site.directory / "pages"), "--words")
+    return Lost(site, object_store, bucket, pages)
+
+
+def test_a_host_is_back_from_the_bucket_and_three_pages(lost: Lost) -> None:
+    began = time.monotonic()
+    answer = lost.recover(5, 1, 3)
+    assert answer.code == 0, answer
+    assert time.monotonic() - began < 60
+    fits(answer.document, ANSWER)
+    assert [(row["system"], row["points"]) for row in answer.document["systems"]] == [("his", 1), ("docs", 1)]
+    assert answer.document["evidence"] == 1
+    assert {text.split()[0] for text in answer.document["missing_secrets"]} == {
+        "file:secrets/his:",
+        "file:secrets/super:",
+    }
+
+    back = Site(lost.host)
+    back.temporary = lost.site.temporary
+    assert back.json("audit", "verify", "--offline")["ok"] is True
+    assert back.json("evidence", "verify", "--all")["chain"] == {"ok": True, "length": 1, "gaps": []}
+    for folder in ("his", "super"):
+        (lost.host / "secrets" / folder).write_text("not needed for files")
+        (lost.host / "secrets" / folder).chmod(0o600)
+    target = lost.host / "restored/docs"
+    restored = back.json("restore", "docs", "--to", f"folder:{target}")
+    assert (restored["status"], restored["verified"]["level"]) == ("ok", 0)
+    assert digest_of(target / "files/files") == lost.documents
+    # the chain goes on where it ended
+    assert back.json("evidence", "verify", "--all")["chain"] == {"ok": True, "length": 2, "gaps": []}
+
+
+def test_what_cannot_bring_a_host_back_is_named_and_leaves_nothing(lost: Lost, make_bucket: BucketMaker) -> None:
+    for answer, code, words in (
+        (lost.recover(1, 2), 24, "1 more share is needed"),
+        (lost.recover(1, 2, 3, bucket=make_bucket()), 11, "holds no recovery kit"),
+        (lost.recover(1, 2, 3, bucket="never-made"), 21, "there is no bucket"),
+        (lost.recover(1, 2, 3, into=lost.site.directory / "pages"), 2, "is there already"),
+    ):
+        assert answer.code == code, answer
+        assert words in answer.error["message"]
+    assert not lost.host.exists()
+    assert not [path for path in lost.site.directory.iterdir() if path.name.startswith(".")]
+
+
+def test_a_kit_that_was_deleted_from_the_bucket_comes_back_all_the_same(lost: Lost) -> None:
+    client = s3_client(lost.store)
+    for found in client.list_objects_v2(Bucket=lost.bucket, Prefix="drmgr-recovery/")["Contents"]:
+        client.put_object(Bucket=lost.bucket, Key=found["Key"], Body=b"garbage")
+        client.delete_object(Bucket=lost.bucket, Key=found["Key"])
+    answer = lost.recover(2, 4, 5)
+    # the garbage is named, and everything is there
+    assert answer.code == 3, answer
+    assert answer.document["evidence"] == 1
+    assert all("does not open" in problem for problem in answer.document["problems"])
+    assert Site(lost.host).json("audit", "verify", "--offline")["ok"] is True

@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
-from drmgr.checks.filetree import FilesCheck
+from drmgr.checks.filetree import FilesCheck, IndexedFiles
 from drmgr.interfaces import SqlEngine
 from drmgr.model import Json, Text
 
@@ -28,10 +28,8 @@ class DicomCheck(FilesCheck):
     TOTAL = "images"
     WRONG = ("missing", "size", "sha256", "unreadable", "uid", "pixels", "orphans")
 
-    def __init__(
-        self, *, name: str, title: Text, index: str, engine: SqlEngine, sql: str, files: str, pixels: int
-    ) -> None:
-        super().__init__(name=name, title=title, index=index, engine=engine, sql=sql, files=files)
+    def __init__(self, *, name: str, title: Text, engine: SqlEngine, of: IndexedFiles, pixels: int) -> None:
+        super().__init__(name=name, title=title, engine=engine, of=of)
         self._pixels = pixels
 
     def _look_inside(self, file: Path, row: tuple[Json, ...], number: int) -> Mapping[str, bool]:

@@ -1,22 +1,40 @@
 """Level 4 for systems with an index and files: each row has its file, whole, and no file is without a row."""
 
 import hashlib
+import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 from drmgr.errors import SourceError
 from drmgr.interfaces import SqlEngine
-from drmgr.model import CheckResult, CheckStatus, Json, Level, Restored, Text
+from drmgr.model import CheckResult, CheckStatus, Json, Level, RecoveryPoint, Restored, Text
 
+ARRIVING = "arriving"
 FILES, MISSING, SIZE, SHA256, UNREADABLE, ORPHANS = "files", "missing", "size", "sha256", "unreadable", "orphans"
+
+
+@dataclass(frozen=True)
+class IndexedFiles:
+    """An index and the files that its rows name: the two sources, the query that lists the files.
+
+    ``arriving`` is how long a file may lie in the tree before its row is written.
+    """
+
+    index: str
+    sql: str
+    files: str
+    arriving: timedelta = timedelta(0)
 
 
 class FilesCheck:
     """Reads the index (columns path, size, sha256; any but the path may be NULL) and each file.
 
-    Files that no row names are orphans. Memory: 16 bytes a file. ``TOTAL`` names the number of rows, ``WRONG`` what is
-    counted as wrong; makers of stricter checks add to these and look into each file by ``_look_inside``.
+    Files that no row names are orphans; those that came after the index was read are only told of, for their rows came
+    later. Memory: 16 bytes a file. ``TOTAL`` names the number of rows, ``WRONG`` what is counted as wrong; makers of
+    stricter checks add to these and look into each file by ``_look_inside``.
     """
 
     level = Level.BUSINESS
@@ -24,31 +42,33 @@ class FilesCheck:
     TOTAL = FILES
     WRONG: Sequence[str] = (MISSING, SIZE, SHA256, UNREADABLE, ORPHANS)
 
-    def __init__(self, *, name: str, title: Text, index: str, engine: SqlEngine, sql: str, files: str) -> None:
+    def __init__(self, *, name: str, title: Text, engine: SqlEngine, of: IndexedFiles) -> None:
         self.name = name
         self._title = title
-        self._index = index
         self._engine = engine
-        self._sql = sql
-        self._files = files
+        self._of = of
 
     def run(self, restored: Restored) -> CheckResult:
-        folder = restored.instance(self._files).path
+        folder = restored.instance(self._of.files).path
         if folder is None:
-            raise SourceError(f"the source {self._files} was not restored to a folder")
-        root = folder.resolve()
+            raise SourceError(f"the source {self._of.files} was not restored to a folder")
+        root, (since, until), arriving = folder.resolve(), _came_later(restored.point, self._of), 0
         counts, found = dict.fromkeys((self.TOTAL, *self.WRONG), 0), set[bytes]()
         for row in self._rows(restored):
             self._look(root, row, counts, found)
         for path in _files_below(root):
-            counts[ORPHANS] += _key(path) not in found
+            if _key(path) not in found:
+                came_later = since <= path.stat().st_mtime <= until
+                arriving += came_later
+                counts[ORPHANS] += not came_later
         expected = {**dict.fromkeys(counts, 0), self.TOTAL: counts[self.TOTAL]}
         # an empty index proves nothing
         status = CheckStatus.PASS if counts == expected and counts[self.TOTAL] else CheckStatus.FAIL
-        return CheckResult(self.name, status, self.level, expected, counts, source=self._files, title=self._title)
+        actual = {**counts, **({ARRIVING: arriving} if arriving else {})}
+        return CheckResult(self.name, status, self.level, expected, actual, source=self._of.files, title=self._title)
 
     def _rows(self, restored: Restored) -> Iterator[tuple[Json, ...]]:
-        for row in self._engine.rows(restored.instance(self._index), self._sql):
+        for row in self._engine.rows(restored.instance(self._of.index), self._of.sql):
             if len(row) != len(self.COLUMNS):
                 raise SourceError(f"the index query of {self.name} must give {', '.join(self.COLUMNS)}")
             yield row
@@ -74,6 +94,19 @@ class FilesCheck:
         """What else is wrong with the file of that row, the ``number``-th, by the names of WRONG."""
         del file, row, number
         return {}
+
+
+def _came_later(point: RecoveryPoint, of: IndexedFiles) -> tuple[float, float]:
+    """From when to when a file may have been written and be without a row; in seconds since 1970.
+
+    Between the reading of the index and that of the files. Never, where the files were read first.
+    """
+    sources = [member.source for member in point.members if member.source in {of.index, of.files}]
+    if sources != [of.index, of.files]:
+        return math.inf, -math.inf
+    until = point.member(of.files).seen_until
+    since = point.member(of.index).consistent_at - of.arriving
+    return since.timestamp(), -math.inf if until is None else until.timestamp()
 
 
 def _inside(root: Path, path: str) -> Path | None:

@@ -43,6 +43,8 @@ def backup(
         sealed = any(not isinstance(done, Failed) for _, done in results)
         unkept = keep_safe(opened) if sealed else None
     answers.answer({"runs": [_run_json(*result) for result in results]}, lambda console: _show(console, results))
+    for note in [note for _, done in results if not isinstance(done, Failed) for note in done.notes]:
+        answers.note(f"drmgr: {note}")
     errors = [done.error for _, done in results if isinstance(done, Failed)]
     if errors:
         if not answers.wants_json:
@@ -136,9 +138,11 @@ def _run_json(name: str, done: "BackupDone | Failed") -> Json:
                 "seconds": round(member.seconds, 3),
                 "facts_seconds": round(member.facts.seconds, 3),
                 "unreadable": member.unreadable,
+                "consistent_at": rfc3339(member.consistent_at),
             }
             for member in done.point.members
         ],
+        "notes": list(done.notes),
         "error": None,
     }
 

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from datetime import timedelta
 from typing import cast
 
 from drmgr.checks.dicom import DicomCheck
 from drmgr.checks.facts import FactsCheck
-from drmgr.checks.filetree import FilesCheck
+from drmgr.checks.filetree import FilesCheck, IndexedFiles
+from drmgr.checks.order import OrderCheck
 from drmgr.checks.rows import RowsCheck
 from drmgr.checks.sql import Expectation, FreshnessCheck, SqlCheck
 from drmgr.checks.technical import IntegrityCheck, OpensCheck
@@ -24,7 +26,19 @@ def checks_of(job: models.Job, engines: Mapping[str, Engine], hash_key: Callable
     technical: list[Check] = []
     for maker in (OpensCheck, FactsCheck, IntegrityCheck):
         technical += [maker(name, engine) for name, engine in engines.items()]
+    technical += [OrderCheck(index, files) for index, files in belonging(job)]
     return (*technical, *(declared(check, engines, hash_key) for check in job.checks))
+
+
+def belonging(job: models.Job) -> tuple[tuple[str, str], ...]:
+    """Each index with the files that its rows name: as the sources say, and as the checks of files against an index do."""
+    said = [(index, source.name) for source in job.sources if source.kind == "files" for index in source.follows]
+    checked = [
+        (check.index.source, check.files)
+        for check in job.checks
+        if isinstance(check, models.DicomCheck | models.FilesCheck)
+    ]
+    return tuple(dict.fromkeys([*said, *checked]))
 
 
 def newest_columns(job: models.Job, source: models.DatabaseSource) -> tuple[tuple[str, str], ...]:
@@ -57,11 +71,10 @@ def _made(check: models.Check, engines: Mapping[str, Engine], hash_key: Callable
     name, title = check.name, text_of(check.title)
     if isinstance(check, models.DicomCheck | models.FilesCheck):
         index, engine = check.index.source, _sql(engines, check.index.source)
-        files, query = check.files, check.index.sql
+        of = IndexedFiles(index=index, sql=check.index.sql, files=check.files, arriving=check.arriving or timedelta(0))
         if isinstance(check, models.FilesCheck):
-            return FilesCheck(name=name, title=title, index=index, engine=engine, sql=query, files=files)
-        pixels = check.pixels
-        return DicomCheck(name=name, title=title, index=index, engine=engine, sql=query, files=files, pixels=pixels)
+            return FilesCheck(name=name, title=title, engine=engine, of=of)
+        return DicomCheck(name=name, title=title, engine=engine, of=of, pixels=check.pixels)
     source, engine = check.source, _sql(engines, check.source)
     if isinstance(check, models.SqlCheck):
         expect = Expectation(check.expect.rule, check.expect.value)

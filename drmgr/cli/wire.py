@@ -225,10 +225,8 @@ class Site:
         )
         repository = self.cared(name, copy, cold=cold) if copy else self.repository(name, cold=cold)
         memory = self.care_book.memory(copy) if copy else None
-        checks = checks_of(job, engines, self.row_key)
-        return WiredSystem(system_of(job), repository, sources, checks, copy, memory)
-        pause = make_pause(self, job)
-        return WiredSystem(system_of(job), repository, sources, checks_of(job, engines), copy, memory, pause)
+        checks, pause = checks_of(job, engines, self.row_key), make_pause(self, job)
+        return WiredSystem(system_of(job), repository, sources, checks, copy, memory, pause)
 
     def engine(self, connection: str, source: models.Source, job: models.Job) -> Engine:
         """The engine for a source, bound to that connection (its own, or a restore's target)."""

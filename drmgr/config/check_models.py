@@ -94,6 +94,9 @@ class DicomCheck(_Check):
     index: DicomIndex = Field(description="the list of images")
     files: Id = Field(description="a files source of this job")
     pixels: Whole = Field(default=20, ge=0, description="number of images whose pixel data is measured as well")
+    arriving: Duration | None = Field(
+        default=None, description="how long a file may lie there before its row is written; null: no time at all"
+    )
 
 
 class FileIndex(Part):
@@ -109,6 +112,9 @@ class FilesCheck(_Check):
     kind: Literal["files"] = Field(description="the kind of check")
     index: FileIndex = Field(description="the list of files")
     files: Id = Field(description="a files source of this job")
+    arriving: Duration | None = Field(
+        default=None, description="how long a file may lie there before its row is written; null: no time at all"
+    )
 
 
 Check = Annotated[SqlCheck | RowsCheck | FreshnessCheck | DicomCheck | FilesCheck, Field(discriminator="kind")]

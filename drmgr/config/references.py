@@ -84,13 +84,43 @@ def job_mistakes(job: Json) -> list[Mistake]:
             if isinstance(name, str):
                 mistakes += _use((*loc, *way), name, kinds, wanted)
         mistakes += [Mistake((*loc, "expect"), found.text) for found in expect_mistakes(check.get("expect"))]
+    return mistakes + order_mistakes(job)
+
+
+def order_mistakes(job: Json) -> list[Mistake]:
+    """An index is captured before the files that its rows name: else a row comes without its file. Or all in a pause."""
+    names = [source.get("name") for _, source in _items(job, "sources")]
+    pairs: dict[tuple[str, str], Loc] = {}
+    mistakes = []
+    for loc, source in _items(job, "sources"):
+        for way, followed in _names(source, "follows"):
+            pairs[followed, str(source.get("name"))] = loc
+            if followed not in names or followed == source.get("name"):
+                text = f"names the source {followed}, which is not another one of this job"
+                mistakes.append(Mistake((*loc, *way), text))
+    for _, check in _items(job, "checks"):
+        index, files = _at(check, "index", "source"), _at(check, "files")
+        if isinstance(index, str) and files in names:
+            pairs.setdefault((index, files), ("sources", names.index(files)))
+    if _at(job, "pause") is not None:
+        return mistakes
+    for (first, then), loc in pairs.items():
+        if first in names and then in names and names.index(first) > names.index(then):
+            text = (
+                f"is captured before {first}, whose rows name its files; put {first} first, or name a pause in the job"
+            )
+            mistakes.append(Mistake(loc, text))
     return mistakes
 
 
 def source_mistakes(job: Json, site: Json) -> list[Mistake]:
-    """The sources' connections exist, and their engines fit."""
+    """The sources' connections exist, and their engines fit; so does the pause."""
     connections = _mapping(_at(site, "connections"))
     mistakes = []
+    pause, pauses = _at(job, "pause"), _mapping(_at(site, "pauses"))
+    if isinstance(pause, str) and pause not in pauses:
+        text = f"names the pause {pause}, which is not in the site file{nearest(pause, pauses)}"
+        mistakes.append(Mistake(("pause",), text))
     for loc, source in _items(job, "sources"):
         name, kind = source.get("connection"), source.get("kind")
         if not isinstance(name, str):

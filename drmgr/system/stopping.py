@@ -34,7 +34,7 @@ def signals_as_exceptions() -> None:
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """A short block that a signal does not cut in two; Interrupted is raised at its end instead."""
+    """A block that a signal does not cut in two; Interrupted is raised at its end, of the outermost one, instead."""
     if threading.current_thread() is not threading.main_thread():
         # signals are only ever raised in the main thread
         yield
@@ -44,6 +44,7 @@ def undisturbed() -> Iterator[None]:
         yield
     finally:
         _Waiting.blocks -= 1
-        arrived, _Waiting.arrived = _Waiting.arrived, None
-        if arrived is not None:
-            raise Interrupted(arrived)
+        if _Waiting.blocks == 0:
+            arrived, _Waiting.arrived = _Waiting.arrived, None
+            if arrived is not None:
+                raise Interrupted(arrived)

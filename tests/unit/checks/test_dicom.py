@@ -12,6 +12,7 @@ import pydicom
 import pytest
 
 from drmgr.checks.dicom import DicomCheck
+from drmgr.checks.filetree import IndexedFiles
 from drmgr.demo.dicom import Picture, uid, write_picture
 from drmgr.demo.pacs_rows import ImagingOrder
 from drmgr.errors import SourceError
@@ -65,10 +66,8 @@ def look(archive: Archive, *, pixels: int = 3) -> CheckResult:
     check = DicomCheck(
         name="d",
         title=Text("题", "title"),
-        index="index",
         engine=Index(archive),  # type: ignore[arg-type]
-        sql="rows",
-        files="images",
+        of=IndexedFiles("index", "rows", "images"),
         pixels=pixels,
     )
     restored: Restored = restored_hospital(archive.root, images=archive.root)
@@ -222,10 +221,8 @@ def test_a_source_without_a_folder_is_an_error(archive: Archive) -> None:
     check = DicomCheck(
         name="d",
         title=Text("题", "title"),
-        index="index",
         engine=Index(archive),  # type: ignore[arg-type]
-        sql="rows",
-        files="main",
+        of=IndexedFiles("index", "rows", "main"),
         pixels=0,
     )
     with pytest.raises(SourceError, match="not restored to a folder"):

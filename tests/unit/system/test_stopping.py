@@ -40,6 +40,20 @@ def test_a_block_is_finished_before_the_signal_is_told() -> None:
     assert done == ["to the end"]
 
 
+def test_a_block_inside_another_does_not_end_it() -> None:
+    done = []
+
+    def act() -> None:
+        with undisturbed():
+            with undisturbed():
+                os.kill(os.getpid(), signal.SIGTERM)
+            done.append("after the inner one")
+
+    with pytest.raises(Interrupted, match="SIGTERM"):
+        act()
+    assert done == ["after the inner one"]
+
+
 def test_a_block_without_a_signal_changes_nothing() -> None:
     with undisturbed():
         pass

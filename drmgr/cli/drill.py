@@ -121,6 +121,7 @@ def _plan(opened: "Site", name: str, from_copy: str) -> "DrillPlan":
         level=Level(declared.level),
         approval=declared.approval,
         copy=copy,
+        at=declared.at,
     )
 
 

@@ -261,6 +261,9 @@ class Drill(Part):
     systems: tuple[Id, ...] = Field(min_length=1, description="the systems that are brought back")
     point: PointChoice = Field(default="latest", description="the recovery point: latest, or an id")
     from_copy: Id | None = Field(default=None, description="a copy of the site file to bring it back from")
+    at: Line = Field(
+        default="", description="go on by the shipped logs: newest, or a time; empty stays at the recovery point"
+    )
     level: Whole = Field(default=3, ge=0, le=6, description="the least verification level for passed")
     form: Literal["hands-on", "tabletop"] = Field(default="hands-on", description="how the drill is held")
     approval: str = Field(default="", description="approval number, filled in by the hospital")

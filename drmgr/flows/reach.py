@@ -13,6 +13,9 @@ from drmgr.flows.ship_logs import LOG_TAG, MANIFEST
 from drmgr.interfaces import LogShipper, Repository
 from drmgr.model import Member, PointStatus, RecoveryPoint, RecoveryTarget, Snapshot
 
+NEWEST = "newest"
+"""In place of a time: the last one that the shipped logs reach."""
+
 
 @dataclass(frozen=True)
 class LogRange:
@@ -85,10 +88,14 @@ class Replay:
 
 @dataclass(frozen=True)
 class Aim:
-    """A recovery point, and how to get from it to the instant that was asked for."""
+    """A recovery point, and how to get from it to the instant that was asked for.
+
+    ``instant`` is that instant when it is a time; None for the point's own, and for one that has another name.
+    """
 
     point: RecoveryPoint
     replays: dict[str, Replay]
+    instant: datetime | None = None
 
 
 def log_ranges(repository: Repository, system: str, source: str) -> tuple[LogRange, ...]:
@@ -146,8 +153,43 @@ def aim(wired: WiredSystem, points: Sequence[SealedPoint], at: str, sources: Seq
     for sealed in reversed(complete):
         replays = {name: _replay(sealed.point, shipped[name], name, targets[name]) for name in sources}
         if all(replays.values()):
-            return Aim(sealed.point, {name: replay for name, replay in replays.items() if replay is not None})
+            found = {name: replay for name, replay in replays.items() if replay is not None}
+            return Aim(sealed.point, found, _common_instant(found))
     raise _out_of_reach(complete, shipped, at, timezone)
+
+
+def newest(wired: WiredSystem, sealed: SealedPoint, before: datetime) -> Aim:
+    """The last instant that all sources of the system can be brought to from that point, by what was shipped ``before``.
+
+    The point itself when nothing was shipped after it. Raises UsageError for a system with sources that have no logs.
+    """
+    ranges: dict[str, tuple[LogRange, ...]] = {}
+    for source in wired.sources:
+        if source.logs is None:
+            raise _without_logs(source.name)
+        shipped = log_ranges(wired.repository, wired.system.id, source.name)
+        ranges[source.name] = tuple(each for each in shipped if each.snapshot.time <= before)
+    reached = [_reach_of(sealed.point, ranges[name], name) for name in ranges]
+    found = [each for each in reached if each is not None and each.ranges]
+    if not found or len(found) < len(ranges):
+        return Aim(sealed.point, {})
+    instant = min(each.until for each in found) - timedelta(microseconds=1)
+    target = RecoveryTarget("time", instant.isoformat())
+    if not all(each.holds(target) for each in found):
+        return Aim(sealed.point, {})
+    replays = {each.member.source: Replay(target, each.needed(target)) for each in found}
+    return Aim(sealed.point, replays, instant)
+
+
+def _common_instant(replays: dict[str, Replay]) -> datetime | None:
+    times = [datetime.fromisoformat(each.target.value) for each in replays.values() if each.target.kind == "time"]
+    return min(times) if times and len(times) == len(replays) else None
+
+
+def _without_logs(source: str) -> UsageError:
+    return UsageError(
+        f"{source} has no logs, so it cannot go to an instant of its own", hint="choose others with --source NAME"
+    )
 
 
 def _replay(point: RecoveryPoint, ranges: Sequence[LogRange], source: str, targets: "_Targets") -> Replay | None:
@@ -173,9 +215,7 @@ class _Targets:
 def _target(wired: WiredSystem, source: str, at: str, timezone: str, ranges: Sequence[LogRange]) -> _Targets:
     logs: LogShipper | None = wired.source(source).logs
     if logs is None:
-        raise UsageError(
-            f"{source} has no logs, so it cannot go to an instant of its own", hint="choose others with --source NAME"
-        )
+        raise _without_logs(source)
     position = logs.position(at)
     if position is not None:
         return _Targets(

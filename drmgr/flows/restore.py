@@ -1,7 +1,7 @@
 """Restore of one system to where the engineer says: scratch that is kept, a folder, or an allowed connection."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -9,6 +9,7 @@ from drmgr.errors import DrmgrError, UsageError
 from drmgr.flows.bench import Bench, WiredSystem, recorded
 from drmgr.flows.bringback import (
     Phases,
+    family,
     fetch,
     lacking,
     left_out,
@@ -19,11 +20,12 @@ from drmgr.flows.bringback import (
     needed_bytes,
     prove,
     readable,
+    target_reached,
 )
 from drmgr.flows.course import Course
 from drmgr.flows.drill import overall, verdict
 from drmgr.flows.points import Found, SealedPoint, believed, choose, find
-from drmgr.flows.reach import Aim, Replay, aim
+from drmgr.flows.reach import NEWEST, Aim, aim, newest
 from drmgr.interfaces import Check, Engine
 from drmgr.model import (
     CheckResult,
@@ -135,9 +137,12 @@ def _aim(bench: Bench, wired: WiredSystem, plan: RestorePlan, offered: Found) ->
     if plan.point != "latest":
         points = [choose(points, wired.system.id, plan.point)]
     sources = plan.sources or tuple(source.name for source in wired.sources)
-    found = aim(wired, points, plan.at, sources, bench.timezone)
+    if plan.at == NEWEST and not plan.sources:
+        found = newest(wired, choose(points, wired.system.id, plan.point), bench.clock.now())
+    else:
+        found = aim(wired, points, plan.at, sources, bench.timezone)
     sealed = next(each for each in points if each.point is found.point)
-    return Aim(believed(wired.repository, sealed), found.replays)
+    return replace(found, point=believed(wired.repository, sealed))
 
 
 def restore(bench: Bench, wired: WiredSystem, plan: RestorePlan) -> RestoreDone:
@@ -178,7 +183,12 @@ def _fits_target(target: Target, chosen: tuple[Member, ...]) -> None:
         if len(chosen) != 1:
             names = ", ".join(member.source for member in chosen)
             raise UsageError(f"a connection takes one source; choose one of {names} with --source")
-        if chosen[0].engine != target.engine.name:
+        if chosen[0].engine.endswith("-physical"):
+            raise UsageError(
+                f"the source {chosen[0].source} is a physical backup, which is no server's but its own",
+                hint="use --to scratch or --to folder:PATH",
+            )
+        if family(chosen[0].engine) != family(target.engine.name):
             raise UsageError(
                 f"the source {chosen[0].source} is {chosen[0].engine}, {target.name} is {target.engine.name}"
             )
@@ -203,6 +213,7 @@ class _Act:
         self._bench = bench
         self._wired = wired
         self._plan = plan
+        self._aim = aim
         self._point = aim.point
         self._replays = aim.replays
         self._run = run
@@ -213,6 +224,7 @@ class _Act:
         self._checks = doubts
 
     def perform(self) -> None:
+        self._course.went_to(self._aim.instant)
         self._course.restoring()
         match self._plan.target:
             case ToScratch(keep=keep):
@@ -230,7 +242,7 @@ class _Act:
             self._usable(loaded)
             # the facts are those of the recovery point, and a replay went on from there
             self._prove(tuple(check for check in self._wired.checks if not (replays and check.level is Level.FACTS)))
-            self._checks += tuple(_reached(name, replay) for name, replay in replays.items())
+            self._checks += tuple(target_reached(name, replay) for name, replay in replays.items())
             scratch.keep(self._run, self._bench.clock.now() + keep)
             self.instances.update(loaded)
 
@@ -289,13 +301,6 @@ class _Act:
                 [Verdict.PASSED if check.status is CheckStatus.PASS else Verdict.FAILED for check in partial]
             )
         return verdict(partial if self._plan.sources else self._checks, error, objectives_met=True)
-
-
-def _reached(source: str, replay: Replay) -> CheckResult:
-    """The instance started, and it starts only when its server says that it stopped at the target."""
-    target = f"{replay.target.kind} {replay.target.value}"
-    title = Text("已到达指定恢复时刻", "the recovery target was reached")
-    return CheckResult(f"target-{source}", CheckStatus.PASS, Level.OPENS, target, target, source=source, title=title)
 
 
 _FILES_COMPLETE = Text("文件数与字节数一致", "all files and bytes arrived")

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 
 import psycopg
@@ -11,6 +10,7 @@ from drmgr.errors import LoadError, ScratchError
 from drmgr.interfaces import Clock
 from drmgr.model import Instance, Recipe, RecoveryTarget
 from drmgr.scratch.clusterfiles import Restored, arrange, cut_off, own, refuse_gaps
+from drmgr.scratch.foreign import refuse_foreign_places
 from drmgr.scratch.postgres import FAST
 from drmgr.scratch.server import PORT, PostgresServer, ServerPlan, server_programs
 from drmgr.system.command import Command, Runner
@@ -42,7 +42,6 @@ AS_IN_PRODUCTION = {
 """What a replay must not have less of, as pg_controldata calls it."""
 
 BLOCK, BLOCKS = "Database block size", "Blocks per segment of large relation"
-WAL_NAME = re.compile(r"[0-9A-F]{24}")
 
 TARGETS = {"name": "recovery_target_name", "time": "recovery_target_time", "position": "recovery_target_lsn"}
 
@@ -57,7 +56,7 @@ def start_cluster(recipe: Recipe, plan: ServerPlan, runner: Runner, clock: Clock
     restored = Restored(recipe.restored, plan.home)
     arrange(restored, recipe.settings.get("manifest", ""))
     cut_off(restored.data, recipe.settings["admin"])
-    refuse_foreign_places(restored.log, plan.version, runner)
+    refuse_foreign_places(restored.log, restored.data / "backup_label", recipe.target, plan.version, runner)
     control = _control(restored.data, plan, runner)
     settings = {**FAST, **dict(plan.settings), **QUIET, **_sizes(control)}
     _write_settings(restored.data, recipe.target)
@@ -110,38 +109,6 @@ def _sizes(control: Mapping[str, str]) -> dict[str, str]:
     for setting in ("max_connections", "max_locks_per_transaction"):
         sizes[setting] = str(max(int(sizes[setting]), int(FAST[setting])))
     return sizes
-
-
-def refuse_foreign_places(log: Path, version: str, runner: Runner) -> None:
-    """The log makes no tablespace: a replay would make it where it was in production, which may be this very host.
-
-    Raises LoadError; ScratchError when the log cannot be looked through.
-    """
-    program = server_programs(version) / "pg_waldump"
-    for timeline, names in sorted(_by_timeline(log).items()):
-        argv = (str(program), f"--path={log}", f"--timeline={timeline}", "--rmgr=Tablespace", names[0], names[-1])
-        made: list[bytes] = []
-        done = runner.run_lines(Command(argv), partial(_keep_creation, made))
-        if made:
-            raise LoadError(
-                "a tablespace was made after the recovery point, and its place is production's: it is not replayed here",
-                hint="make a new recovery point, and restore to a time after it",
-            )
-        # a segment that a timeline ended in has no end of its own, and a replay stops there too
-        if done.code != 0 and not re.search(r"in WAL record|valid record|invalid magic", done.stderr):
-            raise ScratchError("the restored log cannot be looked through for tablespaces")
-
-
-def _by_timeline(log: Path) -> dict[int, list[str]]:
-    found: dict[int, list[str]] = {}
-    for name in sorted(path.name for path in log.iterdir() if WAL_NAME.fullmatch(path.name)):
-        found.setdefault(int(name[:8], 16), []).append(name)
-    return found
-
-
-def _keep_creation(made: list[bytes], line: bytes) -> None:
-    if b"desc: CREATE" in line:
-        made.append(line)
 
 
 def _why(log: Path, target: RecoveryTarget, error: ScratchError) -> ScratchError:

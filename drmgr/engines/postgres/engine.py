@@ -109,6 +109,8 @@ class PostgresEngine:
     def load(self, restored: Path, into: Instance, progress: Progress) -> Instance:
         endpoint = self._endpoint(into)
         if (restored / LABEL_PART).is_dir():
+            if into.engine != PHYSICAL:
+                raise PreflightError("a physical backup is not loaded into a server; it is one")
             # the instance is the restored cluster itself
             return into
         major = self._major(endpoint, PreflightError)

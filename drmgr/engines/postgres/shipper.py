@@ -15,13 +15,14 @@ from drmgr.engines.postgres.connection import Session, connect, told
 from drmgr.engines.postgres.engine import PostgresEngine
 from drmgr.engines.postgres.tools import find_client, find_exact
 from drmgr.engines.postgres.wal import HISTORY, SEGMENT, WalReader, lsn_text, parse_lsn, segment_name, segment_of
-from drmgr.errors import DrmgrError, SourceError
+from drmgr.errors import DrmgrError, SourceError, SpoolFullError
 from drmgr.model import LogBatch, LogFile
 from drmgr.system.command import Command, Runner
 from drmgr.system.files import sync_directory, write_atomically
 
 RECEIVE_SECONDS = 900.0
 STATE = "received.json"
+DISK_FULL = "No space left on device"
 
 _SLOT: LiteralString = "SELECT restart_lsn::text, wal_status FROM pg_catalog.pg_replication_slots WHERE slot_name = %s"
 _CREATE: LiteralString = "SELECT lsn::text FROM pg_catalog.pg_create_physical_replication_slot(%s, true)"
@@ -58,6 +59,9 @@ class PostgresLogShipper:
     def receive(self, spool: Path) -> DrmgrError | None:
         incoming = _folder(spool, "incoming")
         state = _read_state(spool)
+        if state is not None:
+            # what a call that was killed had received already
+            state = _take_in(incoming, _folder(spool, "waiting"), spool, state)
         endpoint = self._engine.endpoint()
         with connect(endpoint, autocommit=True) as session:
             program = self._program("pg_receivewal", session.info.server_version // 10000)
@@ -77,6 +81,11 @@ class PostgresLogShipper:
             raise SourceError(f"the server's log came to no end within {RECEIVE_SECONDS:.0f} s") from None
         finally:
             _take_in(incoming, _folder(spool, "waiting"), spool, state)
+        if done.code != 0 and DISK_FULL in done.stderr:
+            raise SpoolFullError(
+                f"the disk of the spool {spool} is full, and no more log can be received",
+                hint="make room there; nothing is lost while the server keeps its log for drmgr's slot",
+            )
         if done.code != 0:
             raise SourceError(f"the server's log could not be received: {_reason(done.stderr)}")
         return problem
@@ -131,10 +140,22 @@ class PostgresLogShipper:
         row = session.execute(_SLOT, (self._slot,)).fetchone()
         if row is None or row[1] == "lost" or row[0] is None:
             return self._made_again(session, spool, fresh, known=state is not None, invalid=row is not None)
+        stands = parse_lsn(row[0])
+        stands -= stands % size
+        problem = None
+        if state is None:
+            fresh = replace(fresh, received=stands)
+        elif stands > state.received:
+            lost = f"{lsn_text(state.received)} to {lsn_text(stands)}"
+            problem = SourceError(
+                f"somebody moved the replication slot {self._slot} on, and the log from {lost} was not received",
+                hint="make a new recovery point now: drmgr backup; no restore can pass the gap",
+            )
+            fresh = replace(fresh, received=stands)
         if fresh.received > parse_lsn(row[0]):
             session.execute(_ADVANCE, (self._slot, lsn_text(fresh.received)))
         _write_state(spool, fresh)
-        return fresh, None
+        return fresh, problem
 
     def _made_again(
         self, session: Session, spool: Path, state: _State, *, known: bool, invalid: bool
@@ -166,7 +187,7 @@ class PostgresLogShipper:
         return find_client(self._runner, name, major, self._binaries).path
 
 
-def _take_in(incoming: Path, waiting: Path, spool: Path, state: _State) -> None:
+def _take_in(incoming: Path, waiting: Path, spool: Path, state: _State) -> _State:
     """Moves whole segments to those that wait, and remembers how far they reach."""
     received = state.received
     for path in sorted(incoming.iterdir()):
@@ -176,7 +197,9 @@ def _take_in(incoming: Path, waiting: Path, spool: Path, state: _State) -> None:
             received = max(received, (segment_of(path.name, state.size)[1] + 1) * state.size)
     sync_directory(waiting)
     sync_directory(incoming)
-    _write_state(spool, replace(state, received=received))
+    known = replace(state, received=received)
+    _write_state(spool, known)
+    return known
 
 
 def _stretches(names: list[str], size: int) -> Iterator[list[str]]:

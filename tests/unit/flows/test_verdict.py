@@ -82,4 +82,4 @@ def test_a_level_is_reached_by_passing_all_below_it(results: tuple[CheckResult, 
 
 @pytest.mark.parametrize(("ahead", "lost"), [(-90, 90.0), (0, 0.0), (59, 0.0), (61, None)])
 def test_a_point_from_the_future_proves_no_objective(ahead: float, lost: float | None) -> None:
-    assert data_lost(a_point("01"), START - timedelta(seconds=ahead)) == lost
+    assert data_lost(a_point("01").consistent_at, START - timedelta(seconds=ahead)) == lost

@@ -1,0 +1,208 @@
+"""Point in time in drills, and the bad days of shipping: moved slots, killed calls, full disks, foreign places."""
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from drmgr.engines.postgres.shipper import PostgresLogShipper
+from drmgr.errors import LoadError, SourceError, SpoolFullError, UsageError
+from drmgr.flows.bench import Source
+from drmgr.flows.drill import DrillDone, DrillPlan, drill
+from drmgr.flows.points import find
+from drmgr.flows.reach import log_ranges, newest, windows
+from drmgr.model import CheckResult, CheckStatus, Level, Restored, Text, Verdict
+from drmgr.scratch.processes import wait_until
+from drmgr.scratch.server import give_to, server_programs
+from tests.support.folders import passable_directory
+from tests.support.physical import SLOT, Place, fill, physical_server
+from tests.support.postgres import SERVER_USER, PostgresServer, installed_major
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[PostgresServer]:
+    with passable_directory() as directory, physical_server(directory, segment_mib=1) as running:
+        fill(running, scale=0)
+        yield running
+
+
+@pytest.fixture
+def place(server: PostgresServer) -> Iterator[Place]:
+    with passable_directory() as directory:
+        made = Place(directory, server, integrity=True)
+        made.sql("DELETE FROM note; INSERT INTO note (text) VALUES ('一')")
+        yield made
+
+
+def note(place: Place, text: str) -> str:
+    """Writes a row and gives a time at which it is there and nothing after it."""
+    place.sql(f"INSERT INTO note (text) VALUES ('{text}')")
+    at = place.now().isoformat()
+    assert wait_until(lambda: place.now().isoformat() > at, place.clock, 5)
+    return at
+
+
+def reachable_until(place: Place) -> datetime:
+    points = find(place.repository, place.bench.catalog, "his").points
+    return windows(points, log_ranges(place.repository, "his", "main"), "main")[-1].newest
+
+
+@dataclass
+class NotesCheck:
+    """The rows of the restored table, kept for the test."""
+
+    place: Place
+    seen: list[str]
+    name: str = "notes"
+    level: Level = Level.BUSINESS
+
+    def run(self, restored: Restored) -> CheckResult:
+        rows = self.place.engine.rows(restored.instance("main"), "SELECT text FROM note ORDER BY id")
+        self.seen[:] = [str(row[0]) for row in rows]
+        return CheckResult(self.name, CheckStatus.PASS, self.level)
+
+
+def play(place: Place, at: str) -> tuple[DrillDone, list[str]]:
+    seen: list[str] = []
+    wired = replace(place.wired, checks=(*place.wired.checks, NotesCheck(place, seen)))
+    title = Text("演练", "drill")
+    plan = DrillPlan("d", title, "server-lost", "hands-on", (wired,), "latest", Level.BUSINESS, at=at)
+    return drill(place.bench, plan), seen
+
+
+def test_a_drill_goes_to_the_last_shipped_instant_and_its_rpo_is_measured_from_there(place: Place) -> None:
+    point = place.back_up()
+    note(place, "a")
+    place.ship()
+    reached = reachable_until(place)
+    note(place, "lost with the server")
+    done, seen = play(place, "newest")
+    (outcome,) = done.record.outcomes
+    assert (outcome.error, outcome.verdict, outcome.level) == (None, Verdict.PASSED, Level.BUSINESS)
+    assert seen == ["一", "a"]
+    assert outcome.rpo.measured == (outcome.timeline.t0 - reached).total_seconds()
+    assert outcome.rpo.measured < (outcome.timeline.t0 - point.consistent_at).total_seconds()
+    # the facts are proven at the point's own instant, after the time that counts
+    assert [check.status for check in outcome.checks if check.level is Level.FACTS] == [CheckStatus.PASS]
+    proof = next(phase for phase in outcome.phases if phase.name == "prove-facts")
+    assert outcome.timeline.t6 is not None and proof.started_at >= outcome.timeline.t6
+    assert [each.gone for each in done.record.destruction] == [True, True]
+    # what was shipped after the fault was not there for it
+    (sealed,) = find(place.repository, place.bench.catalog, "his").points
+    assert newest(place.wired, sealed, point.created_at).replays == {}
+
+
+def test_a_drill_without_shipped_logs_counts_from_its_point(place: Place) -> None:
+    point = place.back_up()
+    note(place, "never shipped")
+    done, seen = play(place, "newest")
+    (outcome,) = done.record.outcomes
+    assert (outcome.verdict, seen) == (Verdict.PASSED, ["一"])
+    assert outcome.rpo.measured == (outcome.timeline.t0 - point.consistent_at).total_seconds()
+
+
+def test_a_system_with_a_source_that_has_no_logs_is_not_taken_apart(place: Place) -> None:
+    place.back_up()
+    place.wired = replace(place.wired, sources=(Source("main", place.engine),))
+    done, _ = play(place, "newest")
+    assert done.record.verdict is Verdict.ERROR
+    assert done.record.outcomes[0].error is not None
+    assert done.record.outcomes[0].error["code"] == UsageError.code
+
+
+def test_a_log_that_makes_a_tablespace_is_not_replayed_into_productions_place(place: Place) -> None:
+    space = place.server.plan.home / "fresh"
+    space.mkdir()
+    give_to(space, SERVER_USER)
+    place.back_up()
+    place.sql(f"CREATE TABLESPACE fresh LOCATION '{space}'")
+    place.sql("CREATE TABLE elsewhere TABLESPACE fresh AS SELECT 1 AS n")
+    try:
+        before = sorted((path, path.stat().st_mtime_ns) for path in space.rglob("*"))
+        at = note(place, "a")
+        place.ship()
+        with pytest.raises(LoadError, match="a tablespace was made after the recovery point"):
+            place.restore(at)
+        assert sorted((path, path.stat().st_mtime_ns) for path in space.rglob("*")) == before
+    finally:
+        place.sql("DROP TABLE elsewhere")
+        place.sql("DROP TABLESPACE fresh")
+
+
+def test_a_call_that_was_killed_loses_and_hides_nothing(place: Place) -> None:
+    """Killed when all was received, and nothing moved to what waits."""
+    place.back_up()
+    place.ship()
+    at = note(place, "a")
+    waiting, incoming = place.spool.path / "waiting", place.spool.path / "incoming"
+    state = (place.spool.path / "received.json").read_bytes()
+    logs = place.source.logs
+    assert logs is not None and logs.receive(place.spool.path) is None
+    for path in waiting.iterdir():
+        path.rename(incoming / path.name)
+    (place.spool.path / "received.json").write_bytes(state)
+    assert place.ship().files > 0
+    done = place.restore(at)
+    assert place.engine.scalar(done.instances["main"], "SELECT max(text) FROM note WHERE text = 'a'") == "a"
+    place.bench.scratch.keep(done.record.run, place.clock.now() - timedelta(days=1))
+    place.bench.scratch.reap()
+
+
+def test_a_slot_that_was_moved_on_is_told(place: Place) -> None:
+    place.back_up()
+    place.ship()
+    note(place, "skipped")
+    place.sql("SELECT pg_switch_wal()")
+    note(place, "skipped too")
+    place.sql(f"SELECT pg_replication_slot_advance('{SLOT}', pg_current_wal_lsn())")
+    with pytest.raises(SourceError, match=rf"somebody moved the replication slot {SLOT} on, and the log from"):
+        place.ship()
+    # told once; what comes after the gap is shipped, and nothing leads over it
+    assert place.ship().files > 0
+    assert reachable_until(place).isoformat() < place.now().isoformat()
+
+
+def test_a_full_disk_of_the_spool_is_an_alarm_and_loses_nothing(place: Place) -> None:
+    place.back_up()
+    at = note(place, "a")
+    tools = place.directory / "tools"
+    tools.mkdir()
+    real = server_programs(installed_major())
+    for program in real.iterdir():
+        (tools / program.name).symlink_to(program)
+    (tools / "pg_receivewal").unlink()
+    (tools / "pg_receivewal").write_text(
+        f'#!/bin/sh\n[ "$1" = --version ] && exec {real}/pg_receivewal --version\n'
+        'echo "pg_receivewal: error: could not write 8192 bytes to WAL file: No space left on device" >&2; exit 1\n'
+    )
+    (tools / "pg_receivewal").chmod(0o755)
+    healthy = place.source
+    place.source = replace(healthy, logs=PostgresLogShipper(place.engine, SLOT, place.runner, tools))
+    with pytest.raises(SpoolFullError, match="the disk of the spool"):
+        place.ship()
+    place.source = healthy
+    place.ship()
+    assert reachable_until(place).isoformat() > at
+
+
+def test_an_empty_pg_wal_is_told(place: Place, tmp_path: Path) -> None:
+    """The log of the server is gone: a peer's backup of it passed, and did not restore."""
+    server, log = place.server.private, place.server.private.data / "pg_wal"
+    place.back_up()
+    server.stop()
+    shutil.copytree(log, tmp_path / "kept")
+    subprocess.run(["find", log, "-type", "f", "-delete"], check=True)
+    try:
+        with pytest.raises(SourceError):
+            place.ship()
+    finally:
+        for file in (tmp_path / "kept").iterdir():
+            if file.is_file():
+                shutil.copyfile(file, log / file.name)
+                shutil.chown(log / file.name, SERVER_USER, SERVER_USER)
+        server.start()
+    place.ship()

@@ -54,6 +54,13 @@ class UnprotectedError(ObjectiveMissedError):
     )
 
 
+class RewindIncompleteError(ObjectiveMissedError):
+    """The repository was brought back, but not all of it."""
+
+    code = "rewind-incomplete"
+    default_hint = "try an earlier time, or a clean place with --into; a copy elsewhere may have what is lost"
+
+
 class ConfigError(DrmgrError):
     """All mistakes of a configuration at once; ``problems`` are lines ``file:line: what``."""
 

@@ -8,6 +8,7 @@ from drmgr.cli import repo_copy, repo_expire
 from drmgr.cli.audit import audited
 from drmgr.cli.context import output, site
 from drmgr.cli.protect import protect
+from drmgr.cli.rewind import rewind
 from drmgr.cli.safekeeping import keep_safe
 from drmgr.errors import DrmgrError, RepositoryDamagedError
 from drmgr.model import AuditResult, Json
@@ -23,6 +24,7 @@ def register(app: typer.Typer) -> None:
     group.command("protect")(protect)
     group.command("copy")(repo_copy.copy)
     group.command("expire")(repo_expire.expire)
+    group.command("rewind")(rewind)
     app.add_typer(group, name="repo")
 
 

@@ -161,9 +161,12 @@ class Site:
         """The folder of the bucket that all of this site's objects lie in; empty for the bucket itself."""
         return self.stores[""].prefix
 
-    def repository(self, system: str, *, cold: bool = False) -> ResticRepository:
-        """The repository of one system. ``cold``: without what restic remembers on this host, as after its loss."""
-        return self._repository(ResticRepository, system, "", cold=cold)
+    def repository(self, system: str, *, cold: bool = False, at: str | None = None) -> ResticRepository:
+        """The repository of one system. ``cold``: without what restic remembers on this host, as after its loss.
+
+        ``at`` is another location of it in the same store, in restic's notation.
+        """
+        return self._repository(ResticRepository, system, "", cold=cold, at=at)
 
     def cared(self, system: str, copy: str = "", *, cold: bool = False) -> CaredRepository:
         """The repository of one system, or that of one of its copies, with all that its care needs."""
@@ -184,10 +187,10 @@ class Site:
                 hint="restic takes one set of S3 keys and one region: use the same for both, or a folder for one of them",
             )
 
-    def _repository(self, kind: type[Kind], system: str, copy: str, *, cold: bool) -> Kind:
+    def _repository(self, kind: type[Kind], system: str, copy: str, *, cold: bool, at: str | None = None) -> Kind:
         place = self.stores[copy]
         settings = ResticSettings(
-            location=place.location(system),
+            location=at or place.location(system),
             host=self.config.site.id,
             cache=(self.runtime if cold else self.state) / "restic-cache",
             program=self.config.restic.program,

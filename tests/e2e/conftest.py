@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from drmgr.demo.objectstore import ObjectStore
+from tests.support.fault_proxy import FaultProxy
 from tests.support.folders import passable_directory
 from tests.support.objectstore import BucketMaker, make_bucket, object_store
 from tests.support.postgres import PostgresServer, postgres_server
@@ -181,3 +182,24 @@ def use_bucket(site: Site, store: ObjectStore, bucket: str) -> None:
     }
     site.edit(lambda document: document.update(store=settings))
     site.edit(lambda document: document["restic"].update(patience="3s"))
+
+
+@pytest.fixture
+def locked_site(site: Site, object_store: ObjectStore, make_bucket: BucketMaker) -> Site:
+    """A site whose bucket locks objects for ten days, with one recovery point of the documents."""
+    use_bucket(site, object_store, f"{make_bucket()}-locked")
+    site.edit(lambda document: document["store"].update(object_lock={"mode": "compliance", "days": 10}))
+    site.json("repo", "init", "docs")
+    site.json("backup", "docs")
+    return site
+
+
+@pytest.fixture
+def proxy(locked_site: Site, object_store: ObjectStore) -> Iterator[FaultProxy]:
+    with FaultProxy(object_store.endpoint) as running:
+        locked_site.edit(lambda document: document["store"].update(endpoint=running.endpoint))
+        yield running
+
+
+def bucket_of(site: Site) -> str:
+    return str(site.json("config", "show")["site"]["store"]["bucket"])

@@ -1,14 +1,11 @@
 """``drmgr repo protect`` on a real, locked bucket: locks are lengthened, attacks are told, faults leave no work behind."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
-import pytest
-
 from drmgr.demo.objectstore import ObjectStore
-from tests.e2e.conftest import use_bucket
+from tests.e2e.conftest import bucket_of
 from tests.support.fault_proxy import FaultProxy
-from tests.support.objectstore import BucketMaker, s3_client
+from tests.support.objectstore import s3_client
 from tests.support.shape import Instant, fits
 from tests.support.site import Json, Site
 
@@ -33,27 +30,6 @@ PROTECTED = {
         }
     ],
 }
-
-
-@pytest.fixture
-def locked_site(site: Site, object_store: ObjectStore, make_bucket: BucketMaker) -> Site:
-    """A site whose bucket locks objects for ten days, with one recovery point of the documents."""
-    use_bucket(site, object_store, f"{make_bucket()}-locked")
-    site.edit(lambda document: document["store"].update(object_lock={"mode": "compliance", "days": 10}))
-    site.json("repo", "init", "docs")
-    site.json("backup", "docs")
-    return site
-
-
-@pytest.fixture
-def proxy(locked_site: Site, object_store: ObjectStore) -> Iterator[FaultProxy]:
-    with FaultProxy(object_store.endpoint) as running:
-        locked_site.edit(lambda document: document["store"].update(endpoint=running.endpoint))
-        yield running
-
-
-def bucket_of(site: Site) -> str:
-    return str(site.json("config", "show")["site"]["store"]["bucket"])
 
 
 def protected(site: Site, *options: str, code: int = 0) -> Json:

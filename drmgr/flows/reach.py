@@ -116,7 +116,9 @@ def reach(member: Member, ranges: Iterable[LogRange]) -> Reach | None:
     for each in ranges:
         if each.chain != recovery["system_identifier"] or each.timeline < timeline:
             continue
-        if each.timeline == timeline and each.last < following:
+        # a log in which nothing happened ends before it begins, and still tells a later time
+        empty = each.first == following == each.last + 1
+        if each.timeline == timeline and each.last < following and not empty:
             continue
         if each.first > following:
             # a file is missing, and nothing after it can be reached

@@ -1,11 +1,10 @@
 """Shipping what happens between recovery points: received into a spool, stored, read back, only then let go."""
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-
-import rfc8785
 
 from drmgr.errors import DrmgrError, LockedError, PreflightError, RepositoryError, SpoolFullError
 from drmgr.flows.bench import Bench, Source, WiredSystem, recorded
@@ -126,7 +125,9 @@ def _store_all(wired: WiredSystem, source: Source, logs: LogShipper, spool: Spoo
 
 
 def _store(repository: Repository, system: str, source: str, batch: LogBatch, folder: Path) -> None:
-    (folder / MANIFEST).write_bytes(rfc8785.dumps(manifest_json(batch)))
+    # not RFC 8785: that has no form for a log position beyond 2**53, and those of SQL Server are
+    content = json.dumps(manifest_json(batch), sort_keys=True, separators=(",", ":"), allow_nan=False)
+    (folder / MANIFEST).write_bytes(content.encode())
     names = tuple(file.name for file in batch.files)
     tree = Tree("wal", folder, only=(MANIFEST, *names))
     snapshot = repository.backup(tree, log_tags(system, source, batch), lambda _share, _word: None)

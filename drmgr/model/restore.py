@@ -11,11 +11,21 @@ from drmgr.model.words import CheckStatus, Json, Level, Objectives, OccasionKind
 
 
 @dataclass(frozen=True)
+class RecoveryTarget:
+    """The instant that logs are replayed to. ``value`` is an RFC 3339 time, the name of a restore point, or a position."""
+
+    kind: Literal["time", "name", "position"]
+    value: str
+
+
+@dataclass(frozen=True)
 class Instance:
     """Where restored data can be asked questions: a database server, or a folder (``path``).
 
-    ``socket`` is the directory of a unix socket; ``host`` is a network name and is None for scratch, always. The
-    password lies in ``passfile`` (libpq format, 0600). ``manifest`` lists a file tree's hashes.
+    ``socket`` is the directory of a unix socket; ``host`` is a network name and is None for scratch, always, but for SQL
+    Server, whose scratch server the site file names. The password lies in ``passfile`` (0600, in the form that the
+    engine's own programs read). ``manifest`` lists a file tree's hashes. ``target`` is how far an engine that replays logs
+    while it loads goes.
     """
 
     engine: str
@@ -27,14 +37,7 @@ class Instance:
     passfile: Path | None = None
     path: Path | None = None
     manifest: Path | None = None
-
-
-@dataclass(frozen=True)
-class RecoveryTarget:
-    """The instant that logs are replayed to. ``value`` is an RFC 3339 time, the name of a restore point, or a position."""
-
-    kind: Literal["time", "name", "position"]
-    value: str
+    target: RecoveryTarget | None = None
 
 
 @dataclass(frozen=True)

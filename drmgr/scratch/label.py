@@ -16,7 +16,10 @@ PREFIX = "drmgr-"
 
 @dataclass(frozen=True)
 class Label:
-    """``started`` tells the process from another that later got the same pid; ``sockets`` lie outside the workspace."""
+    """``started`` tells the process from another that later got the same pid; ``sockets`` lie outside the workspace.
+
+    ``elsewhere``: the run may have databases on the scratch SQL Server.
+    """
 
     run: str
     pid: int
@@ -26,6 +29,7 @@ class Label:
     created_at: str
     keep_until: str | None = None
     sockets: tuple[str, ...] = ()
+    elsewhere: bool = False
 
     def kept(self, now: datetime) -> bool:
         return self.keep_until is not None and now < datetime.fromisoformat(self.keep_until)

@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from drmgr.errors import Interrupted, PreflightError, ScratchError
 from drmgr.interfaces import Clock
@@ -19,6 +20,9 @@ from drmgr.scratch.server import account_of, give_to, remove_tree, short_directo
 from drmgr.system.command import Runner
 from drmgr.system.files import free_bytes
 
+if TYPE_CHECKING:
+    from drmgr.scratch.sqlserver import SqlServerScratch
+
 HEADROOM_SHARE = 10
 """One part in so many more than asked for must be free."""
 
@@ -28,8 +32,11 @@ _SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 class ScratchWorkspace:
     """See interfaces.Workspace."""
 
-    def __init__(self, path: Path, user: str, runner: Runner, clock: Clock) -> None:
+    def __init__(
+        self, path: Path, user: str, runner: Runner, clock: Clock, *, sqlserver: "SqlServerScratch | None" = None
+    ) -> None:
         self.path = path
+        self._sqlserver = sqlserver
         self._user = user
         self._runner = runner
         self._clock = clock
@@ -41,6 +48,8 @@ class ScratchWorkspace:
             return self._start_postgres(recipe)
         if recipe.engine == "mariadb":
             return self._start_mariadb(recipe)
+        if recipe.engine == "sqlserver":
+            return self._start_sqlserver(recipe)
         if recipe.engine in {"files", "sqlite"}:
             return start_folder(recipe, self.path / f"{recipe.engine}-{self._count}")
         raise PreflightError(f"there is no scratch for the engine {recipe.engine} of {recipe.source}")
@@ -82,6 +91,19 @@ class ScratchWorkspace:
         plan = mariadb.plan_server(recipe, home, socket, self.path / f"mypass-{self._count}", self._user)
         return mariadb.launch(plan, self._runner, self._clock).instance()
 
+    def _start_sqlserver(self, recipe: Recipe) -> Instance:
+        if self._sqlserver is None:
+            raise PreflightError(
+                f"there is no scratch server for {recipe.source}, which is SQL Server",
+                hint="name a connection of the site file to a server of its own as scratch.sqlserver",
+            )
+        label = self._label()
+        # noted first: from now on the end of this workspace, whoever makes it, looks on that server as well
+        write_label(self.path, replace(label, elsewhere=True))
+        alive = {path.name.removeprefix(PREFIX) for path in self.path.parent.glob(f"{PREFIX}*")}
+        passfile = self.path / f"mssql-{self._count}.json"
+        return self._sqlserver.start(recipe, label.run, self._count, passfile, alive)
+
     def _home(self, name: str) -> Path:
         home = self.path / name
         home.mkdir(mode=0o700)
@@ -94,16 +116,33 @@ class ScratchWorkspace:
         return socket
 
     def _note_socket(self, socket: Path) -> None:
+        label = self._label()
+        write_label(self.path, replace(label, sockets=(*label.sockets, str(socket))))
+
+    def _label(self) -> Label:
         label = read_label(self.path)
         if label is None:
             raise ScratchError(f"the label of {self.path} is gone")
-        write_label(self.path, replace(label, sockets=(*label.sockets, str(socket))))
+        return label
 
 
 class ScratchHost:
-    """See interfaces.Scratch. ``user`` is the account that servers run as when drmgr is root; ``host`` this machine's name."""
+    """See interfaces.Scratch. ``user`` is the account that servers run as when drmgr is root; ``host`` this machine's name.
 
-    def __init__(self, directory: Path, user: str, runner: Runner, clock: Clock, host: str) -> None:
+    ``sqlserver`` is the server for SQL Server's scratch databases, if the site has one.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        user: str,
+        runner: Runner,
+        clock: Clock,
+        host: str,
+        *,
+        sqlserver: "SqlServerScratch | None" = None,
+    ) -> None:
+        self._sqlserver = sqlserver
         self._directory = directory
         self._user = user
         self._runner = runner
@@ -119,7 +158,7 @@ class ScratchHost:
         self._refuse_full(needed_bytes)
         try:
             self._make(path, run)
-            yield ScratchWorkspace(path, self._user, self._runner, self._clock)
+            yield ScratchWorkspace(path, self._user, self._runner, self._clock, sqlserver=self._sqlserver)
         finally:
             try:
                 self._end(path)
@@ -150,7 +189,9 @@ class ScratchHost:
             if label is None or label.host != self._host:
                 continue
             expired = label.keep_until is not None and not label.kept(self._clock.now())
-            if expired or (label.keep_until is None and label.orphaned()):
+            over = expired or (label.keep_until is None and label.orphaned())
+            # a scratch server that is down must not keep anybody from making a backup: the next call tries again
+            if over and not (label.elsewhere and self._sqlserver is not None and not self._sqlserver.reachable()):
                 ended.append(self._destroy(path, label))
         return tuple(ended)
 
@@ -184,6 +225,8 @@ class ScratchHost:
 
     def _destroy(self, path: Path, label: Label) -> Destruction:
         """Ends what runs there, counts what lies there, removes it, and looks whether it is gone. Raises ScratchError."""
+        if label.elsewhere:
+            self._end_elsewhere(label)
         ended = end_processes(path, self._clock)
         files, size = _measure(path)
         for socket in map(Path, label.sockets):
@@ -197,6 +240,14 @@ class ScratchHost:
         proof = Destruction(str(path), files, size, ended, gone, self._clock.now())
         self._destructions.append(proof)
         return proof
+
+    def _end_elsewhere(self, label: Label) -> None:
+        if self._sqlserver is None:
+            raise ScratchError(
+                f"run {label.run} may have databases on a scratch SQL Server that the site file no longer names",
+                hint="name it as scratch.sqlserver again, so that they can be dropped",
+            )
+        self._sqlserver.end(label.run)
 
 
 def _measure(path: Path) -> tuple[int, int]:

@@ -1,0 +1,103 @@
+"""What must hold before a backup can start, each with what to do when it does not."""
+
+import secrets
+from pathlib import Path
+
+from drmgr.engines.sqlserver import statements
+from drmgr.engines.sqlserver.connection import Endpoint, opened, told
+from drmgr.engines.sqlserver.facts import Scope, newest, version_of
+from drmgr.errors import PreflightError
+from drmgr.system.mssql import Row, Session
+from drmgr.system.mssql_access import Share
+
+LEAST_VERSION = 12
+"""SQL Server 2014."""
+
+CLOUD_EDITIONS = frozenset({5, 6, 8, 9, 11})
+"""Hosted ones, whose backups are not ours to take."""
+
+RIGHTS = {
+    "backup_database": "BACKUP DATABASE on the database",
+    "backup_log": "BACKUP LOG on the database",
+    "select_all": "SELECT on the database (db_datareader)",
+    "view_definition": "VIEW DEFINITION on the database",
+    "create_any_database": "CREATE ANY DATABASE, which reading a backup's header needs",
+}
+
+
+def check_server(endpoint: Endpoint, scope: Scope) -> None:
+    """Edition, version, rights, state, replica, and a folder that both sides see. Raises PreflightError."""
+    with (
+        opened(endpoint, PreflightError) as session,
+        told("the server could not be looked at", PreflightError),
+    ):
+        check_version(session.row(statements.SERVER))
+        _check_database(session, endpoint.database)
+        _check_rights(session, endpoint)
+        check_share(session, endpoint.access.share)
+        if not session.rows(statements.TABLES):
+            raise PreflightError(
+                f"the database {endpoint.database} has no tables",
+                hint="is this the right database? if it was emptied by mistake, restore the last recovery point",
+            )
+        for table, column in scope.newest:
+            newest(session, table, column, zone=scope.zone, error=PreflightError)
+
+
+def check_version(server: Row) -> None:
+    """Raises PreflightError for a server that drmgr does not know how to back up."""
+    if server["engine_edition"] in CLOUD_EDITIONS:
+        raise PreflightError(
+            f"this is {server['edition']}, which takes its own backups",
+            hint="drmgr backs up SQL Server that runs on servers of the hospital",
+        )
+    if version_of(server) < LEAST_VERSION:
+        raise PreflightError(
+            f"SQL Server {server['version']} is older than 2014", hint="use a server of version 12 (2014) or newer"
+        )
+
+
+def _check_database(session: Session, name: str) -> None:
+    found = session.rows(statements.database(name))
+    if not found:
+        raise PreflightError(f"there is no database {name}", hint="check the connection's database in the site file")
+    database = found[0]
+    if database["state_desc"] != "ONLINE":
+        raise PreflightError(f"the database {name} is {str(database['state_desc']).lower()}, not online")
+    if database["is_preferred"] == 0:
+        raise PreflightError(
+            f"this replica is not the one that the availability group of {name} prefers for backups",
+            hint="name the preferred replica as the connection's host, or change the group's backup preference",
+        )
+
+
+def _check_rights(session: Session, endpoint: Endpoint) -> None:
+    rights = session.row(statements.rights(endpoint.database))
+    missing = [text for name, text in RIGHTS.items() if not rights[name]]
+    if missing:
+        raise PreflightError(
+            f"user {endpoint.server.user} lacks {len(missing)} rights: {'; '.join(missing)}",
+            hint="grant them to drmgr's login, or make it a member of db_backupoperator, db_datareader and dbcreator",
+        )
+
+
+def check_share(session: Session, share: Share) -> None:
+    """A file that we put into the folder is seen by the server. Raises PreflightError; Complaint."""
+    marker = f".drmgr-{secrets.token_hex(8)}"
+    path: Path = share.path(marker)
+    try:
+        path.touch(exist_ok=False)
+        try:
+            (seen,) = session.rows(statements.file_exists(share.seen(marker)))
+        finally:
+            path.unlink()
+    except OSError as failure:
+        raise PreflightError(
+            f"the folder {share.local} cannot be written: {failure.strerror}",
+            hint="check backups.local in the site file; is the share mounted?",
+        ) from failure
+    if not next(iter(seen.values())):
+        raise PreflightError(
+            f"the server does not see in {share.server} what lies in {share.local}",
+            hint="backups.server and backups.local in the site file must name one and the same folder",
+        )

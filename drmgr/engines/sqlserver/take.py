@@ -1,0 +1,111 @@
+"""Taking one backup, and believing in it only when its file proves it."""
+
+import hashlib
+import re
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from drmgr.engines.sqlserver import statements
+from drmgr.engines.sqlserver.connection import Endpoint, clock_of, opened, remove, told
+from drmgr.engines.sqlserver.headers import DIFFERENTIAL, FULL, LOG, Header, note_of, read_header
+from drmgr.errors import DrmgrError, SourceError
+from drmgr.interfaces import Progress
+from drmgr.system.mssql import act_interruptibly
+
+ENDINGS = {FULL: "bak", DIFFERENTIAL: "dif", LOG: "trn"}
+_UNSAFE = re.compile(r"[^A-Za-z0-9_-]+")
+
+
+@dataclass(frozen=True)
+class Options:
+    """How backups are written."""
+
+    compression: bool = False
+    copy_only: bool = False
+
+    def words(self) -> tuple[str, ...]:
+        return (*(("COPY_ONLY",) if self.copy_only else ()), "COMPRESSION" if self.compression else "NO_COMPRESSION")
+
+
+def silent(_share: float, _word: str) -> None:
+    """No progress is shown."""
+
+
+def take(
+    endpoint: Endpoint, kind: str, prefix: str, options: Options, progress: Progress = silent, *, verify: bool = True
+) -> Header:
+    """One backup in the shared folder, proven by its own header and by reading it once more. Raises SourceError.
+
+    When it fails nothing is left in the folder, but for a log that the server may have given away with it.
+    """
+    share, label = endpoint.access.share, f"drmgr {secrets.token_hex(8)}"
+    with opened(endpoint) as session, told("the server's clock could not be read"):
+        clock = clock_of(session)
+    name = _name(prefix, clock["utc_now"], kind, label)
+    note = note_of(clock)
+    statement = statements.backup(kind, endpoint.database, share.device(name), options.words(), label=label, note=note)
+    try:
+        with told(f"the {kind} backup of {endpoint.database} failed"):
+            act_interruptibly(endpoint.server, statement, _percent(progress))
+        return _proven(endpoint, name, kind, label, verify=verify)
+    except BaseException:
+        if kind != LOG or options.copy_only:
+            remove_file(endpoint, name)
+        raise
+
+
+def _name(prefix: str, now: datetime, kind: str, label: str) -> str:
+    return f"{prefix}-{now:%Y%m%dT%H%M%SZ}-{label[-8:]}.{ENDINGS[kind]}"
+
+
+def prefix_of(label: str, endpoint: Endpoint) -> str:
+    """How the files of one source begin: several sources, and several hosts, may share the folder."""
+    server = endpoint.server
+    place = hashlib.sha256(f"{server.host}:{server.port}:{endpoint.database}".encode()).hexdigest()[:8]
+    return f"drmgr-{_UNSAFE.sub('_', label)}-{place}"
+
+
+def _percent(progress: Progress) -> Callable[[str], None]:
+    def hear(text: str) -> None:
+        found = re.match(r"(\d+) percent processed", text)
+        if found:
+            progress(min(1.0, int(found[1]) / 100), "backup")
+
+    return hear
+
+
+def _proven(endpoint: Endpoint, name: str, kind: str, label: str, *, verify: bool) -> Header:
+    """The server's word is not enough: it may have broken the backup off, or written it elsewhere."""
+    share = endpoint.access.share
+    path = share.path(name)
+    try:
+        size = path.stat().st_size
+    except OSError as failure:
+        raise SourceError(
+            f"the server says that the {kind} backup is done, but there is no file {path}",
+            hint="do backups.server and backups.local in the site file name the same folder?",
+        ) from failure
+    with opened(endpoint) as session:
+        with told(f"the header of the {kind} backup could not be read"):
+            header = read_header(session, share, name)
+        if (header.label, header.kind, header.database.lower()) != (label, kind, endpoint.database.lower()):
+            raise SourceError(f"the file {path} does not hold the {kind} backup that was just made")
+        if not header.sound or size == 0:
+            raise SourceError(f"the {kind} backup in {path} is damaged")
+        if verify:
+            with told(f"the {kind} backup did not verify"):
+                session.act(statements.verify_only(share.device(name)))
+    return header
+
+
+def remove_file(endpoint: Endpoint, name: str, error: type[DrmgrError] = SourceError) -> None:
+    """Removes one of our files from the shared folder. Raises ``error``."""
+    try:
+        remove(endpoint.access.share.path(name))
+    except OSError as failure:
+        raise error(
+            f"the file {name} could not be removed from the shared folder: {failure.strerror}",
+            hint="give drmgr's account the right to remove files in it",
+        ) from failure

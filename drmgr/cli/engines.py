@@ -18,6 +18,8 @@ from drmgr.system.secret import Secret
 if TYPE_CHECKING:
     from drmgr.cli.wire import Site
     from drmgr.flows.ship_logs import Spool
+    from drmgr.scratch.sqlserver import SqlServerScratch
+    from drmgr.system.mssql_access import Access
 
 SLOT_CHARACTERS = 63
 
@@ -33,6 +35,8 @@ def make_engine(site: "Site", connection: str, source: models.Source, job: model
         raise UsageError(f"{connection} is a database, {source.name} is not")
     if isinstance(where, models.MariadbConnection):
         return _mariadb(site, where, source, job)
+    if isinstance(where, models.SqlServerConnection):
+        return _sqlserver(site, where, source, job)
     if isinstance(where, models.SqliteConnection):
         return _sqlite(site, where, source, job)
     return _postgres(site, where, source, job)
@@ -40,6 +44,11 @@ def make_engine(site: "Site", connection: str, source: models.Source, job: model
 
 def make_shipper(site: "Site", system: str, source: models.Source, engine: Engine) -> "LogShipper | None":
     where = site.config.connections[source.connection]
+    if isinstance(where, models.SqlServerConnection) and where.ship_logs:
+        from drmgr.engines.sqlserver import SqlServerEngine, SqlServerLogShipper
+
+        assert isinstance(engine, SqlServerEngine)
+        return SqlServerLogShipper(engine)
     if not isinstance(where, models.PostgresqlConnection) or where.method != "physical":
         return None
     from drmgr.engines.postgres.engine import PostgresEngine
@@ -55,7 +64,7 @@ def make_spool(site: "Site", system: str, source: models.Source) -> "Spool":
     from drmgr.flows.ship_logs import Spool
 
     where = site.config.connections[source.connection]
-    limit = where.spool_limit if isinstance(where, models.PostgresqlConnection) else 0
+    limit = where.spool_limit if isinstance(where, models.PostgresqlConnection | models.SqlServerConnection) else 0
     return Spool(site.state / "wal" / system / source.name, limit * 1024 * 1024)
 
 
@@ -124,6 +133,82 @@ def _mariadb(site: "Site", where: models.MariadbConnection, source: models.Datab
         clock=site.clock,
         runtime=site.runtime,
     )
+
+
+def _sqlserver(
+    site: "Site", where: models.SqlServerConnection, source: models.DatabaseSource, job: models.Job
+) -> Engine:
+    from drmgr.engines.sqlserver import SqlServerConnection, SqlServerEngine
+
+    access = sqlserver_access(site, where)
+    return SqlServerEngine(
+        source.name,
+        SqlServerConnection(
+            access.server,
+            where.database,
+            access.share,
+            compression=where.compression,
+            copy_only=where.copy_only,
+        ),
+        facts_mode=source.facts,
+        newest=newest_columns(job, source),
+        timezone=site.config.site.timezone,
+        full_every=where.full_every,
+        label=f"{site.config.site.id}-{job.system}-{source.name}",
+        clock=site.clock,
+        runtime=site.runtime,
+    )
+
+
+def sqlserver_access(site: "Site", where: models.SqlServerConnection) -> "Access":
+    """How that server is reached, and the folder it shares with this host."""
+    from drmgr.system.mssql import Server
+    from drmgr.system.mssql_access import Access, Share
+
+    server = Server(
+        host=where.host,
+        port=where.port,
+        user=where.user,
+        password=_secret(site, where.password),
+        tls=where.tls,
+        ca=_place(site, where.ca),
+        silence=int(where.silence.total_seconds()),
+    )
+    return Access(server, Share(where.backups.server, site.place(where.backups.local)))
+
+
+def sqlserver_scratch(site: "Site") -> "SqlServerScratch | None":
+    """The server for SQL Server's scratch databases; None when the site file names none."""
+    name = site.config.scratch.sqlserver
+    if name is None:
+        return None
+    from drmgr.scratch.sqlserver import SqlServerScratch
+
+    where = site.config.connections[name]
+    assert isinstance(where, models.SqlServerConnection)
+    return SqlServerScratch(sqlserver_access(site, where), site.host, lambda: _production_servers(site))
+
+
+def _production_servers(site: "Site") -> dict[str, str]:
+    """The identity of every SQL Server that holds a source and answers now: one that is down is not the one that answers."""
+    from drmgr.system.mssql import Complaint, connect
+    from drmgr.system.mssql_server import identity_of
+
+    identities = {}
+    for job in site.loaded.jobs.values():
+        for source in job.sources:
+            where = site.config.connections[source.connection]
+            if not isinstance(where, models.SqlServerConnection):
+                continue
+            try:
+                session = connect(sqlserver_access(site, where).server)
+            except Complaint:
+                continue
+            try:
+                identities[f"{job.system}/{source.name}"] = identity_of(session)
+            finally:
+                session.close()
+    return identities
 
 
 def _sqlite(site: "Site", where: models.SqliteConnection, source: models.DatabaseSource, job: models.Job) -> Engine:

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 from drmgr import __version__
 from drmgr.cli.checks import checks_of
-from drmgr.cli.engines import make_engine, make_shipper, make_spool
+from drmgr.cli.engines import make_engine, make_shipper, make_spool, sqlserver_scratch
 from drmgr.cli.stores import StorePlace
 from drmgr.cli.trees import make_pause
 from drmgr.config import models
@@ -122,7 +122,8 @@ class Site:
         from drmgr.scratch.workspace import ScratchHost
 
         directory = self.place(self.config.scratch.directory)
-        return ScratchHost(directory, self.config.scratch.user, self.runner, self.clock, self.host)
+        user, sqlserver = self.config.scratch.user, sqlserver_scratch(self)
+        return ScratchHost(directory, user, self.runner, self.clock, self.host, sqlserver=sqlserver)
 
     def row_key(self) -> bytes:
         """The key of the hashes that stand for rows of data. Raises KeystoreError."""

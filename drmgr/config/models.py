@@ -8,6 +8,13 @@ from pydantic import Field, field_validator, model_validator
 
 from drmgr import model
 from drmgr.config.check_models import Check, DicomCheck, Expect, FilesCheck, FreshnessCheck, RowsCheck, SqlCheck
+from drmgr.config.connections import (
+    Connection,
+    MariadbConnection,
+    PostgresqlConnection,
+    SqliteConnection,
+    SqlServerConnection,
+)
 from drmgr.config.part import Part
 from drmgr.config.parts import BilingualText, refuse
 from drmgr.config.references import job_mistakes, site_mistakes
@@ -27,18 +34,24 @@ from drmgr.config.values import (
 __all__ = [
     "BilingualText",
     "Check",
+    "Connection",
     "Copy",
     "DicomCheck",
     "Expect",
     "FilesCheck",
+    "FilesConnection",
     "FolderStore",
     "FreshnessCheck",
+    "MariadbConnection",
     "ObjectLock",
     "Part",
+    "PostgresqlConnection",
     "Retention",
     "RowsCheck",
     "S3Store",
     "SqlCheck",
+    "SqlServerConnection",
+    "SqliteConnection",
     "Store",
 ]
 
@@ -80,62 +93,6 @@ class Keys(Part):
         return value
 
 
-class PostgresqlConnection(Part):
-    """A PostgreSQL database."""
-
-    engine: Literal["postgresql"] = Field(description="the kind of source behind this connection")
-    host: Line = Field(description="host name, address, or folder of the unix socket")
-    port: Whole = Field(default=5432, ge=1, le=65535, description="port of the server")
-    database: Line = Field(description="name of the database")
-    user: Line = Field(description="role that drmgr logs in as")
-    password: SecretRef | None = Field(default=None, description="reference to the role's password; null for none")
-    sslmode: Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"] = Field(
-        default="prefer", description="how the connection is encrypted, as libpq names it"
-    )
-    binaries: AnyPath | None = Field(
-        default=None, description="folder of pg_dump and pg_restore; null looks for the server's version"
-    )
-    method: Literal["logical", "physical"] = Field(
-        default="logical", description="logical: pg_dump; physical: the server's files, and any minute in between"
-    )
-    data_directory: AnyPath | None = Field(
-        default=None, description="the server's data directory on this host; needed for physical"
-    )
-    spool_limit: Whole = Field(
-        default=10240, ge=64, description="MiB of shipped logs that may wait on this host while the store is away"
-    )
-
-
-class MariadbConnection(Part):
-    """A MariaDB database."""
-
-    engine: Literal["mariadb"] = Field(description="the kind of source behind this connection")
-    host: Line = Field(description="host name, address, or the unix socket (itself or its folder)")
-    port: Whole = Field(default=3306, ge=1, le=65535, description="port of the server")
-    database: Line = Field(description="name of the database")
-    user: Line = Field(description="account that drmgr logs in as")
-    password: SecretRef | None = Field(default=None, description="reference to the account's password; null for none")
-    tls: Literal["disable", "require", "verify"] = Field(
-        default="disable", description="how a network connection is encrypted; verify also proves the server's name"
-    )
-    ca: AnyPath | None = Field(default=None, description="certificates that verify trusts; null for the system's")
-    binaries: AnyPath | None = Field(
-        default=None, description="folder of mariadb-dump and mariadb; null looks in the usual places"
-    )
-
-
-class SqliteConnection(Part):
-    """A SQLite database file on this host."""
-
-    engine: Literal["sqlite"] = Field(description="the kind of source behind this connection")
-    path: AnyPath = Field(description="the database's file")
-
-
-Connection = Annotated[
-    PostgresqlConnection | MariadbConnection | SqliteConnection | FilesConnection, Field(discriminator="engine")
-]
-
-
 class Allow(Part):
     """Where restores may write, apart from scratch. Empty means nowhere."""
 
@@ -154,6 +111,9 @@ class Scratch(Part):
 
     directory: AnyPath = Field(default=Path("scratch"), description="folder of throw-away instances")
     user: Line = Field(default="postgres", description="account the scratch servers run as when drmgr is root")
+    sqlserver: Id | None = Field(
+        default=None, description="a connection to a SQL Server for drills alone, no source's; null for none"
+    )
 
 
 class Restic(Part):

@@ -22,7 +22,13 @@ class Mistake:
     text: str
 
 
-ENGINE_KINDS = {"postgresql": "database", "mariadb": "database", "sqlite": "database", "files": "files"}
+ENGINE_KINDS = {
+    "postgresql": "database",
+    "mariadb": "database",
+    "sqlserver": "database",
+    "sqlite": "database",
+    "files": "files",
+}
 """Which kind of source lives behind a connection of each engine."""
 
 _RULES = ("equals", "at_least", "at_most", "equals_sql")
@@ -48,7 +54,7 @@ def expect_mistakes(expect: Json) -> list[Mistake]:
 
 
 def site_mistakes(site: Json) -> list[Mistake]:
-    """Restores may go only to connections that exist; a physical connection names its files."""
+    """Restores and drills may go only to connections that exist; a physical connection names its files."""
     connections = _mapping(_at(site, "connections"))
     physical = [
         Mistake(
@@ -59,12 +65,24 @@ def site_mistakes(site: Json) -> list[Mistake]:
     ]
     return [
         *physical,
+        *_scratch_mistakes(site, connections),
         *(
             Mistake(loc, f"names the connection {name}, which is not there{nearest(name, connections)}")
             for loc, name in _names(site, "restore", "allow", "connections")
             if name not in connections
         ),
     ]
+
+
+def _scratch_mistakes(site: Json, connections: dict[str, Json]) -> list[Mistake]:
+    name, loc = _at(site, "scratch", "sqlserver"), ("scratch", "sqlserver")
+    if not isinstance(name, str):
+        return []
+    if name not in connections:
+        return [Mistake(loc, f"names the connection {name}, which is not there{nearest(name, connections)}")]
+    if _at(connections[name], "engine") != "sqlserver":
+        return [Mistake(loc, f"names the connection {name}, which is no SQL Server")]
+    return []
 
 
 def job_mistakes(job: Json) -> list[Mistake]:
@@ -129,6 +147,9 @@ def source_mistakes(job: Json, site: Json) -> list[Mistake]:
             text = f"names the connection {name}, which is not in the site file{nearest(name, connections)}"
             mistakes.append(Mistake((*loc, "connection"), text))
             continue
+        if name == _at(site, "scratch", "sqlserver"):
+            text = f"names the connection {name}, which is the scratch server: drills would go onto production"
+            mistakes.append(Mistake((*loc, "connection"), text))
         engine = _at(connections[name], "engine")
         behind = ENGINE_KINDS.get(engine) if isinstance(engine, str) else None
         if behind is not None and kind in ENGINE_KINDS.values() and behind != kind:

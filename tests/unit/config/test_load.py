@@ -103,7 +103,7 @@ ALL_PROBLEMS = [
     "drmgr.yaml:14: connections.his-main.password: must be a reference to a secret (env:NAME, file:PATH or "
     "keystore:NAME), never the secret itself",
     "drmgr.yaml:15: connections.his-main: is there twice; first on line 7",
-    "drmgr.yaml:16: connections.pacs-images.engine: must be 'postgresql' or 'mariadb' or 'sqlite' or 'files'",
+    "drmgr.yaml:16: connections.pacs-images.engine: must be 'postgresql' or 'mariadb' or 'sqlserver' or 'sqlite' or 'files'",
     "drmgr.yaml:17: restore.allow.connections[0]: names the connection his-mian, which is not there; "
     "did you mean his-main?",
     "jobs/his.yaml:2: title.en: is missing",

@@ -1,0 +1,1 @@
+/* drmgr: backup */ BACKUP LOG [his] TO DISK = N'/backups/example.bak' WITH COPY_ONLY, NO_COMPRESSION, FORMAT, INIT, CHECKSUM, STOP_ON_ERROR, STATS = 1, NAME = N'drmgr 0123456789abcdef', DESCRIPTION = N'drmgr begun=2026-11-22T14:00:00.000000 utc_offset_minutes=480'

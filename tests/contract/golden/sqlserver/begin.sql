@@ -1,0 +1,1 @@
+/* drmgr: begin */ BEGIN TRANSACTION

@@ -1,0 +1,1 @@
+/* drmgr: check */ DBCC CHECKDB (N'drill') WITH TABLERESULTS, ALL_ERRORMSGS

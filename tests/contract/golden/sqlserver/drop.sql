@@ -1,0 +1,1 @@
+/* drmgr: drop */ DROP DATABASE [drill]

@@ -1,0 +1,1 @@
+/* drmgr: file list */ RESTORE FILELISTONLY FROM DISK = N'/backups/example.bak'

@@ -1,0 +1,1 @@
+/* drmgr: header */ RESTORE HEADERONLY FROM DISK = N'/backups/example.bak'

@@ -1,0 +1,1 @@
+/* drmgr: newest */ SELECT MAX([seen]) AS newest FROM [dbo].[patient]

@@ -1,0 +1,1 @@
+/* drmgr: recover */ RESTORE DATABASE [drill] WITH RECOVERY

@@ -1,0 +1,1 @@
+/* drmgr: restore */ RESTORE DATABASE [drill] FROM DISK = N'/backups/example.bak' WITH NORECOVERY, CHECKSUM, STATS = 1

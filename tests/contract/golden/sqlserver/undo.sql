@@ -1,0 +1,1 @@
+/* drmgr: undo */ IF @@TRANCOUNT > 0 ROLLBACK TRANSACTION

@@ -1,0 +1,1 @@
+/* drmgr: verify */ RESTORE VERIFYONLY FROM DISK = N'/backups/example.bak' WITH CHECKSUM

@@ -1,0 +1,76 @@
+"""What HASHBYTES over a row comes to: the expressions that drmgr sends, worked out here from their text."""
+
+import hashlib
+import re
+import struct
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from tests.support.tds.store import Table
+
+_NAME = r"\[((?:[^\]]|\]\])*)\]"
+_ITEM = re.compile(r"COALESCE\('V' \+ (.*?) \+ ',', 'N,'\)(?: \+ |$)")
+_START = "CONVERT(varchar(max), '') + "
+_FORMS = (
+    (re.compile(rf"CONVERT\(varchar\(50\), {_NAME}\)"), "plain"),
+    (re.compile(rf"CONVERT\(varchar\(50\), {_NAME}, 2\)"), "money"),
+    (re.compile(rf"CONVERT\(varchar\(50\), {_NAME}, 121\)"), "time"),
+    (re.compile(rf"CONVERT\(varchar\(50\), CONVERT\(varbinary\(16\), {_NAME}\), 2\)"), "raw"),
+    (
+        re.compile(rf"CONVERT\(varchar\(64\), HASHBYTES\('SHA2_256', CONVERT\(varbinary\(max\), {_NAME}\)\), 2\)"),
+        "hash",
+    ),
+    (
+        re.compile(
+            r"CONVERT\(varchar\(64\), HASHBYTES\('SHA2_256', CONVERT\(varbinary\(max\), "
+            rf"CONVERT\(n?varchar\(max\), {_NAME}\)\)\), 2\)"
+        ),
+        "hash",
+    ),
+)
+
+
+def sums(table: Table, expression: str) -> tuple[int, int]:
+    """The two sums. Raises ValueError for an expression that is not understood."""
+    if not expression.startswith(_START):
+        raise ValueError(expression)
+    rest = expression.removeprefix(_START)
+    items = _ITEM.findall(rest)
+    if "".join(f"COALESCE('V' + {item} + ',', 'N,') + " for item in items) != rest + " + ":
+        raise ValueError(rest)
+    forms = [_form(item, table) for item in items]
+    first = second = 0
+    for row in table.rows:
+        text = "".join("N," if row[at] is None else f"V{_encoded(how, row[at])}," for how, at in forms)
+        digest = hashlib.sha256(text.encode()).digest()
+        first += int.from_bytes(digest[:7], "big")
+        second += int.from_bytes(digest[7:14], "big")
+    return first, second
+
+
+def _form(item: str, table: Table) -> tuple[str, int]:
+    for pattern, how in _FORMS:
+        found = pattern.fullmatch(item)
+        if found:
+            return how, table.column(found[1].replace("]]", "]"))
+    raise ValueError(item)
+
+
+def _encoded(how: str, value: Any) -> str:
+    match how:
+        case "plain":
+            return str(int(value)) if isinstance(value, bool | int) else str(value)
+        case "money":
+            return f"{Decimal(value):.4f}"
+        case "time":
+            assert isinstance(value, date)
+            return value.isoformat(sep=" ") if isinstance(value, datetime) else value.isoformat()
+        case "raw":
+            raw = value.bytes_le if isinstance(value, UUID) else struct.pack(">d", value)
+            return raw.hex().upper()
+        case "hash":
+            raw = value if isinstance(value, bytes) else str(value).encode("utf-16-le")
+            return hashlib.sha256(raw).hexdigest().upper()
+    raise AssertionError(how)

@@ -1,5 +1,5 @@
 # make demo · make test · make lint: each sets up what it needs.
-.PHONY: setup lint test demo clean
+.PHONY: setup lint test faults demo clean
 PYTHON_RUN = .venv/bin/python
 SCALE ?= tiny
 
@@ -14,6 +14,10 @@ lint: setup
 
 test: lint
 	$(PYTHON_RUN) -m pytest -n auto --maxprocesses 4 --dist loadfile --cov --cov-report=term:skip-covered
+
+# the long campaigns: 20 backups of each engine and mode at random moments, under writers
+faults: setup
+	DRMGR_LIVE_ROUNDS=20 $(PYTHON_RUN) -m pytest tests/contract/demo/test_live.py
 
 demo: setup
 	.venv/bin/drmgr demo --scale $(SCALE) $(ARGS)

@@ -3,6 +3,7 @@
 import secrets
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,9 +15,12 @@ from drmgr.errors import UsageError
 from drmgr.system.files import write_atomically
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from drmgr.cli.output import Output
     from drmgr.demo.hospital import Hospital
 
+FOREVER = 10 * 365 * 86_400.0
 DEFAULT_FOLDER = Path("drmgr-demo")
 
 MARK = "# written by drmgr demo"
@@ -28,6 +32,7 @@ Folder = Annotated[Path, typer.Option("--dir", help="Where everything goes.")]
 def register(app: typer.Typer) -> None:
     group = typer.Typer(help="The whole story on a synthetic hospital.", invoke_without_command=True)
     group.callback()(demo)
+    group.command("live")(live)
     group.command("stop")(stop)
     app.add_typer(group, name="demo")
 
@@ -90,7 +95,7 @@ def _told(answers: "Output", hospital: "Hospital", scale: str) -> None:
     answers.note(f"== a hospital at scale {scale}, with its object store, in {hospital.directory}")
     counts = hospital.fill(datetime.now(UTC) - timedelta(hours=1))
     _tell_counts(answers, counts)
-    _write_site(hospital, config)
+    write_site(hospital, config)
     for step in (["config", "check"], ["keys", "init"], ["repo", "init"], ["doctor"], ["backup", "--all"]):
         _type(answers, config, step)
     answers.note("\n== an hour later in the hospital")
@@ -122,7 +127,7 @@ def _type(answers: "Output", config: Path, arguments: list[str]) -> None:
         raise typer.Exit(code)
 
 
-def _write_site(hospital: "Hospital", config: Path) -> None:
+def write_site(hospital: "Hospital", config: Path) -> None:
     """An ordinary site file, with jobs and drills as ``drmgr init`` would copy them."""
     from ruamel.yaml import YAML
 
@@ -150,6 +155,41 @@ def _write_site(hospital: "Hospital", config: Path) -> None:
     with config.open("w", encoding="utf-8") as file:
         file.write(f"{MARK}; an ordinary site file, see: drmgr config schema\n")
         YAML().dump(document, file)
+
+
+def live(
+    context: typer.Context,
+    folder: Folder = DEFAULT_FOLDER,
+    rate: Annotated[float, typer.Option(min=0.01, max=1000, help="Transactions a second in each system.")] = 5.0,
+    seconds: Annotated[float, typer.Option(min=0, help="How long; 0 means until interrupted.")] = 0.0,
+    systems: Annotated[str, typer.Option(metavar="ID,ID", help="Only these; all that take money when left out.")] = "",
+) -> None:
+    """Keep writing into a hospital that ``drmgr demo --keep`` left up, money moved within one transaction.
+
+    Start it beside the commands that you want to see under load; end it with Ctrl-C, or give --seconds.
+    """
+    from drmgr.demo.hospital import attached
+    from drmgr.demo.live import TILLS, Live
+    from drmgr.errors import Interrupted
+
+    production = attached(folder)
+    wanted = [name.strip() for name in systems.split(",")] if systems else [*TILLS]
+    unknown = [name for name in wanted if name not in TILLS]
+    if unknown:
+        raise UsageError(f"{unknown[0]} takes no money", hint=f"these do: {', '.join(TILLS)}")
+    answers = output(context)
+    work = Live(production, [name for name in wanted if name in production.present()], rate=rate)
+    with suppress(Interrupted, KeyboardInterrupt), work:
+        answers.note(f"writing into {', '.join(work.counts)}; end it with Ctrl-C")
+        work.wait(seconds or FOREVER)
+    document = {"transactions": work.counts, "rate": rate}
+    answers.answer(document, lambda console: _show_counts(console, work.counts))
+
+
+def _show_counts(console: "Console", counts: Mapping[str, int]) -> None:
+    from drmgr.cli.output import table
+
+    table(console, ["system", "transactions"], [[system, str(count)] for system, count in counts.items()])
 
 
 def stop(context: typer.Context, folder: Folder = DEFAULT_FOLDER) -> None:

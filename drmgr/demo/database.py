@@ -30,6 +30,12 @@ NAME = "the demo's production database"
 LONGEST_SOCKET_DIRECTORY = 80
 DEBIAN_BINARIES = Path("/usr/lib/postgresql")
 
+PHYSICAL_FUNCTIONS = (
+    *("pg_backup_start(text, boolean)", "pg_backup_stop(boolean)", "pg_create_restore_point(text)"),
+    *("pg_switch_wal()", "pg_create_physical_replication_slot(name, boolean, boolean)"),
+)
+"""What a physical backup calls, and only a superuser may from the start."""
+
 SETTINGS = {
     "listen_addresses": "",
     "unix_socket_permissions": "0777",
@@ -60,6 +66,11 @@ class ProductionServer:
         self._runner = runner or Runner()
         self._server: ServerProcess | None = None
         self._home: Path | None = None
+
+    @property
+    def data_directory(self) -> Path:
+        """Where the server's files lie. Raises RuntimeError before the first start."""
+        return self.socket.parent / "data"
 
     @property
     def socket(self) -> Path:
@@ -95,6 +106,13 @@ class ProductionServer:
     def start_detached(self) -> None:
         """As ``start``, but the server outlives this program until ``stop_detached``."""
         self.start(detached=True)
+
+    def attach(self) -> None:
+        """Finds the server that is up for this directory already. Raises PreflightError."""
+        link = self.directory / "database"
+        if not (link / "socket").is_dir():
+            raise PreflightError(f"{NAME} is not up in {self.directory}", hint="start it with: drmgr demo --keep")
+        self._home = link.resolve()
 
     def stop(self) -> None:
         """Ends the server; its data stay until ``remove``."""
@@ -157,7 +175,12 @@ class ProductionServer:
     def _create_backup_role(self) -> None:
         from psycopg import sql
 
-        self._create_role(BACKUP_ROLE, "LOGIN BYPASSRLS")
+        self._create_role(BACKUP_ROLE, "LOGIN BYPASSRLS REPLICATION")
+        # every database made from the template lets drmgr read the server's files in a set state
+        with self.connect("template1", SUPERUSER) as connection:
+            for function in PHYSICAL_FUNCTIONS:
+                statement = f"GRANT EXECUTE ON FUNCTION {function} TO {BACKUP_ROLE}"
+                connection.execute(statement.encode())
         with self.connect(SUPERUSER, SUPERUSER) as connection:
             for group in ("pg_read_all_data", "pg_read_all_settings", "pg_read_all_stats"):
                 grant = sql.SQL("GRANT {} TO {}").format(sql.Identifier(group), sql.Identifier(BACKUP_ROLE))

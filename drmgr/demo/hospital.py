@@ -13,6 +13,7 @@ from drmgr.demo import his_rows, mariadb, pacs_rows, vocabulary
 from drmgr.demo.database import ProductionServer, remove_home
 from drmgr.demo.departments.all import DEPARTMENTS
 from drmgr.demo.his import LOCAL, Bed, Clinic, Scale, write_history
+from drmgr.demo.live import Live
 from drmgr.demo.loading import CopySink, advance_sequences, last_ids, run_script
 from drmgr.demo.mariadb import NAME as MARIADB_NAME
 from drmgr.demo.mariadb import ProductionMariadb
@@ -180,6 +181,10 @@ class Hospital:
         """The ``connections`` of a site file in ``directory``."""
         return self.production.connections(self.systems)
 
+    def live(self, rate: float, systems: Sequence[str] | None = None) -> Live:
+        """The hospital at work while the block lasts: ``rate`` transactions a second in each of the systems."""
+        return Live(self.production, self.systems if systems is None else systems, rate=rate)
+
     def store(self) -> dict[str, Json]:
         """The ``store`` of a site file in ``directory``: an object-locked bucket that ``repo init`` makes."""
         return {
@@ -244,6 +249,16 @@ class Hospital:
         keys = {"s3-access-key": self.objectstore.access_key, "s3-secret-key": self.objectstore.secret_key}
         for name, key in keys.items():
             write_atomically(self.directory / "secrets" / name, key.reveal().encode(), mode=0o600)
+
+
+def attached(directory: Path) -> Production:
+    """The systems of a hospital that is up in ``directory``. Raises PreflightError when none is."""
+    directory = directory.absolute()
+    postgres, mariadb_server = ProductionServer(directory), ProductionMariadb(directory)
+    postgres.attach()
+    if (directory / mariadb.LINK).exists():
+        mariadb_server.attach()
+    return Production(directory, postgres, mariadb_server)
 
 
 def stop_kept(directory: Path) -> tuple[str, ...]:

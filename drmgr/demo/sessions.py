@@ -36,6 +36,9 @@ class Session(Protocol):
     def write(self, table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
         """Adds many rows."""
 
+    def commit(self) -> None:
+        """Ends the transaction well and begins the next."""
+
 
 class Database(Protocol):
     """One system's own database."""
@@ -108,6 +111,9 @@ class PostgresSession:
     def write(self, table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
         copy_rows(self.connection, table, columns, rows)
 
+    def commit(self) -> None:
+        self.connection.commit()
+
 
 class PostgresDatabase:
     """A database of the demo's PostgreSQL, opened as its owner."""
@@ -152,6 +158,9 @@ class MariadbSession:
         finally:
             Path(name).unlink()
 
+    def commit(self) -> None:
+        self.connection.commit()
+
 
 class MariadbDatabase:
     """A database of the demo's MariaDB, opened as its owner."""
@@ -182,6 +191,11 @@ class SqliteSession:
         places = ", ".join("?" * len(columns))
         statement = f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({places})"  # noqa: S608 - our own names
         self.connection.executemany(statement, ([sqlite_value(value) for value in row] for row in rows))
+
+    def commit(self) -> None:
+        self.connection.execute("COMMIT")
+        # takes the lock with its first write, so that others may write in between
+        self.connection.execute("BEGIN")
 
 
 class SqliteDatabase:
@@ -219,3 +233,11 @@ def sqlite_value(value: object) -> object:
     if isinstance(value, date):
         return value.isoformat()
     return float(value) if isinstance(value, Decimal) else value
+
+
+def database_errors() -> tuple[type[Exception], ...]:
+    """What the databases' own libraries raise."""
+    import psycopg
+    import pymysql
+
+    return psycopg.Error, pymysql.Error, sqlite3.Error

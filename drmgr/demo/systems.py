@@ -26,6 +26,9 @@ HOMES: Mapping[str, Home] = {
 }
 """In the order of the hospital's own list."""
 
+PHYSICAL = ("his", "emr")
+"""Systems whose server's files are backed up where they lie, so that any minute can be brought back."""
+
 FOLDERS = {"pacs": "pacs-images", "mrm": "mrm-scans"}
 """Systems that hold files beside their database, and the folder of these in the demo."""
 
@@ -76,6 +79,16 @@ class Production:
             return MariadbDatabase(self._mariadb, name)
         return SqliteDatabase(self._directory / sqlite_file(system))
 
+    def present(self) -> tuple[str, ...]:
+        """The systems that were made here."""
+        return tuple(system for system in HOMES if self._owner_file(system).exists())
+
+    def _owner_file(self, system: str) -> Path:
+        owner = f"{database_name(system)}_owner"
+        if HOMES[system] == "sqlite":
+            return self._directory / sqlite_file(system)
+        return (self._mariadb if HOMES[system] == "mariadb" else self._postgres).secret_file(owner)
+
     def connections(self, systems: Sequence[str]) -> dict[str, dict[str, Json]]:
         """The ``connections`` of a site file in the hospital's directory."""
         found: dict[str, dict[str, Json]] = {}
@@ -86,6 +99,7 @@ class Production:
         return found
 
     def _connection(self, system: str) -> dict[str, Json]:
+        """Those of PHYSICAL say where the server's files lie."""
         if HOMES[system] == "sqlite":
             return {"engine": "sqlite", "path": str(sqlite_file(system))}
         if HOMES[system] == "mariadb":
@@ -104,6 +118,11 @@ class Production:
             "user": BACKUP_ROLE,
             "password": f"file:secrets/{BACKUP_ROLE}",
             "sslmode": "disable",
+            **(
+                {"method": "physical", "data_directory": str(self._postgres.data_directory)}
+                if system in PHYSICAL
+                else {}
+            ),
         }
 
 

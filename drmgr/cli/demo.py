@@ -91,6 +91,8 @@ def _make_room(folder: Path) -> None:
 
 
 def _told(answers: "Output", hospital: "Hospital", scale: str) -> None:
+    from drmgr.demo.systems import PHYSICAL
+
     config = hospital.directory / "drmgr.yaml"
     answers.note(f"== a hospital at scale {scale}, with its object store, in {hospital.directory}")
     counts = hospital.fill(datetime.now(UTC) - timedelta(hours=1))
@@ -101,7 +103,9 @@ def _told(answers: "Output", hospital: "Hospital", scale: str) -> None:
     answers.note("\n== an hour later in the hospital")
     changed = hospital.change(datetime.now(UTC))
     _tell_counts(answers, changed)
-    for step in (["backup", "--all"], ["points", "his"], ["drill", "run", "--all"], ["evidence", "verify", "--all"]):
+    shipped = [system for system in PHYSICAL if system in hospital.systems]
+    last = (["drill", "run", "--all"], ["evidence", "verify", "--all"])
+    for step in (["backup", "--all"], ["ship", *shipped], ["points", "his"], *last):
         _type(answers, config, step)
 
 

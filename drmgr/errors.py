@@ -191,6 +191,14 @@ class KeystoreError(DrmgrError):
     default_hint = "see which keys there are with: drmgr keys status"
 
 
+class NotifyError(DrmgrError):
+    """An alarm did not reach somebody. It is kept, and tried again."""
+
+    code = "notify"
+    exit_code = 25
+    default_hint = "try the addresses under notify in the site file with: drmgr notify test"
+
+
 class Interrupted(BaseException):
     """SIGINT or SIGTERM, raised in the main thread so that every ``with`` block cleans up on the way out."""
 

@@ -373,8 +373,16 @@ class Catalog(PointMemory, Protocol):
         self, run: str, status: RunStatus, detail: Mapping[str, Json], error: Mapping[str, Json] | None = None
     ) -> Run: ...
 
-    def runs(self, system: str | None = None, kind: RunKind | None = None) -> list[Run]:
-        """Newest first."""
+    def runs(
+        self,
+        system: str | None = None,
+        kind: RunKind | None = None,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int | None = None,
+    ) -> list[Run]:
+        """Newest first; begun at or after ``since`` and at or before ``until``."""
 
     def remember_evidence(self, entry: EvidenceEntry) -> None: ...
 

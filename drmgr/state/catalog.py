@@ -86,9 +86,21 @@ class SqlCatalog:
         """For the books that are kept in the same database."""
         return self._database
 
-    def runs(self, system: str | None = None, kind: RunKind | None = None) -> list[Run]:
-        """Newest first; of one system and of one kind where they are given."""
-        query = select(runs).order_by(runs.c.started_at.desc(), runs.c.number.desc())
+    def runs(
+        self,
+        system: str | None = None,
+        kind: RunKind | None = None,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int | None = None,
+    ) -> list[Run]:
+        """Newest first; of one system, of one kind, and begun within a time, where they are given."""
+        query = select(runs).order_by(runs.c.started_at.desc(), runs.c.number.desc()).limit(limit)
+        if since is not None:
+            query = query.where(runs.c.started_at >= to_text(since))
+        if until is not None:
+            query = query.where(runs.c.started_at <= to_text(until))
         if system is not None:
             query = query.where(runs.c.system == system)
         if kind is not None:

@@ -12,7 +12,7 @@ from sqlalchemy.pool import NullPool
 
 from drmgr.errors import ConfigError, PreflightError
 
-REVISIONS = ("0001", "0002", "0003")
+REVISIONS = ("0001", "0002", "0003", "0004")
 """Every schema revision this drmgr knows, oldest first; kept here so that an up-to-date catalog opens without Alembic."""
 
 SQLITE_FILE = "catalog.db"

@@ -94,3 +94,39 @@ readbacks = Table(
     Column("read_at", Text, nullable=False),
     Column("sound", Integer, nullable=False),
 )
+
+schedules = Table(
+    "schedules",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("expression", Text, nullable=False),
+    Column("since", Text, nullable=False),
+)
+
+beats = Table("beats", metadata, Column("name", Text, primary_key=True), Column("at", Text, nullable=False))
+
+alarms = Table(
+    "alarms",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("key", Text, nullable=False),
+    Column("system", Text, nullable=False),
+    Column("code", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("figures", Text, nullable=False),
+    Column("raised_at", Text, nullable=False),
+    Column("recovered_at", Text),
+    Index("alarms_open", "recovered_at"),
+)
+
+alarm_deliveries = Table(
+    "alarm_deliveries",
+    metadata,
+    Column("alarm", Text, primary_key=True),
+    Column("news", Text, primary_key=True),
+    Column("recipient", Text, primary_key=True),
+    Column("attempts", Integer, nullable=False),
+    Column("error", Text, nullable=False),
+    Column("delivered_at", Text),
+)

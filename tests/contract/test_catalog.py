@@ -114,6 +114,18 @@ def test_runs_are_listed_newest_first_and_chosen_by_system_and_kind(catalog: Cat
     assert catalog.runs("lis") == []
 
 
+def test_runs_are_chosen_by_when_they_began_and_how_many_are_wanted(catalog: Catalog, clock: SteppingClock) -> None:
+    begun = []
+    for _ in range(4):
+        begun.append(catalog.open_run(RunKind.BACKUP, "his"))
+        clock.forward(minutes=5)
+    ids = [run.id for run in begun]
+    since, until = begun[1].started_at, begun[2].started_at
+    assert [run.id for run in catalog.runs(since=since, until=until)] == [ids[2], ids[1]]
+    assert [run.id for run in catalog.runs("his", until=until.astimezone(UTC), limit=1)] == [ids[2]]
+    assert [run.id for run in catalog.runs("his", RunKind.BACKUP, limit=2)] == [ids[3], ids[2]]
+
+
 def test_a_point_is_kept_under_its_seal(catalog: Catalog) -> None:
     point = sample_point()
     catalog.remember_point(point, "a" * 64)

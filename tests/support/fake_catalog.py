@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import datetime
 
 from ulid import ULID
 
@@ -39,11 +40,24 @@ class FakeCatalog:
         self.recorded[run] = closed
         return closed
 
-    def runs(self, system: str | None = None, kind: RunKind | None = None) -> list[Run]:
+    def runs(
+        self,
+        system: str | None = None,
+        kind: RunKind | None = None,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int | None = None,
+    ) -> list[Run]:
         wanted = [
-            run for run in reversed(self.recorded.values()) if system in {None, run.system} and kind in {None, run.kind}
+            run
+            for run in reversed(self.recorded.values())
+            if system in {None, run.system}
+            and kind in {None, run.kind}
+            and (since is None or run.started_at >= since)
+            and (until is None or run.started_at <= until)
         ]
-        return sorted(wanted, key=lambda run: run.started_at, reverse=True)
+        return sorted(wanted, key=lambda run: run.started_at, reverse=True)[:limit]
 
     def remember_point(self, point: RecoveryPoint, seal: str) -> None:
         self.points[seal] = point

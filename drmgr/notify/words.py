@@ -1,0 +1,97 @@
+"""What an alarm says: systems, kinds of trouble, figures. Nothing that a source holds, no address, no path."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, tzinfo
+from typing import Any, Literal
+
+from drmgr.model import Text
+from drmgr.trouble import Alarm, Delivery, News
+
+Language = Literal["zh", "en"]
+
+LONGEST = 3500
+"""Bytes of one message; WeCom takes 4096."""
+
+_PHRASES: Mapping[str, tuple[str, str]] = {
+    "rpo-missed": ("备份超时:最新数据距今 {age},承诺 {rpo}", "RPO missed: newest data {age} old, promised {rpo}"),
+    "run-failed": ("{subject} 任务失败({error})", "the last {subject} failed ({error})"),
+    "drill-failed": ("恢复演练 {subject} 未通过", "drill {subject} did not pass"),
+    "drill-overdue": ("恢复演练逾期 {subject}", "a restore drill is overdue {subject}"),
+    "no-point": ("没有可用的恢复点", "there is no complete recovery point"),
+    "point-damaged": ("{count} 处恢复点损坏或丢失", "{count} damaged or lost parts of recovery points"),
+    "point-incomplete": ("最新备份不完整", "the newest backup is incomplete"),
+    "point-suspicious": ("恢复点可疑,请立即核查", "a recovery point looks suspicious"),
+    "clock": ("时钟异常,时间不可信", "the clock is wrong"),
+    "evidence-broken": ("演练证据异常 {subject}", "evidence of drill {subject} does not hold"),
+    "repository-unreachable": ("备份存储无法访问", "the object store cannot be reached"),
+    "repository-missing": ("备份仓库不存在", "the repository is not there"),
+    "repository-access": ("备份存储拒绝访问", "the store refuses access"),
+    "repository-damaged": ("备份仓库损坏", "the repository is damaged"),
+    "notify-failed": ("通知未送达 {subject}", "alarms do not reach {subject}"),
+}
+_SITE = Text("站点", "site")
+
+
+def title(deliveries: Sequence[Delivery], site: Text, lang: Language) -> str:
+    """One line: how much is new, how much is over."""
+    raised = sum(each.news is News.RAISED for each in deliveries)
+    recovered = len(deliveries) - raised
+    if lang == "zh":
+        parts = [f"{raised} 项告警" if raised else "", f"{recovered} 项恢复" if recovered else ""]
+    else:
+        parts = [f"{raised} in trouble" if raised else "", f"{recovered} recovered" if recovered else ""]
+    return f"[drmgr] {getattr(site, lang)}: {', '.join(part for part in parts if part)}"
+
+
+def body(deliveries: Sequence[Delivery], titles: Mapping[str, Text], at: datetime, zone: tzinfo, lang: Language) -> str:
+    """A line for each piece of news, cut short before it is too long for a robot."""
+    ordered = sorted(deliveries, key=lambda each: each.news is News.RECOVERED)
+    lines = [_line(each, titles, zone, lang) for each in ordered]
+    end = f"{at.astimezone(zone):%Y-%m-%d %H:%M:%S} ({zone})"
+    more = "另有 {} 项,见 drmgr status" if lang == "zh" else "{} more, see drmgr status"
+    kept = list(lines)
+    while kept:
+        left = len(lines) - len(kept)
+        text = "\n".join([*kept, *([more.format(left)] if left else []), end])
+        if len(text.encode()) <= LONGEST:
+            return text
+        kept.pop()
+    return end
+
+
+def test_words(site: Text, at: datetime, zone: tzinfo, lang: Language) -> tuple[str, str]:
+    """Title and body of a message that only tries whether it arrives."""
+    when = f"{at.astimezone(zone):%Y-%m-%d %H:%M:%S} ({zone})"
+    if lang == "zh":
+        return f"[drmgr] {site.zh}: 测试通知", f"这是一条测试消息,无需处理。\n{when}"
+    return f"[drmgr] {site.en}: test", f"This is a test. Nothing is wrong.\n{when}"
+
+
+def _line(each: Delivery, titles: Mapping[str, Text], zone: tzinfo, lang: Language) -> str:
+    alarm = each.alarm
+    name = getattr(titles.get(alarm.system) or (_SITE if not alarm.system else Text(alarm.system, alarm.system)), lang)
+    since = f"{alarm.raised_at.astimezone(zone):%m-%d %H:%M}"
+    words = _phrase(alarm, lang)
+    if each.news is News.RAISED:
+        return f"✗ {name}: {words}"
+    over = "已恢复,始于" if lang == "zh" else "recovered, was so since"
+    return f"✓ {name}: {words} ({over} {since})"
+
+
+def _phrase(alarm: Alarm, lang: Language) -> str:
+    phrases = _PHRASES.get(alarm.code)
+    if phrases is None:
+        return f"异常({alarm.code})" if lang == "zh" else f"trouble ({alarm.code})"
+    figures: dict[str, Any] = {"subject": alarm.subject, "error": "", "count": "", "age": "", "rpo": ""}
+    for name, value in alarm.figures.items():
+        show: Callable[[Any], str] = _duration if name in {"age", "rpo", "late"} else str
+        figures[name] = show(value)
+    return phrases[lang == "en"].format(**figures).replace(" ()", "").replace("()", "").strip()
+
+
+def _duration(seconds: float) -> str:
+    minutes = int(seconds) // 60
+    days, hours = minutes // 1440, minutes // 60 % 24
+    if days:
+        return f"{days} d {hours} h"
+    return f"{hours} h {minutes % 60:02d} min" if hours else f"{minutes} min"

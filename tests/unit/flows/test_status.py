@@ -1,0 +1,184 @@
+"""How systems stand: everything that could make it say 'ok' falsely."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from drmgr.errors import RepositoryUnreachableError, SourceError
+from drmgr.flows.backup import backup
+from drmgr.flows.status import DeclaredDrill, DrillProof, Health, Watched, by_trouble, health
+from drmgr.interfaces import Progress
+from drmgr.model import Measure, Payload, RunKind, RunStatus, Snapshot
+from drmgr.system.cron import Cron
+from tests.support.fake_repository import FakeRepository
+from tests.unit.flows.conftest import Site
+
+DAY = 86400.0
+
+
+def look(site: Site, *proofs: DrillProof, drills: tuple[DeclaredDrill, ...] = ()) -> Health:
+    watched = Watched(site.wired.system, site.repository, frozenset(), drills, proofs, timedelta(days=92))
+    return health(watched, site.catalog, site.clock)
+
+
+def codes(found: Health) -> list[str]:
+    return [problem.code for problem in found.problems]
+
+
+def proof(site: Site, verdict: str = "passed", days: float = 0, **more: str) -> DrillProof:
+    return DrillProof("d", site.clock.now() - timedelta(days=days), verdict, Measure(7200, 60), **more)
+
+
+def test_a_fresh_backup_is_all_well(site: Site) -> None:
+    done = backup(site.bench, site.wired)
+    site.clock.sleep(60)
+    found = look(site)
+    assert found.ok
+    assert found.rpo_met
+    assert found.point == done.point
+    assert found.age is not None
+    assert 60 <= found.age < 70
+
+
+def test_an_old_backup_misses_the_rpo_although_every_run_was_ok(site: Site) -> None:
+    backup(site.bench, site.wired)
+    site.clock.sleep(3601)
+    found = look(site)
+    assert codes(found) == ["rpo-missed"]
+    assert not found.rpo_met
+    assert found.problems[0].figures["rpo"] == 3600
+
+
+def test_an_empty_repository_is_trouble_whatever_the_catalog_remembers(site: Site, tmp_path: Path) -> None:
+    backup(site.bench, site.wired)
+    site.catalog.forget_points("his")
+    site.repository = FakeRepository(tmp_path / "other")
+    site.repository.init()
+    found = look(site)
+    assert codes(found) == ["no-point"]
+    assert not found.rpo_met
+
+
+def test_a_point_that_the_repository_lost_is_trouble(site: Site, tmp_path: Path) -> None:
+    backup(site.bench, site.wired)
+    site.repository = FakeRepository(tmp_path / "other")
+    site.repository.init()
+    assert codes(look(site)) == ["point-damaged", "no-point"]
+
+
+def test_a_repository_that_cannot_be_reached_is_trouble_and_the_drills_are_looked_at_all_the_same(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backup(site.bench, site.wired)
+
+    def away(tags: object = ()) -> None:
+        raise RepositoryUnreachableError("the store does not answer")
+
+    monkeypatch.setattr(site.repository, "snapshots", away)
+    found = look(site, proof(site, "failed"))
+    assert codes(found) == ["repository-unreachable", "drill-failed"]
+    assert not found.rpo_met
+    assert found.age is None
+
+
+def test_a_clock_that_is_behind_is_trouble_and_no_rpo_is_met_by_it(site: Site) -> None:
+    backup(site.bench, site.wired)
+    site.clock.set_back(3600)
+    found = look(site)
+    assert "clock" in codes(found)
+    assert not found.rpo_met
+
+
+def test_a_clock_that_was_set_back_shows_in_the_runs_even_without_a_point(site: Site) -> None:
+    site.engines["main"].raises["capture"] = SourceError("away")
+    with pytest.raises(SourceError):
+        backup(site.bench, site.wired)
+    site.clock.set_back(3600)
+    assert set(codes(look(site))) == {"no-point", "clock", "run-failed"}
+
+
+def test_a_failed_run_is_trouble_until_one_succeeds_and_a_locked_one_is_none(site: Site) -> None:
+    backup(site.bench, site.wired)
+    site.clock.sleep(10)
+    run = site.catalog.open_run(RunKind.BACKUP, "his")
+    site.catalog.close_run(run.id, RunStatus.FAILED, {}, {"code": "locked"})
+    assert look(site).ok
+    site.clock.sleep(10)
+    for status in (RunStatus.FAILED, RunStatus.INTERRUPTED):
+        run = site.catalog.open_run(RunKind.BACKUP, "his")
+        site.catalog.close_run(run.id, status, {}, {"code": "source"})
+        found = look(site)
+        assert codes(found) == ["run-failed"]
+        assert found.problems[0].figures == {"error": "source"}
+        site.clock.sleep(10)
+    backup(site.bench, site.wired)
+    assert look(site).ok
+
+
+def test_drills_that_did_not_pass_or_whose_evidence_does_not_hold_are_trouble(site: Site) -> None:
+    backup(site.bench, site.wired)
+    assert look(site, proof(site)).ok
+    assert codes(look(site, proof(site, "failed"))) == ["drill-failed"]
+    assert codes(look(site, proof(site, "error"))) == ["drill-failed"]
+    assert codes(look(site, proof(site, broken="tampered with"))) == ["evidence-broken"]
+
+
+def test_a_drill_that_left_no_evidence_is_trouble(site: Site) -> None:
+    backup(site.bench, site.wired)
+    drills = (DeclaredDrill("d"),)
+    played = proof(site)
+    site.clock.sleep(10)
+    run = site.catalog.open_run(RunKind.DRILL, "d")
+    site.catalog.close_run(run.id, RunStatus.FAILED, {}, {"code": "scratch"})
+    assert codes(look(site, played, drills=drills)) == ["drill-failed"]
+    site.clock.sleep(10)
+    assert look(site, proof(site), drills=drills).ok
+
+
+def test_a_drill_is_overdue_by_its_schedule_and_by_the_quarter(site: Site) -> None:
+    cron = Cron("0 3 1 * *", UTC)
+    since = site.clock.now()
+    drills = (DeclaredDrill("d", cron, since),)
+    backup(site.bench, site.wired)
+    first = proof(site)
+    for days, expected in ((27, []), (28, ["drill-overdue"])):
+        site.clock.sleep(
+            (datetime(2026, 1, 5, 6, tzinfo=UTC) + timedelta(days=days) - site.clock.now()).total_seconds()
+        )
+        backup(site.bench, site.wired)
+        assert codes(look(site, first, drills=drills)) == expected
+    assert look(site, proof(site), drills=drills).ok
+    # without a schedule: a quarter after the first backup, or after the last drill that passed
+    site.clock.sleep(65 * DAY)
+    backup(site.bench, site.wired)
+    assert codes(look(site)) == ["drill-overdue"]
+    assert codes(look(site, proof(site, days=93))) == ["drill-overdue"]
+    assert look(site, proof(site, days=91)).ok
+
+
+def test_a_newest_point_that_is_incomplete_does_not_count_and_is_told(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backup(site.bench, site.wired)
+    site.clock.sleep(4000)
+    whole = site.repository.backup
+
+    def partly(payload: Payload, tags: Sequence[str], progress: Progress) -> Snapshot:
+        return replace(whole(payload, tags, progress), complete=False, unreadable=("x",))
+
+    monkeypatch.setattr(site.repository, "backup", partly)
+    backup(site.bench, site.wired)
+    assert codes(look(site)) == ["point-incomplete", "rpo-missed"]
+
+
+def test_the_worst_comes_first_then_the_tier(site: Site) -> None:
+    backup(site.bench, site.wired)
+    well = look(site)
+    drilled = look(site, proof(site, "failed"))
+    site.clock.sleep(4000)
+    old = look(site)
+    lower = replace(well, system=replace(well.system, id="lis", tier=2))
+    assert by_trouble([lower, well, drilled, old]) == [old, drilled, well, lower]

@@ -1,0 +1,124 @@
+"""Messages by apprise to an HTTP server of the test, which answers as robots do."""
+
+import json
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from drmgr.errors import ConfigError, NotifyError
+from drmgr.model import Text
+from drmgr.notify import words
+from drmgr.notify.sender import AppriseNotifier
+from drmgr.system.secret import Secret
+from drmgr.trouble import Alarm, Delivery, News
+
+AT = datetime(2026, 1, 5, 6, 3, 22, tzinfo=UTC)
+SHANGHAI = ZoneInfo("Asia/Shanghai")
+SITE = Text("示例精神专科医院", "Demo Psychiatric Hospital")
+TITLES = {"his": Text("医院信息系统 HIS", "HIS"), "pacs": Text("影像系统", "PACS")}
+
+
+@dataclass
+class Robot:
+    """Keeps what it was sent; ``status`` and ``answer`` are what it says."""
+
+    port: int
+    status: int = 200
+    answer: bytes = b'{"errcode": 0, "errmsg": "ok"}'
+    heard: list[dict[str, str]] = field(default_factory=list)
+
+
+@pytest.fixture
+def robot() -> Iterator[Robot]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            told.heard.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(told.status)
+            self.end_headers()
+            self.wfile.write(told.answer)
+
+        def log_message(self, *_arguments: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        told = Robot(server.server_port)
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield told
+        server.shutdown()
+        thread.join()
+
+
+def notifier(url: str, language: words.Language = "zh") -> AppriseNotifier:
+    return AppriseNotifier("duty", lambda: Secret(url), site=SITE, titles=TITLES, zone=SHANGHAI, language=language)
+
+
+def news(code: str, kind: News = News.RAISED, system: str = "his", subject: str = "", **figures: object) -> Delivery:
+    return Delivery(Alarm("A", f"{system}:{code}", system, code, subject, figures, AT), kind, "duty")
+
+
+def test_a_message_arrives_with_names_and_figures(robot: Robot) -> None:
+    told = [
+        news("drill-failed", News.RECOVERED, "pacs", "pacs-restore"),
+        news("rpo-missed", age=11400.0, rpo=300.0),
+    ]
+    notifier(f"json://127.0.0.1:{robot.port}").send(told, AT)
+    (message,) = robot.heard
+    assert message["title"] == "[drmgr] 示例精神专科医院: 1 项告警, 1 项恢复"
+    assert message["message"].splitlines() == [
+        "✗ 医院信息系统 HIS: 备份超时:最新数据距今 3 h 10 min,承诺 5 min",
+        "✓ 影像系统: 恢复演练 pacs-restore 未通过 (已恢复,始于 01-05 14:03)",
+        "2026-01-05 14:03:22 (Asia/Shanghai)",
+    ]
+    notifier(f"json://127.0.0.1:{robot.port}", "en").test(AT)
+    assert robot.heard[1]["title"] == "[drmgr] Demo Psychiatric Hospital: test"
+
+
+@pytest.mark.parametrize(
+    ("status", "answer", "why"),
+    [
+        (200, b'{"errcode": 93000, "errmsg": "invalid webhook url"}', "errcode 93000"),
+        (200, b'{"code": 19024, "msg": "Key Words Not Found"}', "code 19024"),
+        (200, b'{"errcode": 45009}', "errcode 45009"),
+        (500, b"{}", ""),
+        (404, b"not json", ""),
+    ],
+)
+def test_what_a_robot_refuses_has_not_arrived(robot: Robot, status: int, answer: bytes, why: str) -> None:
+    robot.status, robot.answer = status, answer
+    with pytest.raises(NotifyError, match=f"did not reach duty.*{why}$"):
+        notifier(f"json://127.0.0.1:{robot.port}").send([news("clock")], AT)
+
+
+def test_an_address_that_nobody_answers_is_told_without_being_shown() -> None:
+    with pytest.raises(NotifyError) as caught:
+        notifier("json://user:secret-word@127.0.0.1:9/path").send([news("clock")], AT)
+    assert "secret-word" not in caught.value.message + caught.value.hint
+    with pytest.raises(NotifyError, match="none that apprise knows"):
+        notifier("nosuch://secret-word").test(AT)
+
+
+def test_an_address_that_cannot_be_looked_up_is_a_message_that_did_not_arrive() -> None:
+    def missing() -> Secret:
+        raise ConfigError("the file of the secret file:x is not there")
+
+    sender = AppriseNotifier("duty", missing, site=SITE, titles=TITLES, zone=SHANGHAI, language="zh")
+    with pytest.raises(NotifyError, match="not to be had"):
+        sender.test(AT)
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_every_kind_of_trouble_has_words_that_fit_a_robots_message(language: words.Language) -> None:
+    for code in (*words._PHRASES, "something-new"):
+        text = words.body([news(code, count=3, error="source", late=5.0)], TITLES, AT, SHANGHAI, language)
+        assert "{" not in text
+        assert "()" not in text
+    many = [news("point-damaged", subject=str(number), count=number) for number in range(500)]
+    text = words.body(many, TITLES, AT, SHANGHAI, language)
+    assert len(text.encode()) <= words.LONGEST
+    assert "drmgr status" in text

@@ -1,5 +1,6 @@
 """``drmgr backup``."""
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
@@ -7,17 +8,22 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from drmgr.cli.context import output, site
+from drmgr.cli.due import held_json, run_due, show_held, slot
 from drmgr.cli.safekeeping import keep_safe
-from drmgr.errors import DrmgrError, IncompleteError
+from drmgr.errors import DrmgrError, IncompleteError, UsageError
 from drmgr.model import Json, RunKind
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from drmgr.cli.output import Output
     from drmgr.cli.wire import Site
     from drmgr.flows.backup import BackupDone
-    from drmgr.flows.bench import Bench
+    from drmgr.flows.bench import Bench, ProgressFor
+    from drmgr.flows.due import Decision
     from drmgr.model import Run
+
+BENCH_ONCE = threading.Lock()
 
 
 def register(app: typer.Typer) -> None:
@@ -28,23 +34,54 @@ def backup(
     context: typer.Context,
     systems: Annotated[list[str] | None, typer.Argument(metavar="[SYSTEM]...", help="Systems to back up.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="Every system, by tier.")] = False,
-    jobs: Annotated[int, typer.Option(min=1, help="How many systems at the same time.")] = 1,
+    due: Annotated[bool, typer.Option("--due", help="What the schedules in jobs/ ask for now; often nothing.")] = False,
+    jobs: Annotated[
+        int | None,
+        typer.Option(min=1, help="How many systems at the same time; default 1, with --due the site's limit."),
+    ] = None,
 ) -> None:
     """Make recovery points.
 
-    Exit 0: all sealed. 3: some part could not be read, or some of several systems failed. One system that fails gives
-    its own error's code.
+    Exit 0: all sealed, or nothing was due. 3: some part could not be read, or some of several systems failed. One
+    system that fails gives its own error's code.
     """
     answers = output(context)
+    held: list[Decision] = []
     with site(context) as opened, answers.progress() as progress:
-        names = opened.systems(systems or [], everything=everything)
-        bench = opened.bench(progress)
-        results = _all(opened, bench, names, jobs)
+        if due:
+            results, held = _due(opened, systems or [], progress, everything=everything, jobs=jobs)
+        else:
+            names = opened.systems(systems or [], everything=everything)
+            results = _all(opened, opened.bench(progress), names, jobs or 1)
         sealed = any(not isinstance(done, Failed) for _, done in results)
         unkept = keep_safe(opened) if sealed else None
-    answers.answer({"runs": [_run_json(*result) for result in results]}, lambda console: _show(console, results))
+        zone = opened.zone
+    document = {"runs": [_run_json(*result) for result in results], "waiting": held_json(held)}
+    answers.answer(document, lambda console: _show_all(console, results, held, zone))
     for note in [note for _, done in results if not isinstance(done, Failed) for note in done.notes]:
         answers.note(f"drmgr: {note}")
+    _end(answers, results, unkept)
+
+
+def _due(
+    opened: "Site", named: list[str], progress: "ProgressFor", *, everything: bool, jobs: int | None
+) -> "tuple[list[Result], list[Decision]]":
+    if named or everything:
+        raise UsageError("--due decides itself which systems it takes")
+    bench: list[Bench] = []
+
+    def act(name: str) -> Result:
+        # made for the first that is due: mostly nothing is, and then it would cost a start of restic for nothing
+        with BENCH_ONCE:
+            if not bench:
+                bench.append(opened.bench(progress))
+        return _one(opened, bench[0], name)
+
+    return run_due(opened, RunKind.BACKUP, act, jobs=jobs or opened.config.schedule.parallel)
+
+
+def _end(answers: "Output", results: "list[Result]", unkept: DrmgrError | None) -> None:
+    """Tells the errors, and leaves with the exit code that fits."""
     errors = [done.error for _, done in results if isinstance(done, Failed)]
     if errors:
         if not answers.wants_json:
@@ -77,14 +114,19 @@ Result = tuple[str, "BackupDone | Failed"]
 def _all(opened: "Site", bench: "Bench", names: list[str], jobs: int) -> list[Result]:
     if jobs == 1 or len(names) == 1:
         # in the main thread: that is where a signal arrives, so it ends whatever is under way there
-        return [_one(opened, bench, name) for name in names]
+        return [_by_hand(opened, bench, name) for name in names]
     with ThreadPoolExecutor(max_workers=jobs) as pool:
         try:
-            return list(pool.map(lambda name: _one(opened, bench, name), names))
+            return list(pool.map(lambda name: _by_hand(opened, bench, name), names))
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             opened.runner.stop_all()
             raise
+
+
+def _by_hand(opened: "Site", bench: "Bench", name: str) -> Result:
+    with slot(opened):
+        return _one(opened, bench, name)
 
 
 def _one(opened: "Site", bench: "Bench", name: str) -> Result:
@@ -145,6 +187,13 @@ def _run_json(name: str, done: "BackupDone | Failed") -> Json:
         "notes": list(done.notes),
         "error": None,
     }
+
+
+def _show_all(console: "Console", results: list[Result], held: "list[Decision]", zone: Json) -> None:
+    if results:
+        _show(console, results)
+    # cron sends what is printed by mail: when nothing was due nothing is said
+    show_held(zone, console, held if results else [])
 
 
 def _show(console: "Console", results: list[Result]) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from drmgr.cli.beatfindings import schedule_findings
 from drmgr.cli.context import output, site
 from drmgr.cli.safekeeping import kit_state
 from drmgr.errors import DrmgrError, PreflightError
@@ -73,6 +74,7 @@ def _look_at_all(opened: "Site") -> Iterator[Finding]:
     yield _asked("recovery kit", lambda: kit_state(opened))
     for name in sorted(opened.loaded.jobs):
         yield from _system(opened, name)
+    yield from (Finding(*line) for line in schedule_findings(opened))
     for what, place in (("state", opened.state), ("scratch", opened.place(opened.config.scratch.directory))):
         free = free_bytes(place)
         state = "ok" if free >= LEAST_FREE else "warn"

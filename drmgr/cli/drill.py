@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from drmgr.cli.context import output, site
+from drmgr.cli.due import held_json, run_due, show_held, slot
 from drmgr.cli.report import Language, report_path, write_report
 from drmgr.cli.restore import check_json
 from drmgr.cli.safekeeping import keep_safe
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from drmgr.cli.wire import Site
     from drmgr.flows.drill import DrillDone, DrillPlan
+    from drmgr.flows.due import Decision
     from drmgr.model import Measure, Outcome, Run
 
 
@@ -34,26 +36,56 @@ def run(
     names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Drills to play.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="Every drill.")] = False,
     from_copy: Annotated[str, typer.Option("--from-copy", metavar="NAME", help="From this copy of the store.")] = "",
+    due: Annotated[
+        bool, typer.Option("--due", help="What the schedules in drills/ ask for now; often nothing.")
+    ] = False,
     lang: Annotated[Language, typer.Option(help="Language of the report.")] = "zh",
 ) -> None:
     """Play drills.
 
-    Exit 0: all passed. 4: a check or an objective failed. Another code: the drill could not be played, for that reason.
+    Exit 0: all passed, or nothing was due. 4: a check or an objective failed. Another code: the drill could not be
+    played, for that reason.
     """
     from drmgr.flows.drill import drill
 
     answers = output(context)
+    held: list[Decision] = []
     with site(context) as opened, answers.progress() as progress:
-        bench = opened.bench(progress)
-        wanted = _names(opened, names or [], everything=everything)
-        played = [_play(opened, name, lang, lambda plan: drill(bench, plan), from_copy) for name in wanted]
-        unkept = keep_safe(opened)
-    answers.answer({"drills": [_drill_json(each) for each in played]}, lambda console: show(console, played))
+        if due:
+            if names or everything or from_copy:
+                raise UsageError("--due decides itself which drills it plays, and from the store itself")
+
+            def play_due(name: str) -> Played:
+                bench = opened.bench(progress)
+                return _play(opened, name, lang, lambda plan: drill(bench, plan))
+
+            played, held = run_due(opened, RunKind.DRILL, play_due)
+        else:
+            bench = opened.bench(progress)
+            wanted = _names(opened, names or [], everything=everything)
+            played = [_by_hand(opened, name, lang, lambda plan: drill(bench, plan), from_copy) for name in wanted]
+        unkept = keep_safe(opened) if played else None
+        zone = opened.zone
+
+    def show_played(console: "Console") -> None:
+        if played:
+            show(console, played)
+            show_held(zone, console, held)
+
+    document = {"drills": [_drill_json(each) for each in played], "waiting": held_json(held)}
+    answers.answer(document, show_played)
     if unkept is not None:
         answers.note(f"drmgr: the evidence is sealed here, but: {unkept.message}")
-    code = exit_code(played) or (unkept.exit_code if unkept else 0)
+    code = (exit_code(played) if played or not due else 0) or (unkept.exit_code if unkept else 0)
     if code:
         raise typer.Exit(code)
+
+
+def _by_hand(
+    opened: "Site", name: str, lang: Language, act: "Callable[[DrillPlan], DrillDone]", from_copy: str
+) -> "Played":
+    with slot(opened):
+        return _play(opened, name, lang, act, from_copy)
 
 
 @dataclass(frozen=True)

@@ -15,13 +15,16 @@ from drmgr.cli import (
     drill,
     evidence,
     keys,
+    notify,
     points,
     recover,
     repo,
     report,
     restore,
+    schedule,
     ship,
     site,
+    status,
 )
 from drmgr.cli.output import Output
 from drmgr.errors import DrmgrError, Interrupted, UsageError
@@ -45,6 +48,9 @@ GROUPS = (
     ship,
     restore,
     drill,
+    schedule,
+    status,
+    notify,
     evidence,
     report,
     repo,
@@ -159,3 +165,7 @@ def _hoisted(arguments: list[str]) -> list[str]:
         else:
             rest.append(word)
     return [*front, *rest]
+
+
+if __name__ == "__main__":
+    run()

@@ -5,17 +5,20 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from drmgr.cli.context import output, site
+from drmgr.cli.due import held_json, run_due
 from drmgr.errors import DrmgrError, IncompleteError, UsageError
-from drmgr.model import Json
+from drmgr.model import Json, RunKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rich.console import Console
 
+    from drmgr.cli.output import Output
     from drmgr.cli.wire import Site
     from drmgr.config.models import Job, Source
-    from drmgr.flows.bench import Bench
+    from drmgr.flows.bench import Bench, ProgressFor
+    from drmgr.flows.due import Decision
     from drmgr.flows.points import Found
     from drmgr.flows.reach import Window
     from drmgr.flows.ship_logs import Shipped
@@ -34,6 +37,7 @@ def ship(
     systems: Annotated[list[str] | None, typer.Argument(metavar="[SYSTEM]...", help="Systems; none means all.")] = None,
     follow: Annotated[bool, typer.Option("--follow", help="Go on until stopped.")] = False,
     every: Annotated[str, typer.Option(help="How often, with --follow: 30s, 5m.")] = "5m",
+    due: Annotated[bool, typer.Option("--due", help="What the schedules in jobs/ ask for now; often nothing.")] = False,
 ) -> None:
     """Ship what the sources have logged since the last time: point in time restore reaches that far.
 
@@ -41,7 +45,13 @@ def ship(
     shipping, or drop the slot.
     """
     answers = output(context)
+    if due and (follow or systems):
+        raise UsageError("--due decides itself which systems it takes, and when")
     with site(context) as opened, answers.progress() as progress:
+        if due:
+            results, held = _due(opened, progress)
+            _answer(answers, results, held_json(held))
+            return
         bench = opened.bench(progress)
         chosen = [source for name in _names(opened, systems or []) for source in _logged(opened, name)]
         if not chosen:
@@ -50,7 +60,22 @@ def ship(
             _follow(opened, bench, chosen, every, answers.error)
             return
         results = [_one(opened, bench, system, source) for system, source in chosen]
-    answers.answer({"shipped": [_json(*result) for result in results]}, lambda console: _show(console, results))
+    _answer(answers, results, [])
+
+
+def _due(opened: "Site", progress: "ProgressFor") -> "tuple[list[Result], list[Decision]]":
+    def act(name: str) -> list[Result]:
+        bench = opened.bench(progress)
+        return [_one(opened, bench, system, source) for system, source in _logged(opened, name)]
+
+    results, held = run_due(opened, RunKind.SHIP, act)
+    return [each for of_system in results for each in of_system], held
+
+
+def _answer(answers: "Output", results: list[Result], held: Json) -> None:
+    """Tells what was done, and leaves with the exit code that fits."""
+    document = {"shipped": [_json(*result) for result in results], "waiting": held}
+    answers.answer(document, lambda console: _show(console, results) if results else None)
     errors = [error for *_, error in results if error]
     if errors:
         if not answers.wants_json:

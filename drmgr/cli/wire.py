@@ -33,9 +33,12 @@ if TYPE_CHECKING:
     from drmgr.keystore.store import FileKeystore
     from drmgr.repository.bucket import Bucket
     from drmgr.scratch.workspace import ScratchHost
+    from drmgr.state.alarm_book import SqlAlarmBook
     from drmgr.state.audit import AuditLog
     from drmgr.state.care import SqlCareBook
     from drmgr.state.catalog import SqlCatalog
+    from drmgr.state.locks import FileLocks
+    from drmgr.state.schedule_book import SqlScheduleBook
 
 
 Kind = TypeVar("Kind", bound=ResticRepository)
@@ -116,6 +119,24 @@ class Site:
 
         actor = Actor(operator(), self.host)
         return AuditLog(self.audit_file, actor, lambda: audit_private_key(self.keystore), self.catalog, self.clock)
+
+    @cached_property
+    def schedule_book(self) -> "SqlScheduleBook":
+        from drmgr.state.schedule_book import SqlScheduleBook
+
+        return SqlScheduleBook(self.catalog.database, self.clock)
+
+    @cached_property
+    def alarm_book(self) -> "SqlAlarmBook":
+        from drmgr.state.alarm_book import SqlAlarmBook
+
+        return SqlAlarmBook(self.catalog.database, self.clock)
+
+    @property
+    def locks(self) -> "FileLocks":
+        from drmgr.state.locks import FileLocks
+
+        return FileLocks(self.state / "locks", clock=self.clock)
 
     @cached_property
     def scratch(self) -> "ScratchHost":
@@ -236,6 +257,11 @@ class Site:
         """The engine for a source, bound to that connection (its own, or a restore's target)."""
         return make_engine(self, connection, source, job)
 
+    def has_log(self, source: models.Source) -> bool:
+        """Whether what happens in the source between two backups can be shipped."""
+        where = self.config.connections[source.connection]
+        return isinstance(where, models.PostgresqlConnection) and where.method == "physical"
+
     def spool(self, system: str, source: models.Source) -> "Spool":
         """Where the logs of that source wait for the store, and how many bytes of them."""
         return make_spool(self, system, source)
@@ -259,7 +285,6 @@ class Site:
         """The flows' workbench. Workspaces that dead runs left are destroyed first."""
         from drmgr.evidence.store import FileEvidenceStore
         from drmgr.keystore.evidence_keys import evidence_private_key
-        from drmgr.state.locks import FileLocks
 
         self.scratch.reap()
         return Bench(
@@ -269,7 +294,7 @@ class Site:
             operator=operator(),
             catalog=self.catalog,
             audit=self.audit,
-            locks=FileLocks(self.state / "locks", clock=self.clock),
+            locks=self.locks,
             clock=self.clock,
             scratch=self.scratch,
             evidence=FileEvidenceStore(

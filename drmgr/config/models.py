@@ -15,6 +15,7 @@ from drmgr.config.connections import (
     SqliteConnection,
     SqlServerConnection,
 )
+from drmgr.config.nightly import JobSchedule, Notify, ScheduleRules
 from drmgr.config.part import Part
 from drmgr.config.parts import BilingualText, refuse
 from drmgr.config.references import job_mistakes, site_mistakes
@@ -22,6 +23,7 @@ from drmgr.config.stores import Copy, FolderStore, ObjectLock, Retention, S3Stor
 from drmgr.config.trees import FilesConnection, FilesSource, Hooks
 from drmgr.config.values import (
     AnyPath,
+    CronText,
     Duration,
     Id,
     Line,
@@ -150,6 +152,8 @@ class SiteFile(Part):
         default=None, description="which points are kept, unless a job says otherwise; null means all of them"
     )
     verify: VerifyRules = Field(default=VerifyRules(), description="how often stored data are read back")
+    schedule: ScheduleRules = Field(default=ScheduleRules(), description="what scheduled runs may do")
+    notify: Notify = Field(default=Notify(), description="who hears of trouble")
 
     @model_validator(mode="after")
     def _references(self) -> "SiteFile":
@@ -196,6 +200,7 @@ class Job(Part):
     title: BilingualText = Field(description="name of the system, as reports print it")
     tier: Whole = Field(ge=1, le=3, description="importance: 1 is recovered first")
     objectives: Objectives = Field(description="what was promised")
+    schedule: JobSchedule = Field(default=JobSchedule(), description="when the system is backed up")
     sources: tuple[Source, ...] = Field(min_length=1, description="the sources, in the order they are captured")
     pause: Id | None = Field(
         default=None, description="a pause of the site file that is held while the sources are read"
@@ -227,6 +232,9 @@ class Drill(Part):
     level: Whole = Field(default=3, ge=0, le=6, description="the least verification level for passed")
     form: Literal["hands-on", "tabletop"] = Field(default="hands-on", description="how the drill is held")
     approval: str = Field(default="", description="approval number, filled in by the hospital")
+    schedule: CronText | None = Field(
+        default=None, description="cron expression in the site's time zone; null means only by hand"
+    )
 
 
 def text_of(text: BilingualText) -> model.Text:

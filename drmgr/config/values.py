@@ -24,6 +24,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
 from drmgr.model import Json
+from drmgr.system.cron import check_expression
 
 SecretScheme = Literal["env", "file", "keystore"]
 
@@ -195,8 +196,12 @@ _point, _point_schema = _matching(
     r"^(latest|[0-9A-HJKMNP-TV-Z]{26})\Z", "must be latest or the id of a recovery point (drmgr points SYSTEM)"
 )
 
+_time_of_day, _time_of_day_schema = _matching(
+    r"^([01][0-9]|2[0-3]):[0-5][0-9]\Z", "must be a time of day such as 07:30"
+)
+
 # \Z is Python's; the same end of text is $ in the dialect of JSON Schema
-for _schema in (_id_schema, _bucket_schema, _endpoint_schema, _prefix_schema, _point_schema):
+for _schema in (_id_schema, _bucket_schema, _endpoint_schema, _prefix_schema, _point_schema, _time_of_day_schema):
     assert _schema.json_schema is not None
     _schema.json_schema["pattern"] = _schema.json_schema["pattern"].replace(r"\Z", "$")
 
@@ -209,6 +214,10 @@ Endpoint = Annotated[str, AfterValidator(_endpoint), _endpoint_schema]
 Prefix = Annotated[str, AfterValidator(_prefix), _prefix_schema]
 PointChoice = Annotated[str, AfterValidator(_point), _point_schema]
 Timezone = Annotated[str, AfterValidator(_timezone)]
+CronText = Annotated[str, AfterValidator(check_expression)]
+"""A cron expression of five fields."""
+TimeOfDay = Annotated[str, AfterValidator(_time_of_day), _time_of_day_schema]
+"""Hours and minutes."""
 AnyPath = Annotated[
     Path,
     PlainValidator(_path, json_schema_input_type=str),

@@ -101,6 +101,11 @@ class Process:
         self._signal(signal.SIGKILL)
         self._popen.wait()
 
+    def ask(self) -> None:
+        """Asks the process group to end, and does not wait."""
+        if self.running():
+            self._signal(signal.SIGTERM)
+
     def _signal(self, number: signal.Signals) -> None:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self._popen.pid, number)
@@ -113,11 +118,17 @@ class Runner:
         self._running: set[Process] = set()
         self._stopping = False
 
-    def stop_all(self) -> None:
-        """Ends what other threads have running; they get Interrupted, now or when they start their next command."""
+    def stop_all(self, grace: float = 10.0) -> None:
+        """Ends what other threads have running; they get Interrupted, now or when they start their next command.
+
+        All are asked at once, and after ``grace`` seconds each is ended by force.
+        """
         self._stopping = True
-        for process in tuple(self._running):
-            process.stop()
+        running = tuple(self._running)
+        for process in running:
+            process.ask()
+        for process in running:
+            process.stop(grace)
 
     def _refuse_stopped(self) -> None:
         if self._stopping:

@@ -20,6 +20,7 @@ PROMISED = {
     "ScratchError": 22,
     "EvidenceError": 23,
     "KeystoreError": 24,
+    "NotifyError": 25,
 }
 
 

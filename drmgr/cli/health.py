@@ -1,0 +1,108 @@
+"""Looks at all systems at once, and at the site itself: for status, alarms and metrics."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from drmgr.cli.proofs import missing_evidence, newest_proofs
+from drmgr.errors import DrmgrError
+from drmgr.flows.status import CLOCK_TOLERANCE, DeclaredDrill, DrillProof, Health, Watched, by_trouble, health
+from drmgr.flows.watch import unheard
+from drmgr.system.cron import Cron
+from drmgr.trouble import Problem
+
+if TYPE_CHECKING:
+    from drmgr.cli.wire import Site
+
+AT_THE_SAME_TIME = 4
+"""Repositories that are listed beside each other; most of it is waiting for the store."""
+
+
+@dataclass(frozen=True)
+class SiteHealth:
+    """``problems`` are those of the site as a whole; ``systems`` come worst first."""
+
+    at: datetime
+    systems: tuple[Health, ...]
+    problems: tuple[Problem, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Only when there was something to look at, and nothing wrong with it."""
+        return bool(self.systems) and not self.problems and all(each.ok for each in self.systems)
+
+    def all_problems(self) -> list[Problem]:
+        return [*self.problems, *(problem for each in self.systems for problem in each.problems)]
+
+
+def look(opened: "Site", systems: list[str]) -> SiteHealth:
+    """The named systems, or all. Raises PreflightError when the catalog cannot be used."""
+    names = systems or sorted(opened.loaded.jobs)
+    site, proofs = _site_problems(opened)
+    # opened once, before the threads ask for it
+    _ = opened.catalog, opened.bucket
+    with ThreadPoolExecutor(max_workers=AT_THE_SAME_TIME) as pool:
+        found = list(pool.map(lambda name: _look_at(opened, name, proofs.get(name, [])), names))
+    return SiteHealth(opened.clock.now(), tuple(by_trouble(found)), tuple(site))
+
+
+def _look_at(opened: "Site", name: str, proofs: list[DrillProof]) -> Health:
+    from drmgr.config.models import system_of
+
+    job = opened.loaded.job(name)
+    drills = tuple(_declared(opened, drill) for drill, each in opened.loaded.drills.items() if name in each.systems)
+    watched = Watched(
+        system=system_of(job),
+        repository=opened.repository(name),
+        logged=frozenset(source.name for source in job.sources if opened.has_log(source)),
+        drills=drills,
+        proofs=tuple(proofs),
+        drill_within=opened.config.schedule.drill_within,
+    )
+    return health(watched, opened.catalog, opened.clock)
+
+
+def _declared(opened: "Site", name: str) -> DeclaredDrill:
+    expression = opened.loaded.drill(name).schedule
+    if expression is None:
+        return DeclaredDrill(name)
+    since = opened.schedule_book.known_since(f"drill:{name}", expression)
+    return DeclaredDrill(name, Cron(expression, opened.zone), since)
+
+
+def _site_problems(opened: "Site") -> tuple[list[Problem], dict[str, list[DrillProof]]]:
+    problems = unheard(opened.alarm_book.owed(), [each.name for each in opened.config.notify.to])
+    proofs: dict[str, list[DrillProof]] = {}
+    if not opened.loaded.jobs:
+        problems.append(Problem("", "no-job", "no system is declared: there is no job"))
+    try:
+        lost = missing_evidence(opened)
+        if lost:
+            more = f" (and {len(lost) - 1} more)" if len(lost) > 1 else ""
+            problems.append(Problem("", "evidence-broken", f"evidence: {lost[0]}{more}"))
+        proofs = newest_proofs(opened)
+    except DrmgrError as error:
+        problems.append(Problem("", "evidence-broken", error.message))
+    problems += _clock_problems(opened)
+    return problems, proofs
+
+
+def _clock_problems(opened: "Site") -> list[Problem]:
+    """Whether our clock agrees with the object store's, and with what we ourselves wrote down."""
+    ahead = max(opened.schedule_book.beats().values(), default=opened.clock.now()) - opened.clock.now()
+    if ahead > CLOCK_TOLERANCE:
+        return [
+            Problem("", "clock", f"the scheduler ran {ahead.total_seconds():.0f} s in the future: the clock is wrong")
+        ]
+    if opened.bucket is None:
+        return []
+    try:
+        theirs = opened.bucket.probe()
+    except DrmgrError:
+        # each of its repositories says so itself
+        return []
+    offset = 0.0 if theirs is None else abs((datetime.now(UTC) - theirs).total_seconds())
+    if offset <= CLOCK_TOLERANCE.total_seconds():
+        return []
+    return [Problem("", "clock", f"the clock differs by {offset:.0f} s from the object store's")]

@@ -21,6 +21,7 @@ from drmgr.model import (
     Level,
     Listing,
     LogBatch,
+    Newer,
     Part,
     Payload,
     Readback,
@@ -121,6 +122,16 @@ class Engine(Protocol):
         """The engine's own proof that its structures are sound (level 2). Leaves nothing behind."""
 
 
+class TreeEngine(Protocol):
+    """An engine of files, which can tell new ones from old ones. ``restored`` holds every part but the main one."""
+
+    def newer(self, restored: Path, since: datetime, patterns: Path) -> Newer:
+        """Writes restic patterns for all files since then into a file. Raises PreflightError when nothing tells them."""
+
+    def lacking(self, restored: Path, since: datetime) -> int:
+        """How many of them are not there with their size, once the main part was restored beside the others."""
+
+
 class Pause(Protocol):
     """Keeps all writers of a system still, so that its sources are captured as of one instant."""
 
@@ -201,6 +212,9 @@ class Repository(Protocol):
         Proves that exactly ``files`` files and ``size`` bytes arrived. Raises RepositoryDamagedError when what came back
         is not what was stored.
         """
+
+    def restore_some(self, snapshot: str, target: Path, patterns: Path, *, only: bool, progress: Progress) -> None:
+        """As ``restore``, but only (or all but) what the restic patterns in that file match; nothing is counted."""
 
     def entries(self, snapshot: str) -> Iterator[Entry]: ...
 

@@ -11,7 +11,9 @@ from drmgr.cli.trees import make_tree
 from drmgr.config import models
 from drmgr.config.trees import FilesConnection, FilesSource
 from drmgr.config.values import SecretRef
+from drmgr.engines.files import FilesEngine
 from drmgr.errors import UsageError
+from drmgr.flows.bench import Source
 from drmgr.interfaces import Engine, LogShipper
 from drmgr.system.secret import Secret
 
@@ -40,6 +42,12 @@ def make_engine(site: "Site", connection: str, source: models.Source, job: model
     if isinstance(where, models.SqliteConnection):
         return _sqlite(site, where, source, job)
     return _postgres(site, where, source, job)
+
+
+def make_source(site: "Site", system: str, source: models.Source, engine: Engine) -> Source:
+    """The source with what else its engine can do."""
+    tree = engine if isinstance(engine, FilesEngine) else None
+    return Source(source.name, engine, make_shipper(site, system, source, engine), tree)
 
 
 def make_shipper(site: "Site", system: str, source: models.Source, engine: Engine) -> "LogShipper | None":

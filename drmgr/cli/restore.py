@@ -1,6 +1,8 @@
 """``drmgr restore``."""
 
-from datetime import timedelta
+import re
+from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from drmgr.cli.output import Output
     from drmgr.cli.wire import Site
     from drmgr.flows.restore import RestoreDone, Target
     from drmgr.model import Instance, RecoveryPoint
@@ -34,6 +37,12 @@ def restore(
     source: Annotated[list[str] | None, typer.Option(help="Only this source; may be given more than once.")] = None,
     keep: Annotated[str, typer.Option(help="How long a scratch restore stays: 90s, 30m, 2h, 1d.")] = "2h",
     from_copy: Annotated[str, typer.Option("--from-copy", metavar="NAME", help="From this copy of the store.")] = "",
+    newer_than: Annotated[
+        str,
+        typer.Option(
+            metavar="AGE|DATE", help="To a folder: files since then first (1y, 30d, 2026-01-31), then the rest."
+        ),
+    ] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell what would be done, write nothing.")] = False,
     reason: Annotated[str, typer.Option(help="Why; kept in the record. Needed for a connection.")] = "",
     confirm: Annotated[str, typer.Option(help="The system's name once more; needed for a connection.")] = "",
@@ -50,6 +59,8 @@ def restore(
         opened.loaded.job(system)
         chosen = tuple(source or ())
         target = _target(opened, system, to, chosen, keep)
+        if newer_than:
+            target = _newest_first(opened, target, newer_than, answers)
         touches_database = isinstance(target, flow.ToConnection)
         if touches_database and not dry_run:
             _insist(system, reason, confirm)
@@ -98,6 +109,31 @@ def _target(opened: "Site", system: str, to: str, sources: tuple[str, ...], keep
     if kind == "connection" and rest:
         return _connection(opened, system, rest, sources)
     raise UsageError(f"--to {to}: not a target", hint="use scratch, folder:PATH or connection:NAME")
+
+
+def _newest_first(opened: "Site", target: "Target", text: str, answers: "Output") -> "Target":
+    from drmgr.flows.restore import ToFolder
+    from drmgr.flows.tofolder import NewestFirst
+
+    if not isinstance(target, ToFolder):
+        raise UsageError("--newer-than is for --to folder:PATH", hint="leave it out; a drill proves all or nothing")
+    since = _since(text, opened.clock.now().astimezone(opened.zone))
+    return replace(target, newest=NewestFirst(since, lambda said: answers.note(f"drmgr: {said}")))
+
+
+def _since(text: str, now: datetime) -> datetime:
+    """The instant that an age (``30d``, ``1y``) or a date (``2026-01-31``) speaks of. Raises UsageError."""
+    from drmgr.config.values import parse_duration
+
+    try:
+        if re.fullmatch(r"\d{4}-\d\d-\d\d", text):
+            return datetime.fromisoformat(text).replace(tzinfo=now.tzinfo)
+        years = re.fullmatch(r"(\d{1,3})y", text)
+        return now - (timedelta(days=366) * int(years[1]) if years else parse_duration(text))
+    except (ValueError, OverflowError) as error:
+        raise UsageError(
+            f"--newer-than {text}: not an age or a date", hint="for instance 1y, 30d or 2026-01-31"
+        ) from error
 
 
 def _permit_folder(opened: "Site", path: Path) -> None:

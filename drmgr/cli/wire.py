@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 from drmgr import __version__
 from drmgr.cli.checks import checks_of
-from drmgr.cli.engines import make_engine, make_shipper, make_spool, sqlserver_scratch
+from drmgr.cli.engines import make_engine, make_source, make_spool, sqlserver_scratch
 from drmgr.cli.stores import StorePlace
 from drmgr.cli.trees import make_pause
 from drmgr.config import models
@@ -20,7 +20,7 @@ from drmgr.config.load import LoadedSite, load_site
 from drmgr.config.models import system_of, text_of
 from drmgr.config.secrets import SecretSource
 from drmgr.errors import ConfigError, ToolError, UsageError
-from drmgr.flows.bench import Bench, ProgressFor, Source, WiredSystem
+from drmgr.flows.bench import Bench, ProgressFor, WiredSystem
 from drmgr.interfaces import Engine, Shelf
 from drmgr.repository.restic import ResticRepository, ResticSettings, restic_version
 from drmgr.repository.restic_care import CaredRepository
@@ -244,10 +244,7 @@ class Site:
         """One system with its engines, checks and repository (see there for ``cold``), or that of a copy."""
         job = self.loaded.job(name)
         engines = {source.name: self.engine(source.connection, source, job) for source in job.sources}
-        sources = tuple(
-            Source(source.name, engines[source.name], make_shipper(self, job.system, source, engines[source.name]))
-            for source in job.sources
-        )
+        sources = tuple(make_source(self, job.system, source, engines[source.name]) for source in job.sources)
         repository = self.cared(name, copy, cold=cold) if copy else self.repository(name, cold=cold)
         memory = self.care_book.memory(copy) if copy else None
         checks, pause = checks_of(job, engines, self.row_key), make_pause(self, job)

@@ -19,6 +19,7 @@ from drmgr.interfaces import (
     Progress,
     Repository,
     Scratch,
+    TreeEngine,
 )
 from drmgr.model import AuditResult, Json, Run, RunKind, RunStatus, System, Text
 
@@ -30,6 +31,7 @@ class Source:
     name: str
     engine: Engine
     logs: LogShipper | None = None
+    tree: TreeEngine | None = None
 
 
 @dataclass(frozen=True)

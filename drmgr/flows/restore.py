@@ -26,6 +26,7 @@ from drmgr.flows.course import Course
 from drmgr.flows.drill import overall, verdict
 from drmgr.flows.points import Found, SealedPoint, believed, choose, find
 from drmgr.flows.reach import NEWEST, Aim, aim, newest
+from drmgr.flows.tofolder import FolderRestore, FolderTarget, NewestFirst, refuse_folder
 from drmgr.interfaces import Check, Engine
 from drmgr.model import (
     CheckResult,
@@ -59,6 +60,11 @@ class ToFolder:
 
     path: Path
     permit: Callable[[], None]
+    newest: NewestFirst | None = None
+
+    @property
+    def folder(self) -> FolderTarget:
+        return FolderTarget(self.path, self.newest)
 
 
 @dataclass(frozen=True)
@@ -122,7 +128,7 @@ def _planned(bench: Bench, wired: WiredSystem, plan: RestorePlan) -> tuple[Aim, 
     found = _aim(bench, wired, plan, offered)
     point = found.point
     chosen = members(point, wired, plan.sources)
-    _fits_target(plan.target, chosen)
+    _fits_target(plan.target, chosen, wired)
     older = (readable(offered.problems),) if plan.point == "latest" and offered.problems else ()
     missing = () if plan.sources else left_out(point, wired)
     return found, (*older, *missing, *lacking(chosen))
@@ -178,7 +184,9 @@ def _permit(target: Target) -> None:
         target.permit()
 
 
-def _fits_target(target: Target, chosen: tuple[Member, ...]) -> None:
+def _fits_target(target: Target, chosen: tuple[Member, ...], wired: WiredSystem) -> None:
+    if isinstance(target, ToFolder):
+        refuse_folder(target.folder, chosen, wired)
     if isinstance(target, ToConnection):
         if len(chosen) != 1:
             names = ", ".join(member.source for member in chosen)
@@ -229,8 +237,8 @@ class _Act:
         match self._plan.target:
             case ToScratch(keep=keep):
                 self._to_scratch(keep)
-            case ToFolder(path=path):
-                self._to_folder(path)
+            case ToFolder() as target:
+                self._to_folder(target)
             case ToConnection(engine=engine):
                 self._to_connection(engine)
 
@@ -246,15 +254,13 @@ class _Act:
             scratch.keep(self._run, self._bench.clock.now() + keep)
             self.instances.update(loaded)
 
-    def _to_folder(self, path: Path) -> None:
+    def _to_folder(self, target: ToFolder) -> None:
+        FolderRestore(self._bench, self._wired, target.folder, self._phases, self._course.usable).perform(self._chosen)
         for member in self._chosen:
-            with self._phases.step("restore", member.source):
-                fetch(self._bench, self._wired, member, path / member.source)
-            self.instances[member.source] = Instance(engine=member.engine, path=path / member.source)
-        self._course.usable()
+            self.instances[member.source] = Instance(engine=member.engine, path=target.path / member.source)
         self._course.verified()
         files = sum(part.files for member in self._chosen for part in member.parts)
-        # restic verified each blob's hash on the way; fetch() counted what arrived
+        # restic verified each blob's hash on the way; what arrived was counted
         self._checks += (
             CheckResult("files-complete", CheckStatus.PASS, Level.STRUCTURE, files, files, title=_FILES_COMPLETE),
         )

@@ -41,6 +41,14 @@ class Instance:
 
 
 @dataclass(frozen=True)
+class Newer:
+    """How many files of a tree are newer than asked; ``all``: leaving out the others would save nothing."""
+
+    files: int
+    all: bool
+
+
+@dataclass(frozen=True)
 class Recipe:
     """What a scratch instance must be like to take in a source: taken from the source's facts.
 

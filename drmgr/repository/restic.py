@@ -1,7 +1,6 @@
 """restic as a subprocess: arguments, JSON, exit codes. Facts it relies on are measured in RESTIC.md of the project's docs."""
 
 import json
-import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -27,6 +26,7 @@ from drmgr.repository.restic_output import (
     unreadable_items,
     vanished_items,
 )
+from drmgr.system.files import count_files
 
 REPLACED_TAG = "drmgr-replaced"
 """Marks a snapshot with broken data for which a sound one is being brought from a copy."""
@@ -129,11 +129,18 @@ class ResticRepository(ResticCaller):
         self._expect_ok(what, done)
         if reader.summary is None:
             raise RepositoryError(f"{what}: restic ended well but gave no summary")
-        found_files, found_size = _count(target)
+        found_files, found_size = count_files(target)
         if (found_files, found_size) != (files, size):
             raise RepositoryDamagedError(
                 f"{what}: {found_files} files with {found_size} bytes came back, {files} with {size} were stored"
             )
+
+    def restore_some(self, snapshot: str, target: Path, patterns: Path, *, only: bool, progress: Progress) -> None:
+        reader = MessageReader(progress, "restore")
+        choice = ("--include-file" if only else "--exclude-file", str(patterns))
+        stored = self._stored_id(snapshot)
+        done = self._run("restore", stored, "--target", str(target), "--sparse", "--json", *choice, on_line=reader.take)
+        self._expect_ok(f"restore of snapshot {snapshot[:8]} in part", done)
 
     def entries(self, snapshot: str) -> Iterator[Entry]:
         listing = ("ls", self._stored_id(snapshot), "--no-lock")
@@ -220,21 +227,6 @@ def _anchored(pattern: str, root: Path) -> str:
     if not pattern.startswith("/"):
         return pattern
     return re.sub(r"([*?\[\]\\])", r"\\\1", str(root)) + pattern
-
-
-def _count(folder: Path) -> tuple[int, int]:
-    """Regular files below the folder and their bytes, looked up on disk: restic's own summary is printed too early."""
-    files = size = 0
-    places = [str(folder)]
-    while places:
-        with os.scandir(places.pop()) as found:
-            for item in found:
-                if item.is_dir(follow_symlinks=False):
-                    places.append(item.path)
-                elif item.is_file(follow_symlinks=False):
-                    files += 1
-                    size += item.stat(follow_symlinks=False).st_size
-    return files, size
 
 
 def _worth(snapshot: Snapshot) -> tuple[bool, str]:

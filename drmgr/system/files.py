@@ -58,6 +58,21 @@ def private_directory(parent: Path | None = None, prefix: str = "drmgr-") -> Ite
         shutil.rmtree(path)
 
 
+def count_files(folder: Path) -> tuple[int, int]:
+    """Regular files below the folder and their bytes. Raises OSError."""
+    files = size = 0
+    places = [str(folder)]
+    while places:
+        with os.scandir(places.pop()) as found:
+            for item in found:
+                if item.is_dir(follow_symlinks=False):
+                    places.append(item.path)
+                elif item.is_file(follow_symlinks=False):
+                    files += 1
+                    size += item.stat(follow_symlinks=False).st_size
+    return files, size
+
+
 def free_bytes(path: Path) -> int:
     """Bytes an unprivileged user may still write on the file system that holds ``path`` or its nearest parent."""
     while not path.exists():

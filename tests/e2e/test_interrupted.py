@@ -34,6 +34,8 @@ def test_interrupted(site: Site, program: str, at: str, arguments: tuple[str, ..
     with site.started(*words, "--json") as process:
         held.wait()
         stopped(site.ended(process, number))
+    written = [path.name for path in (site.directory / "restored").glob("*")]
+    assert written == (["now.partial"] if "restored" in words[-1] else [])
     # not a poll: everything must be gone when the command is
     site.assert_clean()
     kind = words[0]

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from drmgr.errors import RepositoryDamagedError, RepositoryMissingError, SourceError
@@ -83,6 +84,16 @@ class FakeRepository:
         progress(1.0, "restore")
         if (len(found), sum(found)) != (files, size):
             raise RepositoryDamagedError(f"snapshot {snapshot[:8]}: the counts differ")
+
+    def restore_some(self, snapshot: str, target: Path, patterns: Path, *, only: bool, progress: Progress) -> None:
+        source, told = self._proven(snapshot), patterns.read_text(encoding="utf-8").splitlines()
+        for path in (path for path in source.rglob("*") if path.is_file()):
+            name = path.relative_to(source)
+            names = [f"/{each}" for each in (name, *name.parents)]
+            if any(fnmatchcase(each, pattern) for each in names for pattern in told) is only:
+                (target / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(path, target / name)
+        progress(1.0, "restore")
 
     def entries(self, snapshot: str) -> Iterator[Entry]:
         times = json.loads((self._path / snapshot / "snapshot.json").read_text())["times"]

@@ -7,13 +7,17 @@ the facts say so. Paths are kept as interfaces.Sink tells them, so that a name i
 
 import json
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 
 from drmgr.engines.files.capture import TreeCapture, root_to_read
 from drmgr.engines.files.crew import Work, looked_at
-from drmgr.engines.files.look import Line, opened
+from drmgr.engines.files.look import Line, name_bytes, opened
+from drmgr.engines.files.newest import is_newer, newer_paths
+from drmgr.engines.files.newest import patterns as as_patterns
 from drmgr.engines.files.places import refuse_own_folders
 from drmgr.engines.files.seen import Seen
 from drmgr.engines.files.settings import FILES_PART, MANIFEST_NAME, MANIFEST_PART, TreeSettings
@@ -21,7 +25,7 @@ from drmgr.engines.files.tally import Tally, known_to
 from drmgr.engines.hooks import HookRun
 from drmgr.errors import LoadError, NotAllowedError, PreflightError, ScratchError, SourceError
 from drmgr.interfaces import Capture, Clock, Progress
-from drmgr.model import CheckResult, CheckStatus, Facts, Instance, Level, Recipe
+from drmgr.model import CheckResult, CheckStatus, Facts, Instance, Level, Newer, Recipe
 from drmgr.system.command import Runner
 from drmgr.system.files import private_directory
 
@@ -116,14 +120,35 @@ class FilesEngine:
             groups = known_to(tally.groups(compared=True), like.groups)
         return Facts(self.name, now, groups, self._clock.monotonic() - started)
 
+    def newer(self, restored: Path, since: datetime, patterns: Path) -> Newer:
+        manifest = restored / MANIFEST_PART / MANIFEST_NAME
+        if any("mtime" not in line for line in _files_of(manifest)):
+            raise PreflightError(
+                "this recovery point does not tell when its files were written",
+                hint="restore it without --newer-than: an older drmgr made it",
+            )
+        paths, files, everything = newer_paths(_lines(manifest), since)
+        with patterns.open("w", encoding="utf-8") as written:
+            written.writelines(f"{pattern}\n" for pattern in as_patterns(paths))
+        return Newer(files, everything)
+
+    def lacking(self, restored: Path, since: datetime) -> int:
+        lacking, folder = 0, os.fsencode(restored / FILES_PART)
+        for line in _files_of(restored / MANIFEST_PART / MANIFEST_NAME):
+            if is_newer(line, since):
+                try:
+                    status = os.lstat(os.path.join(folder, name_bytes(line["path"])))  # noqa: PTH118
+                    lacking += not stat.S_ISREG(status.st_mode) or status.st_size != line["size"]
+                except OSError:
+                    lacking += 1
+        return lacking
+
     def integrity(self, of: Instance) -> CheckResult:
         """Every file that the manifest names is there with its size, and can be opened."""
         started = self._clock.monotonic()
         folder = os.fsencode(_folder(of))
         expected = wrong = 0
-        for line in _lines(_manifest(of)):
-            if line.get("kind", "file") != "file":
-                continue
+        for line in _files_of(_manifest(of)):
             expected += 1
             try:
                 with opened(folder, line["path"]) as file:
@@ -149,6 +174,10 @@ def _lines(manifest: Path) -> Iterator[Line]:
     with manifest.open(encoding="ascii") as lines:
         for line in lines:
             yield json.loads(line)
+
+
+def _files_of(manifest: Path) -> Iterator[Line]:
+    return (line for line in _lines(manifest) if line.get("kind", "file") == "file")
 
 
 def _count(folder: Path, *, every_kind: bool) -> int:

@@ -1,0 +1,78 @@
+"""``drmgr restore --to folder:PATH``: nothing half under its name, and the newest first on wish."""
+
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+from tests.support.site import Site, flip_byte
+
+OLD = 1_700_000_000
+
+
+def aged(site: Site) -> Path:
+    """The site's documents, grown: old ones and new ones, in folders of their own and mixed, some with odd names."""
+    root = site.directory / "documents"
+    for name in ("2023/a.dcm", "2023/b.dcm", "mixed/old $HOME.dcm", "2026/old.txt"):
+        (root / name).parent.mkdir(exist_ok=True)
+        (root / name).write_text(f"old {name}")
+        os.utime(root / name, (OLD, OLD))
+    for new in (b"mixed/#new*.dcm", "mixed/检查.dcm".encode("gbk"), b"mixed/line\nfeed"):
+        (root / os.fsdecode(new)).write_bytes(b"new")
+    (root / "mixed").chmod(0o750)
+    os.utime(root / "mixed", (OLD, OLD))
+    return root
+
+
+def same_tree(one: Path, other: Path) -> bool:
+    done = subprocess.run(["diff", "-r", "--no-dereference", one, other], capture_output=True, check=False)
+    return done.returncode == 0
+
+
+def test_the_newest_files_come_first_and_the_rest_after_them(site: Site) -> None:
+    root, back = aged(site), site.directory / "restored/now"
+    site.json("backup", "docs")
+    held = site.hold("restic", at="--exclude-file")
+    with site.started("restore", "docs", "--to", f"folder:{back}", "--newer-than", "2024-01-01", "--json") as process:
+        held.wait()
+        # the rest is still to come: what is there already is whole, and under its own name
+        there = {path.relative_to(back / "files/files") for path in (back / "files/files").rglob("*") if path.is_file()}
+        assert there >= {Path("scan.bin"), Path("2026/1.txt"), Path(os.fsdecode("mixed/检查.dcm".encode("gbk")))}
+        assert not there & {Path("2023/a.dcm"), Path("2023/b.dcm")}
+        held.let_go()
+        answer = site.ended(process)
+    assert answer.code == 0, answer
+    assert "can be used now" in answer.err
+    steps = [phase["name"] for phase in answer.document["phases"]]
+    assert steps == ["restore-newest", "restore-older"]
+    assert same_tree(root, back / "files/files")
+    assert (back / "files/files/mixed").stat().st_mtime == OLD
+    assert (back / "files/files/mixed").stat().st_mode & 0o777 == 0o750
+    assert sorted(path.name for path in (site.directory / "restored").iterdir()) == ["now"]
+    assert sorted(path.name for path in (back / "files").iterdir()) == ["files", "manifest"]
+
+
+def test_what_was_ended_between_newest_and_rest_is_named_and_not_restored_over(site: Site) -> None:
+    aged(site)
+    site.json("backup", "docs")
+    back = site.directory / "restored/now"
+    held = site.hold("restic", at="--exclude-file")
+    words = ("restore", "docs", "--to", f"folder:{back}", "--newer-than", "2024-01-01")
+    with site.started(*words, "--json") as process:
+        held.wait()
+        assert site.ended(process, signal.SIGTERM).code == 130
+    held.let_go()
+    assert site.refused(13, *words)["code"] == "not-allowed"
+    (site.directory / "restored/other.partial").mkdir()
+    refused = site.refused(11, "restore", "docs", "--to", f"folder:{site.directory}/restored/other")
+    assert "other.partial is left over" in refused["message"]
+    assert site.refused(2, "restore", "docs", "--to", "scratch", "--newer-than", "1y")["code"] == "usage"
+    assert site.refused(2, *words[:-1], "yesterday")["code"] == "usage"
+
+
+def test_damage_leaves_no_folder_of_the_wanted_name(site: Site) -> None:
+    pack = max(site.repository_files("docs", "data"), key=lambda path: path.stat().st_size)
+    flip_byte(pack)
+    answer = site.run("restore", "docs", "--to", f"folder:{site.directory}/restored/now", "--json")
+    assert answer.code == 21, answer
+    assert [path.name for path in (site.directory / "restored").iterdir()] == ["now.partial"]

@@ -82,14 +82,17 @@ class FactsCheck:
             actual=dict(result.equal),
             source=self._source,
             title=Text("与备份时刻的事实一致", "facts equal those of the backup's instant"),
-            message="; ".join(filter(None, (_naming(result.differing), _not_compared(stored), _owners(found)))),
+            message="; ".join(
+                filter(None, (_naming(result.differing), _not_compared(stored), _owners(found), _nearness(stored)))
+            ),
         )
 
 
 def _all_moving(stored: Facts) -> bool:
-    """Every file changed while it was stored, so that nothing is known of any content."""
+    """Every file or table changed while it was stored, so that nothing is known of any content."""
     files = stored.groups.get("files", {})
-    return bool(files.get("moving")) and not files.get("hashed")
+    tables_only_moving = bool(stored.groups.get("moving")) and not stored.groups.get("tables")
+    return (bool(files.get("moving")) and not files.get("hashed")) or tables_only_moving
 
 
 def _not_compared(stored: Facts) -> str:
@@ -102,6 +105,17 @@ def _not_compared(stored: Facts) -> str:
         )
     counted = sum(isinstance(item, Mapping) and "fingerprint" not in item for item in tables.values())
     return f"contents not compared of {counted} tables, only counted" if counted else ""
+
+
+def _nearness(stored: Facts) -> str:
+    """How near the facts are to the backup's instant, where the engine cannot ask at that very instant."""
+    between, moving = stored.groups.get("instant"), sorted(stored.groups.get("moving", {}))
+    if not between:
+        return ""
+    told = f"the backup's instant lies between {between['not_before']} and {between['not_after']}"
+    if not moving:
+        return f"{told}, and no table changed meanwhile"
+    return f"{told}; contents not compared of {len(moving)} tables that changed meanwhile: {', '.join(moving[:MOST_NAMES])}"
 
 
 def _owners(found: Facts) -> str:

@@ -161,8 +161,8 @@ _REASONS: tuple[tuple[tuple[int, ...], str, str | None], ...] = (
     ((262, 229, 297, 300, 916), "drmgr's login has not the right to do this", "grant it what drmgr doctor names"),
     ((8928, 8939), "the database is damaged", None),
     ((1222,), "somebody held a lock for a minute", "try again when nobody changes tables"),
-    ((20003, 20047), "the server fell silent", "look at the server and at the way to it"),
-    ((20004, 20006, 20017), "the connection to the server broke", "look at the server and at the way to it"),
+    ((20003,), "the server fell silent", "look at the server and at the way to it"),
+    ((20004, 20006, 20017, 20047), "the connection to the server broke", "look at the server and at the way to it"),
 )
 
 _WORDS = {"Cannot open backup device": 3201, "terminating abnormally": 3013, "timed out": 20003}

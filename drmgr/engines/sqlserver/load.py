@@ -26,6 +26,9 @@ HEADROOM_SHARE = 10
 """One part in so many more than the database's files must be free."""
 
 LOGS = "logs-*"
+DONE = "successfully processed"
+"""What the server says at the end of each restore; sessions are pinned to its English texts."""
+
 BACKUP_SUFFIXES = frozenset({".bak", ".dif", ".trn"})
 
 
@@ -155,7 +158,10 @@ class Loader:
                     self.progress(min(1.0, (start + int(found[1]) / 100) / (steps + 1)), word)
 
             with told(f"the {word} did not load", LoadError):
-                act_interruptibly(self.into.server, statement, hear)
+                said = act_interruptibly(self.into.server, statement, hear)
+            # no error is not enough: one that was broken off in silence gives none either
+            if not any(DONE in text for text in said):
+                raise LoadError(f"the {word} did not load: the server does not say that it did")
             done += 1
 
         return act
@@ -173,7 +179,7 @@ class Loader:
                 hint="times between those two mean two things; choose another one, or a position (lsn:…)",
             )
         local = datetime.fromisoformat(self.target.value).astimezone(log.started.tzinfo).replace(tzinfo=None)
-        return statements.stop_at(local.isoformat(timespec="milliseconds"))
+        return statements.stop_at(_stop_text(local))
 
     def _refuse_short(self, chain: Chain) -> None:
         """The server came to the end of the last log without having seen anything after the target.
@@ -206,6 +212,16 @@ class Loader:
         with opened(self.into, LoadError) as session, told("the restored database", LoadError):
             if not session.rows(statements.TABLES):
                 raise LoadError("the restored database has no tables")
+
+
+TICKS = 300
+"""SQL Server's datetime has so many in a second, and would round a time between two of them up, beyond the target."""
+
+
+def _stop_text(local: datetime) -> str:
+    """The last instant of the server's own type that is not after the target."""
+    tick = local.microsecond * TICKS // 1_000_000
+    return f"{local:%Y-%m-%dT%H:%M:%S}.{round(tick * 1000 / TICKS):03}"
 
 
 def _files(restored: Path) -> dict[str, Path]:

@@ -53,7 +53,7 @@ class Brain:
         for name in ("principals", "members", "permissions"):
             self._fixed[golden(name)] = partial(self._structure, name)
         self._patterns: list[tuple[re.Pattern[str], Handler]] = [
-            (re.compile(r"SET LANGUAGE us_english; .*", re.DOTALL), self._nothing),
+            (re.compile(r"SET (LANGUAGE us_english|ARITHABORT ON);.*"), lambda session, _what: self._nothing(session)),
             (re.compile(rf"use {NAME}", re.IGNORECASE), self._use),
             (_pattern("database", TEXT), self._database),
             (_pattern("rights", TEXT, times=4), self._rights),

@@ -16,6 +16,7 @@ from typing import Any, Literal
 from tests.support.tds import wire
 from tests.support.tds.wire import Column, Gone, Kind, Line
 
+LONGEST_SECONDS = 30
 GRACE_SECONDS = 0.2
 """How long the server waits after rows in the middle of an act for a client that does not read on."""
 
@@ -69,11 +70,12 @@ class Fault:
     """What is to go wrong with the statements that match.
 
     ``drop`` breaks the connection after ``after`` pieces of the answer, ``silence`` says nothing more then, ``rows`` sends
-    a result set first, ``error`` answers with that error instead, ``quiet`` answers as if all were well and does nothing.
+    a result set first, ``error`` answers with that error instead, ``quiet`` answers as if all were well and does nothing,
+    ``late-error`` does it all and then reports that error, ``wait`` goes on only when the session is killed.
     """
 
     match: str
-    kind: Literal["drop", "silence", "rows", "error", "quiet", "late-error"]
+    kind: Literal["drop", "silence", "rows", "error", "quiet", "late-error", "wait"]
     after: int = 0
     number: int = 0
     text: str = ""
@@ -96,6 +98,7 @@ class TdsServer:
         self.statements: list[str] = []
         self.logins: list[Session] = []
         self.faults: list[Fault] = []
+        self.watchers: list[tuple[str, Callable[[str], None]]] = []
         self.mute = False
         self._context = None if certificate is None else _context(certificate)
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -135,6 +138,8 @@ class TdsServer:
             threading.Thread(target=self._serve, args=(raw,), daemon=True).start()
 
     def _serve(self, raw: socket.socket) -> None:
+        # many small messages: the kernel must not hold them back for one another
+        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         with closing(raw), suppress(Gone, ssl.SSLError):
             line = Line(raw)
             session = self._log_in(line)
@@ -199,12 +204,15 @@ class TdsServer:
             said = wire.message(fault.number, 16, fault.text) if failed else b""
             line.send(Kind.ANSWER, said + wire.done(wire.ERROR if failed else 0))
             return
+        for pattern, act in self.watchers:
+            if re.search(pattern, text):
+                act(text)
         pieces = self.brain(session, text)
         failed = False
         try:
             for number, piece in enumerate(pieces):
                 if fault is not None and number == fault.after:
-                    self._go_wrong(fault, line)
+                    self._go_wrong(fault, session, line)
                 if isinstance(piece, Breath):
                     if self._broken_off(session, line):
                         return
@@ -218,7 +226,9 @@ class TdsServer:
             pieces.close()  # type: ignore[attr-defined]
         line.send(Kind.ANSWER, wire.done(wire.ERROR if failed else 0))
 
-    def _go_wrong(self, fault: Fault, line: Line) -> None:
+    def _go_wrong(self, fault: Fault, session: Session, line: Line) -> None:
+        if fault.kind == "wait":
+            session.killed.wait(LONGEST_SECONDS)
         if fault.kind == "drop":
             _hang_up(line.raw)
             raise Gone

@@ -59,24 +59,19 @@ def leaky() -> Iterator[tuple[Site, Hospital]]:
         # a dump is loaded row by row here, and a row that is refused is quoted by the server
         site.edit(lambda document: document["connections"]["his-main"].update(method="logical", data_directory=None))
         for system, checks in TELLING_CHECKS.items():
-            site.edit(
-                lambda job, checks=checks: job["checks"].extend(map(named, enumerate(checks))), f"jobs/{system}.yaml"
-            )
+            add_checks(site, system, [named(number, check) for number, check in enumerate(checks)])
         plant_a_refusal(hospital)
         yield site, hospital
 
 
-def named(numbered: tuple[int, dict[str, Any]]) -> dict[str, Any]:
-    number, check = numbered
-    text = str(check.get("sql", "")).replace("%s", MARKED[3][0])
-    source = {"sql": text} if text else {}
-    return {
-        "name": f"careless-{number}",
-        "title": {"zh": "粗心", "en": "careless"},
-        "source": "main",
-        **check,
-        **source,
-    }
+def named(number: int, check: dict[str, Any]) -> dict[str, Any]:
+    text = str(check["sql"]).replace("%s", MARKED[3][0])
+    title = {"zh": "粗心", "en": "careless"}
+    return {"name": f"careless-{number}", "title": title, "source": "main", **check, "sql": text}
+
+
+def add_checks(site: Site, system: str, checks: list[dict[str, Any]]) -> None:
+    site.edit(lambda job: job["checks"].extend(checks), f"jobs/{system}.yaml")
 
 
 def plant_a_refusal(hospital: Hospital) -> None:

@@ -59,7 +59,8 @@ def _refuse_no_snapshot(root: Path, path: Path) -> None:
     """A mount that did not happen leaves an empty folder, or the live one."""
     try:
         there, live = path.stat(), root.stat()
-        empty = not any(os.scandir(path))
+        with os.scandir(path) as found:
+            empty = next(found, None) is None
     except OSError as error:
         raise SourceError(
             f"the snapshot {path} cannot be read: {error.strerror}", hint="try its commands by hand"

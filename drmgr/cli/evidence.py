@@ -80,10 +80,12 @@ def verify(
     paths: Annotated[list[Path] | None, typer.Argument(metavar="[PATH]...", help="Documents, or one folder.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="All of this site's documents, and their chain.")] = False,
     key: Annotated[Path | None, typer.Option(help="Public key to verify against; then no site file is needed.")] = None,
+    offline: Annotated[bool, typer.Option("--offline", help="Do not ask the bucket for anchors.")] = False,
 ) -> None:
     """Prove that evidence is what was sealed. Needs the public key only.
 
-    With --all the chain is also held against what the catalog remembers, so that removed documents show. An auditor
+    With --all the chain is also held against what the catalog remembers and against the anchors in the bucket, so that
+    removed documents show, also when the catalog was removed with them. An auditor
     with nothing but a copy of the evidence folder and the public key names the folder and --key.
 
     Exit 0: all proven. 23: something was changed, is missing, or was signed by another key.
@@ -96,21 +98,29 @@ def verify(
     if key is not None and paths:
         document = _verified(paths, evidence_public_key(key))
     else:
-        document = _verified_at_site(context, paths or [], key)
+        document = _verified_at_site(context, paths or [], key, offline=offline)
     answers.answer(document, lambda console: _show_verdicts(console, document))
     if not document["ok"]:
         raise typer.Exit(EvidenceError.exit_code)
 
 
-def _verified_at_site(context: typer.Context, paths: list[Path], key: Path | None) -> Json:
+def _verified_at_site(context: typer.Context, paths: list[Path], key: Path | None, *, offline: bool) -> Json:
+    from drmgr.evidence.anchor import read_anchors
     from drmgr.evidence.verify import verify_all
     from drmgr.keystore.evidence_keys import EVIDENCE_PUBLIC_FILE, evidence_public_key
+    from drmgr.repository.bucket import EVIDENCE_FOLDER
 
     with site(context) as opened:
         public_key = evidence_public_key(key or opened.keys_directory / EVIDENCE_PUBLIC_FILE)
         if paths:
             return _verified(paths, public_key)
-        return verify_all(opened.evidence_directory, public_key, opened.catalog.evidence()).to_json()
+        # before the documents: these may only be ahead of what is remembered
+        found = [] if opened.bucket is None or offline else opened.bucket.anchors(opened.store_prefix, EVIDENCE_FOLDER)
+        anchored, strange = read_anchors(found, public_key)
+        document = verify_all(opened.evidence_directory, public_key, opened.catalog.evidence(), anchored).to_json()
+    document["chain"]["gaps"] += [{"sequence": 0, "reason": reason} for reason in strange]
+    document["chain"]["ok"] &= not strange
+    return {**document, "ok": document["ok"] and not strange, "compared": {"catalog": True, "anchors": len(anchored)}}
 
 
 def _verified(paths: list[Path], public_key: "Ed25519PublicKey") -> Json:

@@ -29,7 +29,31 @@ def keep_safe(opened: "Site") -> DrmgrError | None:
         keep(opened.shelf, MasterSealer(opened.keystore.master_key()), kit_of(opened), records)
     except (RepositoryError, EvidenceError, ConfigError) as error:
         return error
-    return anchor_daily(opened)
+    return anchor_daily(opened) or _anchor_evidence(opened)
+
+
+def _anchor_evidence(opened: "Site") -> DrmgrError | None:
+    """Puts the newest document's hash into the bucket, once. Gives back what went wrong."""
+    from drmgr.evidence.anchor import anchor_bytes, anchor_name
+    from drmgr.evidence.chain import links
+    from drmgr.keystore.evidence_keys import evidence_private_key
+    from drmgr.repository.bucket import EVIDENCE_FOLDER
+    from drmgr.system.clock import rfc3339
+
+    folder, bucket = opened.evidence_directory, opened.bucket
+    if bucket is None or not folder.is_dir():
+        return None
+    try:
+        newest = links(folder)[-1:]
+        for link in newest:
+            name = anchor_name(link)
+            if next(bucket.anchors(opened.store_prefix, EVIDENCE_FOLDER, name), None) is None:
+                at = rfc3339(opened.clock.now())
+                content = anchor_bytes(link, opened.host, at, evidence_private_key(opened.keystore))
+                bucket.put_anchor(opened.store_prefix, name, content, EVIDENCE_FOLDER)
+    except (RepositoryError, EvidenceError) as error:
+        return error
+    return None
 
 
 def kit_state(opened: "Site") -> str:

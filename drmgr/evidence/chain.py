@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from drmgr.errors import EvidenceError
+from drmgr.evidence.anchor import Anchored
 from drmgr.model import EvidenceEntry
 
 _NAME: Final = re.compile(r"(\d{6,})-([0-9A-Z]{26})\.json")
@@ -67,14 +68,23 @@ def hash_file(path: Path) -> str:
 
 
 def judge(
-    chain: Sequence[Link], previous: dict[int, str | None], remembered: Sequence[EvidenceEntry] | None
+    chain: Sequence[Link],
+    previous: dict[int, str | None],
+    remembered: Sequence[EvidenceEntry] | None,
+    anchored: Sequence[Anchored] = (),
 ) -> ChainVerdict:
     """Looks for missing, doubled, swapped and cut-off documents.
 
     ``previous`` is what each readable document says was the SHA-256 of the one before it. ``remembered`` is the
-    catalog's list; without it nobody can tell that the newest documents were taken away.
+    catalog's list, ``anchored`` what the bucket holds; without them nobody can tell that the newest documents were taken
+    away.
     """
-    gaps = [*_numbering(chain), *_hashes(chain, previous), *_against_catalog(chain, remembered or ())]
+    gaps = [
+        *_numbering(chain),
+        *_hashes(chain, previous),
+        *_against_catalog(chain, remembered or ()),
+        *_against_anchors(chain, anchored),
+    ]
     ordered = tuple(sorted(gaps, key=lambda gap: gap.sequence))
     return ChainVerdict(not ordered, len(chain), ordered)
 
@@ -126,4 +136,26 @@ def _against_catalog(chain: Sequence[Link], remembered: Sequence[EvidenceEntry])
             gaps.append(
                 Gap(entry.sequence, f"document {entry.sequence} stands in the folder as number {link.sequence}")
             )
+    return gaps
+
+
+def _against_anchors(chain: Sequence[Link], anchored: Sequence[Anchored]) -> list[Gap]:
+    by_sequence = {link.sequence: link for link in chain}
+    last = max(by_sequence, default=0)
+    gaps = []
+    for anchor in anchored:
+        link = by_sequence.get(anchor.sequence)
+        if link is not None and link.sha256 != anchor.sha256:
+            reason = (
+                f"document {anchor.sequence} ({link.path.name}) is not the one that the anchor of {anchor.at} holds"
+            )
+            gaps.append(Gap(anchor.sequence, reason))
+    furthest = max(anchored, key=lambda anchor: anchor.sequence, default=None)
+    if furthest is not None and furthest.sequence > last:
+        missing = (
+            f"document {furthest.sequence} was"
+            if furthest.sequence == last + 1
+            else f"documents {last + 1} to {furthest.sequence} were"
+        )
+        gaps.append(Gap(last + 1, f"{missing} taken away: the anchor of {furthest.at} in the bucket knows of it"))
     return gaps

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from drmgr.errors import EvidenceError
+from drmgr.evidence.anchor import Anchored
 from drmgr.evidence.build import GROUPS, PREDICATE_TYPE, STATEMENT_TYPE
 from drmgr.evidence.canonical import canonical, digest
 from drmgr.evidence.chain import ChainVerdict, Gap, file_name, judge, links
@@ -52,12 +53,16 @@ def verify_path(path: Path, public_key: "Ed25519PublicKey") -> DocumentVerdict:
 
 
 def verify_all(
-    directory: Path, public_key: "Ed25519PublicKey", catalog_entries: Sequence[EvidenceEntry] | None
+    directory: Path,
+    public_key: "Ed25519PublicKey",
+    catalog_entries: Sequence[EvidenceEntry] | None,
+    anchored: Sequence[Anchored] = (),
 ) -> Verification:
     """Every document of the directory, and the chain through them.
 
-    ``catalog_entries`` is what the catalog remembers, None when there is no catalog: then nobody can tell whether the
-    newest documents were taken away. A directory that is not there is not ok, nor is an empty one without a catalog.
+    ``catalog_entries`` is what the catalog remembers, None when there is no catalog; ``anchored`` is what the bucket
+    holds. Without both nobody can tell whether the newest documents were taken away. A directory that is not there is
+    not ok, nor is an empty one without a catalog.
     """
     if not directory.is_dir():
         gap = Gap(0, f"the evidence directory {directory} is not there")
@@ -76,7 +81,7 @@ def verify_all(
         verdicts.append(verdict)
         if header is not None and "previous" in header:
             previous[link.sequence] = header["previous"]
-    return Verification(tuple(verdicts), judge(chain, previous, catalog_entries))
+    return Verification(tuple(verdicts), judge(chain, previous, catalog_entries, anchored))
 
 
 def _examine(path: Path, public_key: "Ed25519PublicKey") -> tuple[DocumentVerdict, Mapping[str, Json] | None]:

@@ -78,3 +78,18 @@ def test_report_in_both_languages(drilled: Site, language: str, words: str) -> N
 def test_unknown_id(drilled: Site) -> None:
     assert "01NOTTHERE" in drilled.refused(2, "evidence", "show", "01NOTTHERE")["message"]
     assert drilled.json("evidence", "verify", code=2)["error"]["code"] == "usage"
+
+
+def test_evidence_that_was_removed_with_the_catalog_shows_by_its_anchor(bucket_site: Site) -> None:
+    site = bucket_site
+    site.json("repo", "init", "docs")
+    site.json("backup", "docs")
+    for name in ("first", "second"):
+        site.json("restore", "docs", "--to", f"folder:{site.directory}/restored/{name}")
+    sound = site.json("evidence", "verify", "--all")
+    assert (sound["ok"], sound["compared"]["anchors"]) == (True, 2)
+    for path in (*site.directory.glob("state/catalog.db*"), max((site.directory / "evidence").glob("0*.json"))):
+        path.unlink()
+    assert site.json("evidence", "verify", "--all", "--offline")["ok"] is True
+    document = site.json("evidence", "verify", "--all", code=23)
+    assert "taken away: the anchor of 20" in document["chain"]["gaps"][0]["reason"]

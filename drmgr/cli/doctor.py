@@ -9,6 +9,7 @@ import typer
 
 from drmgr.cli.beatfindings import schedule_findings
 from drmgr.cli.context import output, site
+from drmgr.cli.lockstate import look_at_locks
 from drmgr.cli.safekeeping import kit_state
 from drmgr.errors import DrmgrError, PreflightError
 from drmgr.model import Json
@@ -41,7 +42,8 @@ def register(app: typer.Typer) -> None:
 
 
 def doctor(context: typer.Context) -> None:
-    """Look at tools, keys, sources, repositories, clock and disks. Changes nothing.
+    """Look at tools, keys, sources, repositories, clock and disks. Changes nothing but a probe of
+    a few bytes in a bucket that locks objects, which it tries to delete.
 
     Exit 0: nothing failed. 11: something did.
     """
@@ -121,13 +123,8 @@ def _store(opened: "Site") -> Iterator[Finding]:
         yield Finding("object store", "fail", error.message, error.hint)
         return
     yield Finding("object store", "ok", f"bucket {bucket.settings.name} answers")
-    wanted = bucket.settings.object_lock
-    if wanted is not None:
-        found = bucket.protection()
-        state = "ok" if found == wanted else "fail"
-        hint = "" if state == "ok" else "set the bucket's default retention, or choose a new bucket"
-        said = "none" if found is None else f"{found.mode}, {found.days} days"
-        yield Finding("object lock", state, said, hint)
+    for found in look_at_locks(opened, sorted(opened.loaded.jobs)):
+        yield Finding(found.name, found.state, found.detail, found.hint)
     if theirs is not None:
         offset = abs((datetime.now(UTC) - theirs).total_seconds())
         state = "ok" if offset <= LARGEST_OFFSET else "fail"

@@ -33,11 +33,14 @@ Systems = Annotated[list[str] | None, typer.Argument(metavar="[SYSTEM]...", help
 
 def init(context: typer.Context, systems: Systems = None) -> None:
     """Make the bucket, versioned and locked as the site file asks, and a repository per system. Safe to repeat."""
+    from drmgr.repository.lifecycle import ensure_rule
+
     answers = output(context)
     rows: list[dict[str, Json]] = []
     with site(context) as opened, audited(opened, "repo.init", system=" ".join(systems or [])) as said:
         if opened.bucket is not None:
             made = opened.bucket.ensure()
+            ensure_rule(opened.bucket)
             rows.append({"place": f"bucket {opened.bucket.settings.name}", "state": "made" if made else "there"})
         for name in opened.systems(systems or [], everything=not systems):
             opened.keystore.ensure_repository_password(name)

@@ -74,7 +74,7 @@ class BucketObjects:
 
         with self.bucket.mapped("read the lock of an object"):
             try:
-                answer = self.bucket.client.get_object_retention(**self._named(version))
+                answer = self.bucket.client.get_object_retention(**self.named(version))
             except ClientError as error:
                 if error.response["Error"]["Code"] in UNLOCKED:
                     return None
@@ -93,13 +93,13 @@ class BucketObjects:
         mode = held.mode if held else lock.mode if lock else "governance"
         wanted: Any = {"Mode": mode.upper(), "RetainUntilDate": until}
         with self.bucket.mapped("lock an object for longer"):
-            self.bucket.client.put_object_retention(**self._named(version), Retention=wanted)
+            self.bucket.client.put_object_retention(**self.named(version), Retention=wanted)
         return until
 
     def proves(self, version: Version, digest: str) -> bool:
         found = hashlib.sha256()
         with self.bucket.mapped("read a version of an object"):
-            body = self.bucket.client.get_object(**self._named(version))["Body"]
+            body = self.bucket.client.get_object(**self.named(version))["Body"]
             with body:
                 for block in body.iter_chunks(BLOCK):
                     found.update(block)
@@ -110,7 +110,7 @@ class BucketObjects:
             if not marker.marker:
                 raise RepositoryError(f"{version.key}: what lies above it is no delete marker")
             with self.bucket.mapped("take a delete marker away"):
-                self.bucket.client.delete_object(**self._named(marker))
+                self.bucket.client.delete_object(**self.named(marker))
 
     def bring_forward(self, version: Version) -> None:
         self.copy_to(version, self)
@@ -122,13 +122,13 @@ class BucketObjects:
     def copy_to(self, version: Version, into: Objects) -> None:
         if not isinstance(into, BucketObjects):
             raise TypeError("objects are copied between buckets only")
-        source = self._named(version)
+        source = self.named(version)
         with self.bucket.mapped("copy a version of an object"):
             into.bucket.client.copy_object(
                 Bucket=into.bucket.settings.name, Key=into.folder + version.key, CopySource=source
             )
 
-    def _named(self, version: Version) -> Any:
+    def named(self, version: Version) -> Any:
         return {"Bucket": self.bucket.settings.name, "Key": self.folder + version.key, "VersionId": version.id}
 
 

@@ -57,6 +57,10 @@ def test_locks_are_lengthened_and_points_tell_it(locked_site: Site, object_store
     point = site.json("points", "docs")["points"][0]
     assert abs(until(point) - forty) < timedelta(minutes=5)
     assert "nothing they need can be deleted until: 20" in site.run("points", "docs").out
+    # doctor has tried it; of the system without a repository it cannot tell
+    found = {line["name"]: line["state"] for line in site.json("doctor", code=11)["findings"]}
+    told = [found[name] for name in ("object lock", "lock tried", "lifecycle", "docs: protected", "his: protected")]
+    assert told == ["ok", "ok", "ok", "ok", "fail"]
     # the lock is real: not even the server's own keys can take one object away
     client, bucket = s3_client(object_store), bucket_of(site)
     config = client.list_object_versions(Bucket=bucket, Prefix="docs/config")["Versions"][0]

@@ -1,4 +1,4 @@
-# make demo · make test · make lint: each sets up what it needs.
+# make demo · make test · make faults · make lint: each sets up what it needs.
 .PHONY: setup lint test faults demo clean
 PYTHON_RUN = .venv/bin/python
 SCALE ?= tiny
@@ -15,8 +15,9 @@ lint: setup
 test: lint
 	$(PYTHON_RUN) -m pytest -n auto --maxprocesses 4 --dist loadfile --cov --cov-report=term:skip-covered
 
-# the long campaigns: 20 backups of each engine and mode at random moments, under writers
+# the long campaigns: every moment and bit of tests/faults, 20 backups of each engine and mode under writers; an hour or two
 faults: setup
+	DRMGR_FAULTS=all $(PYTHON_RUN) -m pytest tests/faults -s
 	DRMGR_LIVE_ROUNDS=20 $(PYTHON_RUN) -m pytest tests/contract/demo/test_live.py
 
 demo: setup

@@ -288,6 +288,15 @@ class CaredRepository(Repository, Protocol):
     def touched_by(self, packs: Sequence[str]) -> frozenset[str]:
         """The snapshots that need any of these packs, or that cannot be looked through. Raises RepositoryError."""
 
+    def drop_broken(self, packs: Sequence[str], snapshots: Sequence[str]) -> None:
+        """Takes out packs and snapshots that are not what was stored, and makes the index anew from what is.
+
+        What is sound in a broken pack stays. Raises RepositoryError.
+        """
+
+    def replace(self, source: Self, snapshots: Sequence[str], progress: Progress) -> None:
+        """As ``take``, also of snapshots that are here and lack data; theirs go once the sound ones are stored."""
+
 
 class Shelf(Protocol):
     """A place in the store, beside the repositories, for small sealed things. Nothing on it is ever taken away by drmgr.

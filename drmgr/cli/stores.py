@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from drmgr.config.secrets import SecretSource
 from drmgr.config.stores import FolderStore, S3Store
+from drmgr.errors import RepositoryError
 from drmgr.system.files import write_atomically
 
 if TYPE_CHECKING:
@@ -76,6 +77,20 @@ class StorePlace:
         if isinstance(self.store, FolderStore):
             return ()
         return ("-o", "s3.bucket-lookup=path", "-o", f"s3.region={self.store.region}")
+
+    def remove_file(self, system: str, name: str) -> None:
+        """Takes one file of the system's repository out of the store; a bucket with versions keeps it below a marker.
+
+        Raises RepositoryError.
+        """
+        if self.bucket is not None:
+            self.bucket.remove("/".join(part for part in (self.prefix.strip("/"), system, name) if part))
+            return
+        path = Path(self.location(system)) / name
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise RepositoryError(f"{path} cannot be removed: {error.strerror}") from error
 
     def reached_like(self, other: "StorePlace") -> bool:
         """Whether one restic can reach both: it takes one set of S3 keys and options."""

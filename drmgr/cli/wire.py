@@ -192,8 +192,10 @@ class Site:
 
     def cared(self, system: str, copy: str = "", *, cold: bool = False) -> CaredRepository:
         """The repository of one system, or that of one of its copies, with all that its care needs."""
-        self.copy(copy)
-        return self._repository(CaredRepository, system, copy, cold=cold)
+        place = self.copy(copy)
+        repository = self._repository(CaredRepository, system, copy, cold=cold)
+        repository.remove_file = lambda name: place.remove_file(system, name)
+        return repository
 
     def copy(self, name: str) -> "StorePlace":
         """The place of that copy. Raises UsageError when the site file has no such one."""

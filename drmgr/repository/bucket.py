@@ -165,6 +165,11 @@ class Bucket:
             return None
         return ObjectLock(str(rule["Mode"]).lower(), rule.get("Days", 0) or 365 * rule.get("Years", 0))
 
+    def remove(self, key: str) -> None:
+        """Takes one object away; where there are versions, a delete marker covers them. Raises RepositoryError."""
+        with self.mapped("remove a broken file"):
+            self.client.delete_object(Bucket=self.settings.name, Key=key)
+
     def put_anchor(self, prefix: str, name: str, content: bytes, folder: str = AUDIT_FOLDER) -> None:
         """Stores a few signed bytes, such as the head of an audit log, where the bucket's default retention keeps them.
 

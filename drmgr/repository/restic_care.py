@@ -2,12 +2,14 @@
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 from drmgr.errors import RepositoryDamagedError, RepositoryMissingError
 from drmgr.interfaces import Progress
 from drmgr.model import CheckReport, Json
-from drmgr.repository.restic import ResticRepository
+from drmgr.repository.restic import REPLACED_TAG, ResticRepository
 from drmgr.repository.restic_output import ignored_snapshots
 
 IDS_AT_ONCE = 300
@@ -19,6 +21,9 @@ class CaredRepository(ResticRepository):
 
     # what this host remembers of a snapshot must not stand for what the store has lost
     _listing = ("--no-cache",)
+
+    remove_file: Callable[[str], None] | None = None
+    """Takes a file of the repository, ``snapshots/ID``, out of the store."""
 
     def init_like(self, source: "CaredRepository") -> bool:
         try:
@@ -60,6 +65,36 @@ class CaredRepository(ResticRepository):
         for _, some in _chunks(list(self._trees_in(set(data)))):
             found |= self._found("--tree", some)
         return frozenset(name for stored, name in listing.items() if any(stored.startswith(each) for each in found))
+
+    def drop_broken(self, packs: Sequence[str], snapshots: Sequence[str]) -> None:
+        for snapshot in snapshots:
+            # named by its own hash, which it does not match: restic can neither read nor remove it
+            assert self.remove_file is not None
+            self.remove_file(f"snapshots/{snapshot}")
+        listing = self._run("list", "packs", "--no-lock")
+        self._expect_ok("list the packs", listing)
+        present = set(listing.stdout.decode().split())
+        self._settings.cache.mkdir(parents=True, exist_ok=True)
+        # it saves the packs that it takes out where it stands; they lie encrypted and in vain there
+        with tempfile.TemporaryDirectory(prefix="packs-", dir=self._settings.cache) as aside:
+            for _, some in _chunks([pack for pack in packs if pack in present]):
+                done = self._run("repair", "packs", *some, on_line=_unheard, cwd=Path(aside))
+                self._expect_ok("take broken packs out", done)
+        done = self._run("repair", "index", on_line=_unheard)
+        self._expect_ok("make the index anew", done)
+
+    def replace(self, source: "CaredRepository", snapshots: Sequence[str], progress: Progress) -> None:
+        known = {snapshot.id for snapshot in self.snapshots().snapshots}
+        # restic passes over a snapshot that the target has; with a tag more it is another one
+        for _, some in _chunks([self._stored_id(each) for each in snapshots if each in known]):
+            done = self._run("tag", "--add", REPLACED_TAG, *some, on_line=_unheard)
+            self._expect_ok("mark broken snapshots", done)
+        self.take(source, snapshots, progress)
+        rows, _ = self._rows("--tag", REPLACED_TAG)
+        sound = {each.id for each in self.snapshots().snapshots if REPLACED_TAG not in each.tags}
+        for _, some in _chunks([row["id"] for row in rows if row.get("original", row["id"]) in sound]):
+            done = self._run("forget", *some, on_line=_unheard)
+            self._expect_ok("forget broken snapshots", done)
 
     def _found(self, kind: str, ids: Sequence[str]) -> set[str]:
         """The snapshots, by id or its beginning, that restic finds them in, or cannot look through."""

@@ -69,7 +69,7 @@ def test_acts_are_written_with_their_result(site: Site) -> None:
 
 def test_looking_through_the_repositories_is_an_act_too(site: Site) -> None:
     site.json("repo", "check", "docs")
-    assert acts(site, 2) == [("repo.check", "docs", "started"), ("repo.check", "docs", "ok")]
+    assert acts(site, 2) == [("repo-check", "docs", "started"), ("repo-check", "docs", "ok")]
 
 
 def edited(lines: list[bytes]) -> list[bytes]:

@@ -149,6 +149,13 @@ class FakeRepository:
     def touched_by(self, packs: Sequence[str]) -> frozenset[str]:
         return frozenset(packs)
 
+    def drop_broken(self, packs: Sequence[str], snapshots: Sequence[str]) -> None:
+        for snapshot in {*packs, *snapshots}:
+            shutil.rmtree(self._path / snapshot, ignore_errors=True)
+
+    def replace(self, source: "FakeRepository", snapshots: Sequence[str], progress: Progress) -> None:
+        self.take(source, snapshots, progress)
+
     def check(self, share: float) -> CheckReport:
         return self._checked(lambda _name: True, share)
 

@@ -16,9 +16,12 @@ Language = Literal["zh", "en"]
 
 
 def register(app: typer.Typer) -> None:
+    from drmgr.cli.quarter import quarter
+
     group = typer.Typer(help="Reports as signed PDFs.", no_args_is_help=True)
     group.callback()(lambda: None)
     group.command("drill")(drill)
+    group.command("quarter")(quarter)
     app.add_typer(group, name="report")
 
 
@@ -55,12 +58,18 @@ def report_path(opened: "Site", envelope: Path, kind: Kind, lang: Language, out:
 
 def write_report(opened: "Site", envelope: Path, kind: Kind, lang: Language, path: Path) -> Path:
     """Renders and signs. Raises ToolError without the Chinese font."""
-    from drmgr.evidence.pades import sign_pdf
     from drmgr.evidence.render import render_report
-    from drmgr.keystore.evidence_keys import REPORT_CERTIFICATE_FILE, report_certificate, report_private_key
 
     path.parent.mkdir(parents=True, exist_ok=True)
     render_report(envelope, kind, lang, path)
+    return sign_report(opened, path)
+
+
+def sign_report(opened: "Site", path: Path) -> Path:
+    """Signs the PDF with the site's key for reports."""
+    from drmgr.evidence.pades import sign_pdf
+    from drmgr.keystore.evidence_keys import REPORT_CERTIFICATE_FILE, report_certificate, report_private_key
+
     certificate = report_certificate(opened.keys_directory / REPORT_CERTIFICATE_FILE)
     sign_pdf(path, report_private_key(opened.keystore), certificate, opened.clock.now())
     return path

@@ -38,14 +38,19 @@ def render_report(evidence: Path, kind: ReportKind, lang: Language, out: Path, r
     it cannot be read or set, ToolError when the Chinese fonts are missing.
     """
     document = load_document(evidence)
-    job = {"kind": kind, "lang": lang, "evidence": _input(document)}
+    return render(kind, lang, _input(document), out, name=document.path.name, runner=runner)
+
+
+def render(kind: str, lang: Language, data: Json, out: Path, *, name: str, runner: Runner | None = None) -> Path:
+    """Sets ``data`` by the template ``kind``; ``name`` is what messages call it. Raises as ``render_report``."""
+    job = {"kind": kind, "lang": lang, "evidence": data}
     typesetter = Command((sys.executable, "-m", "drmgr.evidence.typeset"), stdin=json.dumps(job).encode())
     done = (runner or Runner()).run(typesetter)
     if done.code == NO_FONTS:
         raise ToolError(done.stderr.strip(), hint=FONTS_HINT)
     if done.code != 0:
         raise EvidenceError(
-            f"the report of {document.path.name} could not be set: {done.stderr.strip()[-500:]}",
+            f"the report of {name} could not be set: {done.stderr.strip()[-500:]}",
             hint="the document may come from another version of drmgr: drmgr evidence verify",
         )
     try:

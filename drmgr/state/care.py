@@ -10,7 +10,7 @@ from drmgr.interfaces import Clock
 from drmgr.model import Readback, RecoveryPoint
 from drmgr.model_json import point_from_json, point_to_json
 from drmgr.state.catalog import SqlCatalog, to_text
-from drmgr.state.tables import copied, expired, readbacks
+from drmgr.state.tables import copied, expired, points, readbacks
 
 
 class SqlCareBook:
@@ -28,6 +28,24 @@ class SqlCareBook:
             for seal, point in seals.items():
                 values = {"system": system, "point": point, "expired_at": now}
                 self._catalog.put(connection, expired, {"place": place, "seal": seal}, values)
+
+    def expired(self, place: str, system: str) -> list[RecoveryPoint]:
+        """The points that were taken away from a place on purpose, as far as the catalog still holds what they were."""
+        query = (
+            select(points.c.document)
+            .join(expired, expired.c.seal == points.c.seal)
+            .where(expired.c.place == place, expired.c.system == system)
+        )
+        with self._database.reading() as connection:
+            documents = [row.document for row in connection.execute(query)]
+        found = []
+        for document in documents:
+            try:
+                found.append(point_from_json(json.loads(document)))
+            except ValueError:
+                # written by another drmgr: then it proves nothing here
+                continue
+        return found
 
     def readbacks(self, place: str, system: str, groups: int) -> dict[int, Readback]:
         """When each group of a repository's data was last read, by its number; 0 is when that was begun."""

@@ -1,11 +1,14 @@
 """Schedules, status and alarms by the real command."""
 
+import hashlib
+import json
 import signal
 import sqlite3
+import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -243,3 +246,22 @@ def test_the_loop_starts_what_is_due_survives_a_run_that_fails_and_ends_cleanly_
 def alarms(site: Site) -> list[str]:
     with closing(sqlite3.connect(site.directory / "state/catalog.db")) as catalog:
         return [code for (code,) in catalog.execute("SELECT code FROM alarms WHERE recovered_at IS NULL")]
+
+
+def test_the_quarter_is_reported_with_what_is_missing_and_signed(drilled: Site) -> None:
+    now = datetime.now(timezone(timedelta(hours=8)))
+    name = f"{now.year}Q{(now.month + 2) // 3}"
+    (drilled.directory / "repositories/docs").rename(drilled.directory / "away")
+    answer = drilled.json("report", "quarter", name, "--lang", "en", "--out", str(drilled.directory / "papers"))
+    figures = Path(answer["figures"]).read_bytes()
+    assert hashlib.sha256(figures).hexdigest() == answer["sha256"]
+    his, docs = (each for each in json.loads(figures)["systems"])
+    assert (his["days"]["proven"], his["passed_in_quarter"], his["unasked"]) == (1, True, "")
+    assert (docs["days"]["proven"], docs["passed_in_quarter"], docs["unasked"]) == (0, True, "repository-missing")
+    pdf = Path(answer["report"])
+    text = subprocess.run(["pdftotext", str(pdf), "-"], capture_output=True, text=True, check=True).stdout
+    assert "not proven" in text
+    signed = subprocess.run(["pdfsig", str(pdf)], capture_output=True, text=True, check=False).stdout
+    assert "Signature is Valid" in signed
+    assert Path(answer["tables"]).stat().st_size > 5000
+    assert drilled.refused(2, "report", "quarter", "2026Q5")["code"] == "usage"

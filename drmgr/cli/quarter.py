@@ -1,0 +1,297 @@
+"""``drmgr report quarter``: gathers a quarter's facts from repositories, catalog and evidence, and sets the report."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from drmgr.cli.context import output, site
+from drmgr.cli.report import Language
+from drmgr.errors import DrmgrError
+from drmgr.model import Json, RunKind, Text
+from drmgr.system.files import write_atomically
+
+if TYPE_CHECKING:
+    from drmgr.cli.wire import Site
+    from drmgr.config.models import Job
+    from drmgr.flows.points import SealedPoint
+    from drmgr.flows.quarter import Period, Played, Saved, SystemYear
+    from drmgr.flows.reach import LogRange
+
+AT_THE_SAME_TIME = 4
+
+
+def quarter(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="QUARTER", help="For instance 2026Q4.")],
+    lang: Annotated[Language, typer.Option(help="zh or en.")] = "zh",
+    out: Annotated[Path | None, typer.Option(help="Folder to write into; default: beside the evidence.")] = None,
+) -> None:
+    """The quarter's report (灾备季度报告) as a signed PDF, and its tables as a workbook.
+
+    What is not proven is shown as not proven; the conclusion is left to people.
+    """
+    from drmgr.cli.report import sign_report
+    from drmgr.evidence.render import render
+    from drmgr.evidence.tables import write_workbook
+    from drmgr.flows.quarter import quarter as period_of
+
+    answers = output(context)
+    with site(context) as opened:
+        period = period_of(name, opened.zone)
+        labels = quarter_labels(lang)
+        data = gather(opened, period, labels)
+        folder = out.absolute() if out else opened.evidence_directory / "reports"
+        stem = f"{period.name}-quarter-{lang}"
+        folder.mkdir(parents=True, exist_ok=True)
+        pdf = render("quarter", lang, data, folder / f"{stem}.pdf", name=period.name)
+        sign_report(opened, pdf)
+        tables = write_workbook(folder / f"{stem}.xlsx", data, labels, lang)
+        figures = folder / f"{stem}.json"
+        write_atomically(figures, figures_bytes(data["report"]), mode=0o644)
+    document = {"report": str(pdf), "tables": str(tables), "figures": str(figures), "sha256": data["sha256"]}
+    document["problems"] = len(data["report"]["problems"])
+    answers.answer(document, lambda console: console.print(f"{pdf}\n{tables}\n{figures}", soft_wrap=True, markup=False))
+
+
+def quarter_labels(lang: Language) -> Json:
+    """The words of the report."""
+    text = (files("drmgr.evidence") / "templates" / "quarter.json").read_text(encoding="utf-8")
+    return json.loads(text)[lang]
+
+
+def gather(opened: "Site", period: "Period", labels: Json) -> Json:
+    """Everything that the template reads."""
+    from drmgr.evidence.compliance import PACKAGED, compliance
+    from drmgr.flows.quarter import measures
+
+    # before the clock is asked: what is made meanwhile is not left out as lying ahead
+    found = _systems(opened)
+    now = opened.clock.now()
+    edited = opened.loaded.base / PACKAGED.name
+    report = report_of(period, found, now, labels)
+    figures = measures(report["systems"], **_care(opened))
+    report["compliance"] = compliance(edited if edited.is_file() else PACKAGED, figures)
+    return _document(opened, period, report, now)
+
+
+def report_of(period: "Period", found: "list[SystemYear]", now: datetime, labels: Json) -> Json:
+    """The report's tables but for the rules; where a drill stands in the charts goes with it."""
+    from drmgr.flows import quarter as facts
+
+    told = [facts.summary(period, each, now) for each in found]
+    for each in told:
+        for drill in each["drills"]:
+            drill["position"] = _position(period, datetime.fromisoformat(drill["at"]))
+    rows = facts.problems(period, found, told, now)
+    return {
+        "name": period.name,
+        "begin": period.begin.date().isoformat(),
+        "end": (period.end.date() - timedelta(days=1)).isoformat(),
+        "running": now < period.end,
+        "months": _months(period),
+        "systems": told,
+        "totals": _totals(told),
+        "trend": facts.trend(period, found, period.zone),
+        "problems": [{**row, "text": _problem_text(row, labels)} for row in rows],
+        "evidence": _annex(told),
+    }
+
+
+def _document(opened: "Site", period: "Period", report: Json, now: datetime) -> Json:
+    from drmgr.config.models import text_of
+
+    return document_of(period, report, now, text_of(opened.config.site.name), opened.host)
+
+
+def document_of(period: "Period", report: Json, now: datetime, site_name: Text, host: str) -> Json:
+    """The report with its header, in the form that all templates share."""
+    from drmgr.system.clock import rfc3339
+
+    local = now.astimezone(period.zone)
+    header = {
+        "number": f"QR-{period.name}-{local:%Y%m%d}",
+        "site": {"zh": site_name.zh, "en": site_name.en},
+        "timezone": str(period.zone),
+        "host": host,
+        "finished_at": rfc3339(local.replace(microsecond=0)),
+        "occasion": "",
+        "scenario": "",
+        "form": "",
+    }
+    predicate = {"header": header, "backup_set": [], "environment": {"target": ""}}
+    return {"predicate": predicate, "report": report, "sha256": hashlib.sha256(figures_bytes(report)).hexdigest()}
+
+
+def figures_bytes(report: Json) -> bytes:
+    """The figures as they lie beside the PDF: the hash on its cover is of this file."""
+    return json.dumps(report, sort_keys=True, ensure_ascii=False, indent=1).encode()
+
+
+# --- what is known of the systems -------------------------------------------------------------------------------------
+
+
+def _systems(opened: "Site") -> "list[SystemYear]":
+    drills = _drills(opened)
+    jobs = sorted(opened.loaded.jobs.values(), key=lambda job: (job.tier, job.system))
+    # opened once, before the threads ask for them
+    _ = opened.catalog, opened.bucket
+    with ThreadPoolExecutor(max_workers=AT_THE_SAME_TIME) as pool:
+        return list(pool.map(lambda job: _system(opened, job, drills.get(job.system, [])), jobs))
+
+
+def _system(opened: "Site", job: "Job", drills: "list[Played]") -> "SystemYear":
+    from drmgr.config.models import system_of
+    from drmgr.flows.points import find
+    from drmgr.flows.quarter import Proof, SystemYear
+    from drmgr.flows.reach import log_ranges
+    from drmgr.model import PointStatus
+    from drmgr.state.bulk import BulkMemory
+
+    unasked, damage, saved = "", 0, []
+    try:
+        repository = opened.repository(job.system)
+        found = find(repository, BulkMemory(opened.catalog, job.system), job.system)
+        damage = len(found.problems)
+        saved = [
+            _saved(sealed.point, Proof.SEALED) for sealed in found.points if sealed.point.status is PointStatus.COMPLETE
+        ]
+        if len(job.sources) == 1 and opened.has_log(job.sources[0]):
+            # of several sources one may lag behind: then only whole points count
+            source = job.sources[0].name
+            saved += shipped(found.points, log_ranges(repository, job.system, source), source)
+    except DrmgrError as error:
+        unasked = error.code
+    gone = opened.care_book.expired("", job.system)
+    saved += [_saved(point, Proof.EXPIRED) for point in gone if point.status is PointStatus.COMPLETE]
+    runs = tuple(opened.catalog.runs(job.system, RunKind.BACKUP))
+    return SystemYear(system_of(job), tuple(saved), runs, tuple(drills), unasked, damage)
+
+
+def shipped(points: "Sequence[SealedPoint]", ranges: "Sequence[LogRange]", source: str) -> "list[Saved]":
+    """What the shipped logs made safe; only those that can be reached from a point without one missing."""
+    from drmgr.flows.quarter import Proof, Saved
+    from drmgr.flows.reach import reach
+
+    found: dict[str, Saved] = {}
+    covered: datetime | None = None
+    for sealed in points:
+        member = next((each for each in sealed.point.members if each.source == source), None)
+        if member is None or (covered is not None and member.consistent_at < covered):
+            # the logs of the point before go on beyond this one
+            continue
+        reached = reach(member, ranges)
+        if reached is None:
+            continue
+        covered = reached.until
+        for each in reached.ranges:
+            if each.until is not None:
+                found[each.snapshot.id] = Saved(each.snapshot.time, each.until, Proof.SHIPPED)
+    return list(found.values())
+
+
+def _saved(point: Json, proof: Json) -> "Saved":
+    from drmgr.flows.quarter import Saved
+
+    return Saved(point.created_at, point.consistent_at, proof)
+
+
+def _drills(opened: "Site") -> "dict[str, list[Played]]":
+    """Every drill's evidence, by the systems that it played."""
+    from drmgr.cli.proofs import read_drill
+    from drmgr.evidence.chain import links
+
+    folder = opened.evidence_directory
+    found: dict[str, list[Played]] = {}
+    for link in links(folder) if folder.is_dir() else []:
+        name, predicate, broken = read_drill(opened, link.path)
+        if predicate is None:
+            continue
+        for verdict in predicate["verdict"]["systems"]:
+            system = verdict["system"]
+            played = _played(predicate, verdict, name, broken, link.path, link.sha256)
+            found.setdefault(system, []).append(played)
+    return found
+
+
+def _played(
+    predicate: Mapping[str, Json], verdict: Mapping[str, Json], name: str, broken: str, path: Path, sha256: str
+) -> "Played":
+    from drmgr.flows.quarter import Played
+
+    metric = next(each for each in predicate["metrics"] if each["system"] == verdict["system"])
+    return Played(
+        at=datetime.fromisoformat(predicate["header"]["finished_at"]),
+        drill=name,
+        number=predicate["header"]["number"],
+        verdict=verdict["verdict"],
+        level=verdict["level"],
+        rto=metric["rto"]["measured"],
+        rto_target=metric["rto"]["target"],
+        rpo=metric["rpo"]["measured"],
+        rpo_target=metric["rpo"]["target"],
+        file=path.name,
+        sha256=sha256,
+        broken=broken,
+    )
+
+
+# --- what is made of it -----------------------------------------------------------------------------------------------
+
+
+def _care(opened: "Site") -> dict[str, int]:
+    lock = getattr(opened.config.store, "object_lock", None)
+    return {"copies": len(opened.config.copies), "lock_days": lock.days if lock else 0}
+
+
+def _annex(told: list[Json]) -> list[Json]:
+    by_file = {drill["file"]: drill for each in told for drill in each["drills"]}
+    return [{key: by_file[name][key] for key in ("number", "file", "sha256", "broken")} for name in sorted(by_file)]
+
+
+def _totals(told: list[Json]) -> Json:
+    drills = {drill["file"]: drill["verdict"] for each in told for drill in each["drills"]}
+    verdicts = list(drills.values())
+    return {
+        "proven": sum(each["days"]["proven"] for each in told),
+        "elapsed": sum(each["days"]["elapsed"] for each in told),
+        "rpo": sum(each["rpo"]["share"] == 1 for each in told),
+        "drilled": sum(each["passed_in_quarter"] for each in told),
+        "rto": sum(each["rto"]["worst"] is not None and each["rto"]["worst"] <= each["rto"]["target"] for each in told),
+        "verdicts": [verdicts.count(word) for word in ("passed", "failed", "error")],
+    }
+
+
+def _months(period: "Period") -> list[Json]:
+    begins = [period.begin.replace(month=period.begin.month + number) for number in range(3)]
+    return [{"name": f"{each:%Y-%m}", "position": _position(period, each)} for each in begins]
+
+
+def _position(period: "Period", at: datetime) -> float:
+    """Where in the quarter, from 0 to 1."""
+    return (at - period.begin) / (period.end - period.begin)
+
+
+def _problem_text(row: Json, labels: Json) -> str:
+    figures = dict(row["figures"])
+    if "share" in figures:
+        figures["share"] = f"{int(figures['share'] * 1000) / 10:.1f}%"
+    if "longest" in figures:
+        longest = figures["longest"]
+        figures["longest"] = labels["not_proven"] if longest is None else _span(longest, labels["units"])
+    if "verdict" in figures:
+        figures["verdict"] = labels["verdicts"].get(figures["verdict"], figures["verdict"])
+    return str(labels["problem_codes"][row["code"]].format(**figures))
+
+
+def _span(seconds: float, units: Json) -> str:
+    minutes = int(seconds) // 60
+    days, hours, rest = minutes // 1440, minutes // 60 % 24, minutes % 60
+    parts = [(days, units["d"]), (hours, units["h"]), (rest, units["min"])]
+    return " ".join(f"{count} {unit}" for count, unit in parts if count) or f"{int(seconds)} {units['s']}"

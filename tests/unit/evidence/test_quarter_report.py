@@ -1,0 +1,107 @@
+"""The quarter's report as it is printed, its tables, and the rules that it is read against."""
+
+import hashlib
+import re
+import subprocess
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from drmgr.cli.quarter import document_of, figures_bytes, quarter_labels, report_of
+from drmgr.errors import ConfigError
+from drmgr.evidence.compliance import PACKAGED, compliance
+from drmgr.evidence.render import Language, render
+from drmgr.evidence.tables import write_workbook
+from drmgr.flows.quarter import measures
+from drmgr.model import Json, Text
+from tests.unit.evidence.quarters import AFTER, PERIOD, ten_systems
+
+
+def data_of(lang: Language) -> Json:
+    report = report_of(PERIOD, ten_systems(), AFTER, quarter_labels(lang))
+    report["compliance"] = compliance(PACKAGED, measures(report["systems"], copies=1, lock_days=30))
+    return document_of(PERIOD, report, AFTER, Text("示例医院", "Demo Hospital"), "backup-01")
+
+
+def text_of(pdf: Path) -> str:
+    done = subprocess.run(["pdftotext", "-layout", str(pdf), "-"], capture_output=True, text=True, check=True)
+    return re.sub(r"\s+", " ", done.stdout)
+
+
+@pytest.mark.parametrize(
+    ("lang", "words"),
+    [
+        (
+            "zh",
+            [
+                "灾备季度报告",
+                "未做演练",
+                "未测得",
+                "未证实",
+                "数据超出要求",
+                "□ 不符合",
+                "分管院长",
+                "服务单位（盖章）",
+            ],
+        ),
+        ("en", ["Quarterly disaster recovery report", "not drilled", "not measured", "not proven", "outside the rule"]),
+    ],
+)
+def test_what_is_missing_is_printed_as_missing_and_the_conclusion_is_left_open(
+    tmp_path: Path, lang: Language, words: list[str]
+) -> None:
+    data = data_of(lang)
+    text = text_of(render("quarter", lang, data, tmp_path / "q.pdf", name="2026Q4"))
+    assert [word for word in words if word not in text] == []
+    assert data["sha256"] in text.replace(" ", "")
+    for each in data["report"]["evidence"]:
+        assert each["number"] in text
+    conclusion = quarter_labels(lang)["conclusion"]
+    assert all(choice in text for choice in conclusion)
+    assert "■" not in text
+    assert "☑" not in text
+
+
+def test_the_workbook_holds_every_table(tmp_path: Path) -> None:
+    data, labels = data_of("zh"), quarter_labels("zh")
+    # text that a program would take for a formula stays text
+    data["report"]["problems"][0]["text"] = "=1+1"
+    book = write_workbook(tmp_path / "q.xlsx", data, labels, "zh")
+    with zipfile.ZipFile(book) as parts:
+        names = parts.read("xl/workbook.xml").decode()
+        cells = "".join(parts.read(name).decode() for name in parts.namelist() if name.endswith(".xml"))
+    assert all(sheet in names for sheet in labels["sheets"].values())
+    assert "<f>" not in cells
+    assert "7/7 ▲" in cells
+
+
+def test_the_hash_on_the_cover_is_of_the_figures_beside_it() -> None:
+    data = data_of("zh")
+    assert hashlib.sha256(figures_bytes(data["report"])).hexdigest() == data["sha256"]
+
+
+def test_the_packaged_rules_use_figures_that_there_are_and_no_figure_meets_no_rule() -> None:
+    none = dict.fromkeys(measures([], copies=0, lock_days=0))
+    rows = compliance(PACKAGED, none)
+    assert len(rows) > 10
+    assert {row["holds"] for row in rows} == {None}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("- {standard: {zh: a, en: a}, requirement: {zh: a, en: a}, measure: nosuch}", "names the figure nosuch"),
+        ("- {standard: {zh: a, en: a}, requirement: {zh: a, en: a}}", "measure"),
+        ("- {standard: {zh: a, en: a}, requirement: {zh: a, en: a}, measure: null, verdict: met}", "verdict"),
+        ("a: [", "no YAML"),
+        ("rules", "list"),
+    ],
+)
+def test_rules_that_cannot_be_used_are_refused(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "compliance.yaml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError, match=message):
+        compliance(path, {"copies": 1.0})
+    with pytest.raises(ConfigError, match="cannot be read"):
+        compliance(tmp_path / "nosuch", {})

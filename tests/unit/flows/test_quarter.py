@@ -1,0 +1,156 @@
+"""The figures of a quarter: what is proven, what is not, and nothing better than it was."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from drmgr.errors import UsageError
+from drmgr.flows.quarter import Proof, Saved, SystemYear, measures, problems, quarter, summary, trend
+from drmgr.model import Json, RunStatus
+from tests.unit.evidence.quarters import (
+    AFTER,
+    DAY,
+    HOUR,
+    PERIOD,
+    SHANGHAI,
+    named,
+    nightly,
+    played,
+    run,
+    system,
+    ten_systems,
+)
+
+
+def told(found: SystemYear, now: datetime = AFTER) -> Json:
+    return summary(PERIOD, found, now)
+
+
+def codes(found: SystemYear, now: datetime = AFTER) -> list[str]:
+    return sorted(row["code"] for row in problems(PERIOD, [found], [told(found, now)], now))
+
+
+@pytest.mark.parametrize(
+    ("name", "begin", "end", "weeks"),
+    [("2026Q4", (2026, 10, 1), (2027, 1, 1), 14), ("2027q1", (2027, 1, 1), (2027, 4, 1), 14)],
+)
+def test_a_quarter_begins_and_ends_at_midnight_of_the_site(
+    name: str, begin: tuple[int, int, int], end: tuple[int, int, int], weeks: int
+) -> None:
+    period = quarter(name, SHANGHAI)
+    assert (period.begin, period.end) == (datetime(*begin, tzinfo=SHANGHAI), datetime(*end, tzinfo=SHANGHAI))
+    days = [day for week in period.weeks() for day in week]
+    assert (days[0], days[-1]) == (period.begin.date(), period.end.date() - DAY)
+    assert len(period.weeks()) == weeks
+    assert all((last - first).days <= 6 for first, last in period.weeks())
+
+
+@pytest.mark.parametrize("name", ["2026Q5", "2026", "26Q4", "2026Q4 "])
+def test_what_is_no_quarter_is_refused(name: str) -> None:
+    with pytest.raises(UsageError):
+        quarter(name, SHANGHAI)
+
+
+def test_a_good_quarter_has_no_problem() -> None:
+    his = named(ten_systems(), "his")
+    good = replace(his, system=replace(his.system, objectives=replace(his.system.objectives, rpo=25 * HOUR)))
+    assert codes(good) == []
+    found = told(good)
+    assert found["days"] == {"proven": 92, "elapsed": 92}
+    assert found["rpo"]["share"] == 1
+    assert found["rpo"]["longest"] == 24 * 3600 + 20 * 60
+    assert {week["state"] for week in found["weeks"]} == {"proven"}
+
+
+def test_a_promise_that_is_missed_for_minutes_each_night_is_missed() -> None:
+    share = told(named(ten_systems(), "his"))["rpo"]["share"]
+    assert share == pytest.approx(1 - 20 / 1440, abs=1e-4)
+    # one second of one night is not rounded away
+    late = [*nightly(-1, 40), *nightly(41, 91, minutes=20)]
+    late[50] = replace(late[50], at=late[50].until + timedelta(hours=1, seconds=1))
+    objectives = replace(system(5).objectives, rpo=25 * HOUR)
+    found = told(SystemYear(replace(system(5), objectives=objectives), tuple(late), (), ()))
+    assert 0.99999 < found["rpo"]["share"] < 1
+
+
+def test_a_repository_without_points_proves_nothing_whatever_the_runs_say() -> None:
+    mrm = named(ten_systems(), "mrm")
+    found = told(mrm)
+    assert found["days"]["proven"] == 0
+    assert found["rpo"] == {"target": 25 * 3600, "share": 0, "longest": None}
+    assert [week["state"] for week in found["weeks"]].count("run-only") == 9
+    assert {"unasked", "days-unproven", "rpo-missed", "not-drilled"} <= set(codes(mrm))
+
+
+def test_time_before_the_first_point_is_not_attained_and_the_loss_is_not_told() -> None:
+    found = told(named(ten_systems(), "mi"))
+    assert found["rpo"]["share"] < 0.62
+    assert found["rpo"]["longest"] is None
+    assert measures([found], copies=0, lock_days=0)["rpo_worst"] is None
+
+
+def test_a_point_that_was_taken_away_by_rule_was_there() -> None:
+    assert told(named(ten_systems(), "pacs"))["days"]["proven"] == 92
+
+
+def test_shipped_logs_carry_the_rpo_but_are_no_backup_of_a_day() -> None:
+    first = nightly(-1, -1)
+    shipped = tuple(
+        Saved(
+            PERIOD.begin + step * timedelta(minutes=5), PERIOD.begin + (step - 1) * timedelta(minutes=5), Proof.SHIPPED
+        )
+        for step in range(1, 92 * 288 + 2)
+    )
+    objectives = replace(system(0).objectives, rpo=timedelta(minutes=10))
+    found = told(SystemYear(replace(system(0), objectives=objectives), (*first, *shipped), (), ()))
+    assert found["days"]["proven"] == 0
+    assert found["rpo"]["share"] > 0.99
+    without = told(SystemYear(replace(system(0), objectives=objectives), tuple(first), (), ()))
+    assert without["rpo"]["share"] < 0.01
+
+
+def test_drills_that_failed_or_cannot_be_believed_never_count_as_passed() -> None:
+    found = ten_systems()
+    assert told(named(found, "nis"))["passed_in_quarter"] is False
+    assert told(named(found, "nis"))["drills"][0]["verdict"] == "error"
+    assert told(named(found, "nis"))["rto"]["worst"] is None
+    assert told(named(found, "lis"))["rto"]["worst"] == 2.6 * 3600
+    assert told(named(found, "phr"))["passed_in_year"] is False
+    rows = problems(PERIOD, found, [told(each) for each in found], AFTER)
+    verdicts = {row["figures"]["verdict"] for row in rows if row["code"] == "drill-failed"}
+    assert verdicts == {"failed", "error"}
+    assert "not-drilled" in codes(named(found, "opd-emr"))
+    assert trend(PERIOD, found, SHANGHAI)[-1] == {"quarter": "2026Q4", "passed": 6, "failed": 1, "error": 2}
+
+
+def test_within_the_quarter_days_to_come_are_neither_proven_nor_missing() -> None:
+    now = PERIOD.begin + 10 * DAY + 12 * HOUR
+    found = told(SystemYear(system(5), tuple(nightly(-1, 9)), (), ()), now)
+    # the backup of today may still come
+    assert found["days"] == {"proven": 10, "elapsed": 10}
+    assert found["weeks"][-1]["state"] == "future"
+    assert codes(SystemYear(system(5), tuple(nightly(-1, 9)), (), ()), now) == ["not-drilled-yet", "rpo-missed"]
+    before = told(SystemYear(system(5), (), (), ()), PERIOD.begin - DAY)
+    assert before["rpo"]["share"] is None
+    assert before["days"]["elapsed"] == 0
+
+
+def test_failed_runs_are_counted_by_their_kind_and_locked_ones_are_not() -> None:
+    runs = [run("his", day, RunStatus.FAILED, "source") for day in (1, 2)]
+    runs += [run("his", 3, RunStatus.FAILED, "locked"), run("his", -9, RunStatus.FAILED, "source")]
+    rows = problems(PERIOD, [each := SystemYear(system(5), (), tuple(runs), ())], [told(each)], AFTER)
+    (row,) = [row for row in rows if row["code"] == "runs-failed"]
+    assert row["figures"] == {"error": "source", "count": 2}
+
+
+def test_a_figure_of_all_systems_is_that_of_the_worst_and_none_where_one_has_none() -> None:
+    found = [told(each) for each in ten_systems()]
+    figures = measures(found, copies=1, lock_days=30)
+    assert figures["daily_backup_share"] == 0
+    assert figures["systems_drilled_this_quarter_share"] == 0.6
+    assert figures["rto_key_systems_worst"] is None
+    drilled = [each for each in found if each["system"] in {"his", "emr", "lis"}]
+    assert measures(drilled, copies=1, lock_days=30)["rto_key_systems_worst"] == 2.6 * 3600
+    assert measures([], copies=0, lock_days=0)["daily_backup_share"] is None
+    assert played("his", 1).at.astimezone(UTC) < AFTER

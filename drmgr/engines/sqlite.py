@@ -204,6 +204,27 @@ def _refuse_other_files(path: Path, error: type[DrmgrError]) -> None:
         raise error(f"the database file {path} is empty", hint="drmgr does not back up nothing")
     if head != MAGIC:
         raise error(f"the file {path} is not a SQLite database", hint="an encrypted one needs its own program's backup")
+    _refuse_lost_log(path, error)
+
+
+def _refuse_lost_log(path: Path, error: type[DrmgrError]) -> None:
+    """Somebody removed the write-ahead log under a program that has it open: what it wrote would be missing.
+
+    Only found in the process table, and so only of programs whose open files we may see.
+    """
+    log = f"{path.absolute()}-wal"
+    if os.path.exists(log):  # noqa: PTH110
+        return
+    for handle in Path("/proc").glob("[0-9]*/fd/*"):
+        try:
+            held = os.readlink(handle)  # noqa: PTH115 - the text itself, which is no path any more
+        except OSError:
+            continue
+        if held == f"{log} (deleted)":
+            raise error(
+                f"the write-ahead log of {path} was removed while process {handle.parts[2]} has it open",
+                hint="end that program in its own way, and do not kill it: at its end it writes its log into the database",
+            )
 
 
 @contextmanager
@@ -295,6 +316,12 @@ def _told(what: str, error: type[DrmgrError] = SourceError) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as failure:
+        # errors of the module itself have no code
+        if getattr(failure, "sqlite_errorcode", None) == sqlite3.SQLITE_READONLY_ROLLBACK:
+            raise error(
+                f"{what}: a program ended in the middle of a write and left its journal",
+                hint="open the database once with its own program, which takes the half-written change back",
+            ) from None
         raise error(f"{what}: {_safe(failure)}") from None
 
 

@@ -200,3 +200,41 @@ def test_a_restore_writes_over_nothing(path: Path, make: Make, tmp_path: Path) -
     (tmp_path / "new" / "his.db-wal").write_bytes(b"of another database")
     with pytest.raises(PreflightError, match=r"his\.db-wal is not empty"):
         engine.load(tmp_path / "parts", Instance("sqlite", path=tmp_path / "new"), lambda share, what: None)
+
+
+def test_a_log_that_was_removed_under_its_program_is_an_error_and_not_an_older_state(path: Path, make: Make) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as program:
+        program.executescript("PRAGMA journal_mode = WAL; CREATE TABLE a (n); PRAGMA wal_checkpoint(TRUNCATE)")
+        program.execute("INSERT INTO a VALUES (1)")
+        for ending in ("-wal", "-shm"):
+            Path(f"{path}{ending}").unlink()
+        with pytest.raises(PreflightError, match=f"was removed while process {os.getpid()} has it open"):
+            make().preflight()
+        with pytest.raises(SourceError, match="was removed"), make().capture():
+            pytest.fail("an older state was offered for storing")
+    # at its end the program has written its log into the database
+    with make().capture() as capture:
+        assert capture.facts().groups["tables"]["a"]["rows"] == 1
+
+
+def test_a_log_of_which_a_part_is_gone_gives_what_was_committed_or_an_error(path: Path, make: Make) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as program:
+        program.executescript("PRAGMA journal_mode = WAL; CREATE TABLE a (n); INSERT INTO a VALUES (1)")
+        Path(f"{path}-wal").unlink()
+        with pytest.raises((SourceError, PreflightError)), make().capture():
+            pytest.fail("a database without its log was offered for storing")
+
+
+def test_a_write_that_was_cut_short_is_named(path: Path, make: Make) -> None:
+    with closing(sqlite3.connect(path.with_name("other.db"), isolation_level=None)) as program:
+        program.executescript("CREATE TABLE a (n); INSERT INTO a VALUES (1); PRAGMA cache_size = 1; BEGIN")
+        program.executemany("INSERT INTO a VALUES (?)", [("x" * 3000,)] * 50)
+        for ending in ("", "-journal"):
+            Path(f"{path}{ending}").write_bytes(path.with_name(f"other.db{ending}").read_bytes())
+    with pytest.raises(PreflightError, match="left its journal"):
+        make().preflight()
+    # its own program takes the change back, and all is well
+    with closing(sqlite3.connect(path)) as program:
+        assert program.execute("SELECT count(*) FROM a").fetchone() == (1,)
+    with make().capture() as capture:
+        assert capture.facts().groups["tables"]["a"]["rows"] == 1

@@ -14,6 +14,7 @@ from types import TracebackType
 
 from drmgr.engines.files.look import Line, name_bytes
 from drmgr.engines.files.settings import FactsMode
+from drmgr.engines.files.worker import encoded
 from drmgr.model import Entry, Json
 
 FORM = 1
@@ -97,7 +98,7 @@ class FactsCache:
         unsettled = entry.changed > self._began - SETTLED_NANOSECONDS
         if self._new is None or entry.changed < 0 or unsettled or "moving" in line or "inode" in line:
             return
-        row = (name_bytes(entry.path), _state(entry), json.dumps(line, separators=(",", ":")))
+        row = (name_bytes(entry.path), _state(entry), encoded(line).decode("ascii").rstrip())
         self._new.execute("INSERT OR REPLACE INTO line VALUES (?, ?, ?, ?)", (*row, _sum(*row)))
 
     def commit(self) -> None:

@@ -1,6 +1,5 @@
 """The view of a tree: restic's run over it, and the manifest of what that run stored."""
 
-import json
 import os
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -15,7 +14,7 @@ from drmgr.engines.files.look import KINDS
 from drmgr.engines.files.seen import Seen
 from drmgr.engines.files.settings import FILES_PART, MANIFEST_NAME, MANIFEST_PART, TreeSettings
 from drmgr.engines.files.tally import Groups, Tally
-from drmgr.engines.files.worker import DONE, encoded
+from drmgr.engines.files.worker import DONE, decoded, encoded
 from drmgr.engines.hooks import HookRun
 from drmgr.errors import PreflightError, RepositoryError, SourceError
 from drmgr.interfaces import Clock, Sink
@@ -173,4 +172,4 @@ def _asked(listing: Path) -> Iterator[Entry | None]:
     """The entries that are to be looked at; None for each that is known already."""
     with listing.open("rb") as lines:
         for line in lines:
-            yield None if line.startswith(DONE) else Entry(**json.loads(line))
+            yield None if line.startswith(DONE) else Entry(**decoded(line))

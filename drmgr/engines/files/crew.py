@@ -1,6 +1,5 @@
 """Shares the looking at many objects out to several processes, and gives their answers back in the list's order."""
 
-import json
 import os
 import sys
 from collections.abc import Iterator
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from drmgr.engines.files.settings import FactsMode
-from drmgr.engines.files.worker import answers
+from drmgr.engines.files.worker import answers, decoded
 from drmgr.errors import SourceError
 from drmgr.model import Json
 from drmgr.system.command import Command, Process, Runner
@@ -37,7 +36,7 @@ def looked_at(work: Work, runner: Runner) -> Iterator[Json]:
     """The worker's answers, line for line. Raises SourceError when a process of the crew did not end well."""
     if work.count <= FEW:
         with work.listing.open("rb") as lines:
-            yield from map(json.loads, answers(os.fsencode(work.folder), work.act, work.mode, lines))
+            yield from map(decoded, answers(os.fsencode(work.folder), work.act, work.mode, lines))
         return
     size = min(MOST_PROCESSES, os.cpu_count() or 1)
     with ExitStack() as stack:
@@ -49,7 +48,7 @@ def looked_at(work: Work, runner: Runner) -> Iterator[Json]:
                 # this one first: others would wait for a reader of what they still have to say
                 _ended_well(process)
                 break
-            yield json.loads(line)
+            yield decoded(line)
         for process, output in outputs:
             if next(output, None) is not None:
                 raise _cut_short()

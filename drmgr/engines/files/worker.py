@@ -61,12 +61,21 @@ def answers(folder: bytes, act: str, mode: FactsMode, lines: Iterable[bytes]) ->
         if line.startswith(DONE):
             yield line[len(DONE) :]
         else:
-            yield encoded(acting(folder, mode, json.loads(line)))
+            yield encoded(acting(folder, mode, decoded(line)))
+
+
+_ENCODER = json.JSONEncoder(separators=(",", ":"))
+"""Made once: json.dumps makes another one for every call."""
 
 
 def encoded(document: Json) -> bytes:
     """The document as one line of ASCII."""
-    return (json.dumps(document, separators=(",", ":")) + "\n").encode("ascii")
+    return f"{_ENCODER.encode(document)}\n".encode("ascii")
+
+
+def decoded(line: bytes) -> Json:
+    """The document on one line of ASCII; json.loads would look for another encoding first."""
+    return json.loads(line.decode("ascii"))
 
 
 def main(arguments: list[str]) -> None:

@@ -11,6 +11,7 @@ from drmgr.cli.beatfindings import schedule_findings
 from drmgr.cli.context import output, site
 from drmgr.cli.lockstate import look_at_locks
 from drmgr.cli.safekeeping import kit_state
+from drmgr.cli.trees import left_hooks, make_pause
 from drmgr.errors import DrmgrError, PreflightError
 from drmgr.model import Json
 from drmgr.system.files import free_bytes
@@ -76,7 +77,7 @@ def _look_at_all(opened: "Site") -> Iterator[Finding]:
     yield _asked("recovery kit", lambda: kit_state(opened))
     for name in sorted(opened.loaded.jobs):
         yield from _system(opened, name)
-    yield from (Finding(*line) for line in schedule_findings(opened))
+    yield from (Finding(*line) for line in (*left_hooks(opened), *schedule_findings(opened)))
     for what, place in (("state", opened.state), ("scratch", opened.place(opened.config.scratch.directory))):
         free = free_bytes(place)
         state = "ok" if free >= LEAST_FREE else "warn"
@@ -146,3 +147,12 @@ def _system(opened: "Site", name: str) -> Iterator[Finding]:
             return "can be backed up"
 
         yield _asked(f"{name}: {source.name}", ask)
+    pause = make_pause(opened, opened.loaded.job(name))
+    if pause is not None:
+        held = pause
+
+        def ask_pause() -> str:
+            held.preflight()
+            return "can be held"
+
+        yield _asked(f"{name}: pause", ask_pause)

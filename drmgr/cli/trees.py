@@ -1,5 +1,7 @@
 """Builds what belongs to file trees: the engine with its hooks and its cache, and the pause of a whole system."""
 
+import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -7,7 +9,7 @@ from drmgr.config import models
 from drmgr.config.trees import FilesConnection, FilesSource
 from drmgr.config.trees import Hooks as HooksModel
 from drmgr.engines.files import FilesEngine, FileSystemSnapshot, TreeSettings
-from drmgr.engines.hooks import Argv, HookedPause, Hooks
+from drmgr.engines.hooks import BY_HAND, Argv, HookedPause, Hooks
 from drmgr.state.process import ProcessIdentity, is_alive, this_process
 
 if TYPE_CHECKING:
@@ -57,7 +59,22 @@ def _hooks(site: "Site", name: str, begin: tuple[Argv, ...], end: tuple[Argv, ..
         marks=site.state / "hooks",
         owner={"host": us.host, "pid": str(us.pid), "started": us.started},
         alive=lambda mark: _alive(us.host, mark.get("host"), mark.get("pid", ""), mark.get("started", "")),
+        folder=site.loaded.base,
     )
+
+
+def left_hooks(site: "Site") -> Iterator[tuple[str, str, str, str]]:
+    """What runs that were killed have begun and not ended, as lines of ``drmgr doctor``."""
+    here = this_process().host
+    for path in sorted((site.state / "hooks").glob("*.json")):
+        try:
+            mark = {key: str(value) for key, value in json.loads(path.read_bytes()).items()}
+        except (OSError, ValueError, AttributeError):
+            mark = {}
+        if not _alive(here, mark.get("host"), mark.get("pid", ""), mark.get("started", "")):
+            finding = f"left over from an earlier run; begun at {mark.get('at', 'an unknown time')}"
+            by_hand = mark.get(BY_HAND, "see the site file")
+            yield path.stem, "warn", finding, f"the next backup ends it; at once, by hand: {by_hand}"
 
 
 def _alive(here: str, host: str | None, pid: str, started: str) -> bool:

@@ -24,6 +24,9 @@ from drmgr.system.stopping import undisturbed
 
 Argv = tuple[str, ...]
 
+BY_HAND = "by_hand"
+"""In a mark: what a person types to end what was begun."""
+
 
 @dataclass(frozen=True)
 class Hooks:
@@ -41,17 +44,24 @@ class Hooks:
     """Whether the process that a mark tells of still runs."""
     owner: Mapping[str, str]
     """Who we are, for the mark."""
+    folder: Path | None = None
+    """Where the commands run; relative paths in them begin there."""
 
     @property
     def mark(self) -> Path:
         return self.marks / f"{self.name}.json"
+
+    @property
+    def by_hand(self) -> str:
+        """The end commands as a person would type them."""
+        return "; ".join(shlex.join(argv) for argv in self.end)
 
     def preflight(self) -> None:
         """Proves that the programs are there and that no living run holds the hooks. Raises PreflightError."""
         for argv in (*self.begin, *self.end):
             if "/" not in argv[0]:
                 find_program(argv[0])
-            elif not os.access(argv[0], os.X_OK):
+            elif not os.access(Path(self.folder or "", argv[0]), os.X_OK):
                 raise PreflightError(f"{self.name}: the program {argv[0]} cannot be run", hint="is it installed there?")
         left = self.left_over()
         if left is not None and self.alive(left):
@@ -105,7 +115,7 @@ class HookRun:
         if not wrong:
             hooks.mark.unlink(missing_ok=True)
             return
-        by_hand = "; ".join(shlex.join(argv) for argv in hooks.end)
+        by_hand = hooks.by_hand
         if failed is None:
             raise SourceError(f"{hooks.name} was not ended: {wrong}", hint=f"at once, by hand: {by_hand}")
         if isinstance(failed, DrmgrError):
@@ -119,7 +129,7 @@ class HookRun:
         hooks.preflight()
         wrong = self._end_all(hooks)
         since = f" at {left['at']}" if "at" in left else ""
-        note = f"{hooks.name} was left over from a run that was killed: begun{since}, never ended"
+        note = f"{hooks.name} was left over from an earlier run: begun{since}, never ended"
         self.notes.append(f"{note}; ending it now failed: {wrong}" if wrong else f"{note} until now")
 
     def _end_all(self, hooks: Hooks) -> str:
@@ -133,7 +143,7 @@ class HookRun:
         return wrong
 
     def _mark(self, hooks: Hooks, now: datetime) -> None:
-        mark = {"hooks": hooks.name, "at": rfc3339(now), **hooks.owner}
+        mark = {"hooks": hooks.name, "at": rfc3339(now), BY_HAND: hooks.by_hand, **hooks.owner}
         try:
             write_atomically(hooks.mark, json.dumps(mark).encode())
         except OSError as error:
@@ -142,7 +152,7 @@ class HookRun:
     def _run(self, hooks: Hooks, step: str, argv: Argv) -> None:
         what = f"{hooks.name}: {Path(argv[0]).name} ({step})"
         try:
-            done = self._runner.run(Command(argv), timeout=hooks.seconds)
+            done = self._runner.run(Command(argv, cwd=hooks.folder), timeout=hooks.seconds)
         except subprocess.TimeoutExpired:
             raise SourceError(f"{what} did not end within {hooks.seconds:.0f} s") from None
         except DrmgrError as error:

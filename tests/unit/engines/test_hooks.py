@@ -91,7 +91,7 @@ def test_what_a_killed_run_left_is_ended_first_and_named(hooks: Hooks, log: Path
     hooks.marks.mkdir()
     hooks.mark.write_text(json.dumps({"pid": "4712", "at": "2026-03-01T02:00:00+00:00"}))
     (note,) = held(hooks, log).notes
-    assert note.startswith("hooks-pacs was left over from a run that was killed: begun at 2026-03-01T02:00:00")
+    assert note.startswith("hooks-pacs was left over from an earlier run: begun at 2026-03-01T02:00:00")
     assert log.read_text() == "thaw start stop freeze read thaw start "
     assert not hooks.mark.exists()
 

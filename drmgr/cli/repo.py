@@ -7,6 +7,7 @@ import typer
 from drmgr.cli import repo_check, repo_copy, repo_expire
 from drmgr.cli.audit import audited
 from drmgr.cli.context import output, site
+from drmgr.cli.policy import policy
 from drmgr.cli.protect import protect
 from drmgr.cli.rewind import rewind
 from drmgr.cli.safekeeping import keep_safe
@@ -24,6 +25,7 @@ def register(app: typer.Typer) -> None:
     group.command("copy")(repo_copy.copy)
     group.command("expire")(repo_expire.expire)
     group.command("rewind")(rewind)
+    group.command("policy")(policy)
     app.add_typer(group, name="repo")
 
 

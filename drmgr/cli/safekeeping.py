@@ -22,6 +22,8 @@ def keep_safe(opened: "Site") -> DrmgrError | None:
     from drmgr.flows.safekeeping import Records, keep
     from drmgr.keystore.sealing import MasterSealer
 
+    if opened.config.restic.read_only:
+        return None
     folder = opened.evidence_directory
     try:
         evidence = [link.path for link in links(folder)] if folder.is_dir() else []

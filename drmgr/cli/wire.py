@@ -219,7 +219,7 @@ class Site:
             cache=(self.runtime if cold else self.state) / "restic-cache",
             program=self.config.restic.program,
             env=place.environment,
-            options=place.options,
+            options=(*place.options, *(("--no-lock",) if self.config.restic.read_only else ())),
             patience=self.config.restic.patience.total_seconds(),
         )
         ask = (lambda: None) if place.bucket is None else place.bucket.probe

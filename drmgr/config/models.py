@@ -31,6 +31,7 @@ from drmgr.config.values import (
     SecretRef,
     Timezone,
     Whole,
+    YesNo,
 )
 
 __all__ = [
@@ -124,6 +125,10 @@ class Restic(Part):
     program: Line = Field(default="restic", description="name or path of the restic program")
     patience: Duration = Field(
         default=timedelta(minutes=2), description="how long the object store may give only errors before a run ends"
+    )
+    read_only: YesNo = Field(
+        default=False,
+        description="true for a drill host whose keys may only read: no locks in the repository, nothing kept beside it",
     )
 
 

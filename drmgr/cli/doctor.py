@@ -9,6 +9,7 @@ import typer
 
 from drmgr.cli.beatfindings import schedule_findings
 from drmgr.cli.context import output, site
+from drmgr.cli.doctor_logs import look_at_logs
 from drmgr.cli.lockstate import look_at_locks
 from drmgr.cli.safekeeping import kit_state
 from drmgr.cli.trees import left_hooks, make_pause
@@ -146,7 +147,9 @@ def _system(opened: "Site", name: str) -> Iterator[Finding]:
             opened.engine(source.connection, source, opened.loaded.job(name)).preflight()
             return "can be backed up"
 
-        yield _asked(f"{name}: {source.name}", ask)
+        yield (asked := _asked(f"{name}: {source.name}", ask))
+        if asked.state == "ok":
+            yield from (Finding(*found) for found in look_at_logs(opened, name, source))
     pause = make_pause(opened, opened.loaded.job(name))
     if pause is not None:
         held = pause

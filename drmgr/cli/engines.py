@@ -98,7 +98,11 @@ def _postgres(
 
     make: Callable[..., Engine] = PostgresEngine
     if where.method == "physical" and where.data_directory is not None:
-        make = partial(PhysicalPostgresEngine, data_directory=site.place(where.data_directory))
+        make = partial(
+            PhysicalPostgresEngine,
+            data_directory=site.place(where.data_directory),
+            identifier=where.system_identifier,
+        )
     return make(
         source.name,
         PostgresConnection(

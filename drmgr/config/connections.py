@@ -31,6 +31,9 @@ class PostgresqlConnection(Part):
     data_directory: AnyPath | None = Field(
         default=None, description="the server's data directory on this host; needed for physical"
     )
+    system_identifier: Line | None = Field(
+        default=None, description="the new one, after a server was made anew: else its first backup is refused"
+    )
     spool_limit: Whole = Field(
         default=10240, ge=64, description="MiB of shipped logs that may wait on this host while the store is away"
     )

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from drmgr.errors import DrmgrError, UsageError
+from drmgr.errors import DrmgrError, ScratchError, UsageError
 from drmgr.flows.bench import Bench, WiredSystem, recorded
 from drmgr.flows.bringback import (
     Phases,
@@ -45,6 +45,7 @@ from drmgr.model import (
     Text,
     Verdict,
 )
+from drmgr.system.files import free_bytes
 
 
 @dataclass(frozen=True)
@@ -129,6 +130,7 @@ def _planned(bench: Bench, wired: WiredSystem, plan: RestorePlan) -> tuple[Aim, 
     point = found.point
     chosen = members(point, wired, plan.sources)
     _fits_target(plan.target, chosen, wired)
+    _refuse_small_disk(plan.target, chosen)
     older = (readable(offered.problems),) if plan.point == "latest" and offered.problems else ()
     missing = () if plan.sources else left_out(point, wired)
     return found, (*older, *missing, *lacking(chosen))
@@ -199,6 +201,17 @@ def _fits_target(target: Target, chosen: tuple[Member, ...], wired: WiredSystem)
         if family(chosen[0].engine) != family(target.engine.name):
             raise UsageError(
                 f"the source {chosen[0].source} is {chosen[0].engine}, {target.name} is {target.engine.name}"
+            )
+
+
+def _refuse_small_disk(target: Target, chosen: tuple[Member, ...]) -> None:
+    """Before anything is written. Scratch refuses by itself, for what it needs beside the stored bytes."""
+    if isinstance(target, ToFolder):
+        needed, free = sum(member.bytes for member in chosen), free_bytes(target.path)
+        if free < needed:
+            raise ScratchError(
+                f"the restore needs {needed} bytes, and {target.path} has {free} bytes free",
+                hint="free some space, or name a folder on a larger disk",
             )
 
 

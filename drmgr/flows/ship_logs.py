@@ -48,7 +48,7 @@ def ship(bench: Bench, wired: WiredSystem, source: Source, spool: Spool) -> Ship
     name = f"{wired.system.id}-{source.name}"
     logs = _shipper(wired, source)
     with recorded(bench, RunKind.SHIP, wired.system.id) as run, bench.locks.hold(f"ship-{name}"):
-        full = _spooled(spool.path) > spool.limit
+        full = spooled(spool.path) > spool.limit
         # a full spool is emptied before it takes more; until then the server keeps the rest
         problem = None if full else _receive(logs, spool.path)
         stored = _store_all(wired, source, logs, spool)
@@ -115,7 +115,7 @@ def _store_all(wired: WiredSystem, source: Source, logs: LogShipper, spool: Spoo
             _store(wired.repository, wired.system.id, source.name, batch, folder)
             stored.append(batch)
     except RepositoryError as error:
-        held = _spooled(spool.path)
+        held = spooled(spool.path)
         if held <= spool.limit:
             raise
         raise SpoolFullError(
@@ -159,5 +159,6 @@ def manifest_json(batch: LogBatch) -> dict[str, Json]:
     }
 
 
-def _spooled(path: Path) -> int:
+def spooled(path: Path) -> int:
+    """Bytes that lie in a spool."""
     return sum(file.stat().st_size for file in path.rglob("*") if file.is_file()) if path.is_dir() else 0

@@ -24,7 +24,8 @@ class Tree:
 
     ``excludes`` are restic patterns, relative to ``root`` when they hold a slash. ``only`` are names below ``root``; empty
     means all of it. ``live``: files may vanish while they are read, and then they do not count as unreadable; and only
-    those that are unchanged since the snapshot ``parent`` are not read again, which for an empty ``parent`` is none.
+    those that are unchanged since the snapshot ``parent`` are not read again, which for an empty ``parent`` is none. ``labels``
+    become tags of the snapshot.
     """
 
     part: str
@@ -34,6 +35,7 @@ class Tree:
     only: tuple[str, ...] = ()
     live: bool = False
     parent: str = ""
+    labels: tuple[str, ...] = ()
 
 
 Payload = Stream | Tree

@@ -1,5 +1,6 @@
 """Point in time in drills, and the bad days of shipping: moved slots, killed calls, full disks, foreign places."""
 
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -9,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from drmgr.engines.postgres.engine import PostgresEngine
 from drmgr.engines.postgres.shipper import PostgresLogShipper
-from drmgr.errors import LoadError, SourceError, SpoolFullError, UsageError
+from drmgr.errors import LoadError, PreflightError, SourceError, SpoolFullError, UsageError
 from drmgr.flows.bench import Source
 from drmgr.flows.drill import DrillDone, DrillPlan, drill
 from drmgr.flows.points import find
@@ -206,3 +208,102 @@ def test_an_empty_pg_wal_is_told(place: Place, tmp_path: Path) -> None:
                 shutil.chown(log / file.name, SERVER_USER, SERVER_USER)
         server.start()
     place.ship()
+
+
+GRANTS = """
+CREATE ROLE restricted LOGIN REPLICATION;
+GRANT pg_read_all_data, pg_read_all_settings, pg_checkpoint TO restricted;
+GRANT EXECUTE ON FUNCTION pg_backup_start(text, boolean), pg_backup_stop(boolean), pg_switch_wal(),
+  pg_create_restore_point(text) TO restricted"""
+
+
+def test_an_account_that_is_no_superuser_backs_up_ships_and_is_told_what_it_lacks(place: Place) -> None:
+    place.sql(
+        "DO $$ BEGIN IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'restricted') THEN "
+        "DROP OWNED BY restricted; DROP ROLE restricted; END IF; END $$"
+    )
+    for statement in GRANTS.split(";"):
+        place.sql(statement)
+    place.sql(f"ALTER ROLE restricted PASSWORD '{place.server.password}'")
+    place.become("restricted")
+    place.engine.preflight()
+    point = place.back_up()
+    at = note(place, "a")
+    place.ship()
+    assert reachable_until(place).isoformat() > at
+    done, seen = play(place, "newest")
+    assert (done.record.verdict, seen) == (Verdict.PASSED, ["一", "a"])
+    assert point.members[0].facts.groups["recovery"]["admin"] == "postgres"
+    logs = place.source.logs
+    assert isinstance(logs, PostgresLogShipper)
+    assert (logs.state().status, logs.state().keeps_at_most, logs.state().archive_fails) == ("reserved", None, False)
+    for statement, lacking in (
+        ("REVOKE EXECUTE ON FUNCTION pg_backup_stop(boolean) FROM restricted", "may not call pg_backup_stop"),
+        ("ALTER ROLE restricted NOREPLICATION", "may not use replication slots"),
+        ("REVOKE pg_read_all_settings FROM restricted", "may not see the server's data_directory"),
+    ):
+        place.sql(statement)
+        with pytest.raises(PreflightError, match=lacking):
+            place.engine.preflight()
+        for grant in GRANTS.split(";")[1:]:
+            place.sql(grant)
+        place.sql("ALTER ROLE restricted REPLICATION")
+
+
+def test_another_cluster_does_not_share_the_repository(place: Place) -> None:
+    place.back_up()
+    with passable_directory() as directory, physical_server(directory, segment_mib=1) as other:
+        fill(other, scale=0)
+        theirs = Place(directory, other)
+        theirs.use(place.repository)
+        with pytest.raises(
+            PreflightError, match=r"holds backups of the cluster \d+, and the server is the cluster"
+        ) as told:
+            theirs.back_up()
+        (identifier,) = re.findall(r'"(\d+)"', told.value.hint)
+        theirs.engine = theirs.make(identifier=identifier)
+        theirs.use(place.repository)
+        theirs.back_up()
+    # and now the first one is the stranger
+    with pytest.raises(PreflightError, match="holds backups of the cluster"):
+        place.back_up()
+
+
+def test_the_points_of_one_method_are_read_by_the_other(place: Place) -> None:
+    physical = place.engine
+    logical = PostgresEngine(
+        "main", place.server.connection("his"), runner=place.runner, clock=place.clock, runtime=place.directory / "run"
+    )
+    for made_by, read_by in ((physical, logical), (logical, physical)):
+        place.use(place.repository, made_by)
+        place.back_up()
+        place.use(place.repository, read_by)
+        done, seen = play(place, "")
+        assert (done.record.outcomes[0].error, done.record.verdict, seen) == (None, Verdict.PASSED, ["一"])
+
+
+def test_settings_that_lie_elsewhere_come_along_and_a_physical_backup_is_not_loaded_into_a_server(
+    place: Place, tmp_path: Path
+) -> None:
+    private = place.server.private
+    settings = place.server.plan.home / "etc"
+    settings.mkdir(exist_ok=True)
+    give_to(settings, SERVER_USER)
+    for name in ("pg_hba.conf", "pg_ident.conf"):
+        shutil.copy(private.data / name, settings / name)
+        give_to(settings / name, SERVER_USER)
+    place.sql(f"ALTER SYSTEM SET hba_file = '{settings / 'pg_hba.conf'}'")
+    private.stop()
+    private.start()
+    try:
+        member = place.back_up().members[0]
+    finally:
+        place.sql("ALTER SYSTEM RESET hba_file")
+        private.stop()
+        private.start()
+    label = next(part for part in member.parts if part.name == "label")
+    names = [entry.path for entry in place.repository.entries(label.snapshot)]
+    assert sorted(names) == ["backup_label", "manifest.json", "settings-0-pg_hba.conf"]
+    (tmp_path / "label").mkdir()
+    with pytest.raises(PreflightError, match="not loaded into a server"):
+        place.engine.load(tmp_path, place.engine.target(), lambda _share, _word: None)

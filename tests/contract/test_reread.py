@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from drmgr.engines.postgres.store import store_files
+from drmgr.engines.postgres.store import Files, store_files
 from drmgr.model import Entry, Part, Payload, Snapshot
 from drmgr.repository.restic import ResticRepository, ResticSettings
 from drmgr.system.clock import SystemClock
@@ -60,17 +60,17 @@ def test_a_change_that_leaves_no_trace_is_stored(tmp_path: Path, sink: Sink) -> 
     with relation.open("r+b") as file, mmap.mmap(file.fileno(), 0) as pages:
         pages[0:3] = b"new"
         times = relation.stat()
-        store_files(sink, data, {}, "", SystemClock())
+        store_files(sink, Files(data, {}, "", "1"), SystemClock())
         listed = sink.repository.snapshots(("part=cluster",)).snapshots
         sink.before, sink.parts = listed[-1], {}
         pages[0:3] = b"two"
         assert (relation.stat().st_mtime_ns, relation.stat().st_ctime_ns) == (times.st_mtime_ns, times.st_ctime_ns)
         (data / "global/pg_control").touch()
-        manifest = store_files(sink, data, {}, "", SystemClock())
+        manifest = store_files(sink, Files(data, {}, "", "1"), SystemClock())
     assert b'"base/1/1259": 9000' in manifest and b'"global/pg_control": 9000' in manifest
     assert sink.repository.read_bytes(sink.parts["reread-cluster"].id, "base/1/1259")[:3] == b"two"
     # without it, it would have been lost
-    assert [entry.path for entry in sink.repository.entries(sink.parts["cluster"].id)] == []
+    assert [each.path for each in sink.repository.entries(sink.parts["cluster"].id) if each.kind == "file"] == []
 
 
 def test_what_is_older_than_the_snapshot_before_is_not_read_again(tmp_path: Path, sink: Sink) -> None:
@@ -78,11 +78,11 @@ def test_what_is_older_than_the_snapshot_before_is_not_read_again(tmp_path: Path
     (data / "global").mkdir(parents=True)
     (data / "global/pg_control").write_bytes(b"c")
     (data / "1").write_bytes(b"1" * 100_000)
-    store_files(sink, data, {}, "", SystemClock())
+    store_files(sink, Files(data, {}, "", "1"), SystemClock())
     (first,) = sink.repository.snapshots().snapshots
     assert first.ended is not None
     later = timedelta(minutes=1)
     sink.before = replace(first, time=first.time + later, ended=first.ended + later)
-    store_files(sink, data, {}, "", SystemClock())
+    store_files(sink, Files(data, {}, "", "1"), SystemClock())
     assert set(sink.parts) == {"cluster"}
     assert sink.parts["cluster"].bytes_added < 10_000

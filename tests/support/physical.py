@@ -10,6 +10,7 @@ from typing import Any
 
 from drmgr.checks.facts import FactsCheck
 from drmgr.checks.technical import IntegrityCheck, OpensCheck
+from drmgr.engines.postgres.engine import PostgresEngine
 from drmgr.engines.postgres.physical import PhysicalPostgresEngine
 from drmgr.engines.postgres.shipper import PostgresLogShipper
 from drmgr.flows.backup import backup
@@ -117,6 +118,7 @@ class Place:
         if not real:
             self.repository = FakeRepository(directory / "repository")
         self.repository.init()
+        self.user = "postgres"
         self.engine = self.make()
         self.evidence = Sealed()
         self.directory = directory
@@ -134,14 +136,26 @@ class Place:
             evidence=self.evidence,
             tools={},
         )
-        self.source = Source("main", self.engine, PostgresLogShipper(self.engine, SLOT, self.runner))
         self.spool = Spool(directory / "spool", 512 * 1024 * 1024)
+        self.integrity = integrity
+        self.use(self.repository)
+
+    def use(self, repository: Repository, engine: PostgresEngine | None = None) -> None:
+        """Wires the system anew, with that repository and engine."""
+        self.repository, engine = repository, engine or self.engine
+        self.source = Source("main", engine, PostgresLogShipper(self.engine, SLOT, self.runner))
         objectives = Objectives(timedelta(hours=1), timedelta(hours=1))
         system = System("his", Text("医院信息系统", "HIS"), 1, objectives)
-        checks: tuple[Check, ...] = (OpensCheck("main", self.engine), FactsCheck("main", self.engine))
-        if integrity:
-            checks += (IntegrityCheck("main", self.engine),)
+        checks: tuple[Check, ...] = (OpensCheck("main", engine), FactsCheck("main", engine))
+        if self.integrity:
+            checks += (IntegrityCheck("main", engine),)
         self.wired = WiredSystem(system, self.repository, (self.source,), checks)
+
+    def become(self, user: str) -> None:
+        """From here on drmgr's account is that one."""
+        self.user = user
+        self.engine = self.make()
+        self.use(self.repository)
 
     def make(self, **options: Any) -> PhysicalPostgresEngine:
         defaults: dict[str, Any] = {
@@ -150,7 +164,7 @@ class Place:
             "clock": self.clock,
             "runtime": self.server.plan.passfile.parent / "runtime",
         }
-        connection = replace(self.server.connection("his"), binaries=options.pop("binaries", None))
+        connection = replace(self.server.connection("his", self.user), binaries=options.pop("binaries", None))
         return PhysicalPostgresEngine("main", connection, **(defaults | options))
 
     def ship(self) -> Shipped:

@@ -21,7 +21,7 @@ FUNCTIONS = (
 
 _SETTINGS: LiteralString = """
 SELECT name, setting FROM pg_catalog.pg_settings WHERE name IN ('data_directory', 'wal_level', 'wal_segment_size',
-  'max_replication_slots', 'shared_preload_libraries', 'full_page_writes')"""
+  'max_replication_slots', 'shared_preload_libraries', 'full_page_writes', 'config_file', 'hba_file', 'ident_file')"""
 
 _CONTROL: LiteralString = "SELECT system_identifier::text FROM pg_catalog.pg_control_system()"
 
@@ -49,6 +49,7 @@ class Cluster:
     admin: str
     tablespaces: Mapping[str, Path]
     folder: str
+    settings_files: tuple[Path, ...] = ()
 
 
 def look_at(session: Session, directory: Path, runner: Runner, pg_controldata: Path) -> Cluster:
@@ -76,7 +77,19 @@ def look_at(session: Session, directory: Path, runner: Runner, pg_controldata: P
         settings["shared_preload_libraries"],
         admin,
         tablespaces=read_tablespaces(session),
+        settings_files=_settings_elsewhere(settings, directory),
         folder=f"PG_{session.info.server_version // 10000}_{inside['Catalog version number']}",
+    )
+
+
+def _settings_elsewhere(settings: Mapping[str, str], directory: Path) -> tuple[Path, ...]:
+    """Debian keeps the settings outside of the data directory: those that drmgr may read, with their conf.d."""
+    named = [Path(settings[name]) for name in ("config_file", "hba_file", "ident_file") if settings.get(name)]
+    more = [path for file in named[:1] for path in sorted((file.parent / "conf.d").glob("*.conf"))]
+    return tuple(
+        path
+        for path in (*named, *more)
+        if path.is_file() and os.access(path, os.R_OK) and directory.resolve() not in path.resolve().parents
     )
 
 

@@ -80,6 +80,11 @@ class PostgresEngine:
         for program in ("pg_dump", "pg_dumpall", "pg_restore"):
             find_client(self._runner, program, major, self._connection.binaries)
 
+    def takes_passwords(self) -> bool:
+        """Whether a backup holds the passwords of the server's roles. Raises PreflightError."""
+        with connect(self._own(), PreflightError) as session, told("the rights could not be read", PreflightError):
+            return may_read_passwords(session)
+
     def capture(self) -> AbstractContextManager[PostgresCapture]:
         return open_capture(self._own(), self._dump_tools, self._scope, self._clock)
 

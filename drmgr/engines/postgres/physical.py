@@ -17,7 +17,7 @@ from drmgr.engines.postgres.engine import LABEL_PART, PHYSICAL, PostgresEngine
 from drmgr.engines.postgres.facts import Scope, read_groups
 from drmgr.engines.postgres.instant import Bracket, Instant, find_instant
 from drmgr.engines.postgres.preflight import check_server
-from drmgr.engines.postgres.store import MANIFEST, store_files
+from drmgr.engines.postgres.store import MANIFEST, Files, refuse_another, store_files
 from drmgr.engines.postgres.tools import find_exact
 from drmgr.engines.postgres.wal import WalReader, parse_lsn, segment_name
 from drmgr.errors import PreflightError, SourceError
@@ -44,6 +44,7 @@ class _Tools:
     clock: Clock
     runner: Runner
     pg_controldata: Path
+    expected: str | None = None
 
     def refuse_a_copy(self, start: int) -> None:
         """The start of a backup is a checkpoint, and it must show in these very files: a copy has the same identifier."""
@@ -56,18 +57,28 @@ class _Tools:
 
 
 class PhysicalPostgresEngine(PostgresEngine):
-    """See interfaces.SqlEngine. ``data_directory`` is the server's own, on this host."""
+    """See interfaces.SqlEngine. ``data_directory`` is the server's own, on this host.
+
+    ``identifier`` is the system identifier that is expected although the repository holds another cluster's backups.
+    """
 
     name = PHYSICAL
 
-    def __init__(self, source: str, connection: Any, *, data_directory: Path, **options: Any) -> None:
+    def __init__(
+        self, source: str, connection: Any, *, data_directory: Path, identifier: str | None = None, **options: Any
+    ) -> None:
         super().__init__(source, connection, **options)
+        self._identifier = identifier
         self._data_directory = data_directory
 
     def preflight(self) -> None:
         with connect(self._own(), PreflightError) as session:
             check_server(session, self._scope.newest)
             self._tools(session)
+
+    def takes_passwords(self) -> bool:
+        """They lie in the files."""
+        return True
 
     def capture(self) -> "AbstractContextManager[PhysicalCapture]":  # type: ignore[override]
         return self._capture()
@@ -97,7 +108,8 @@ class PhysicalPostgresEngine(PostgresEngine):
             find_exact(self._runner, name, major, binaries) for name in ("pg_controldata", "pg_waldump")
         )
         cluster = look_at(session, self._data_directory, self._runner, controldata)
-        return _Tools(cluster, WalReader(self._runner, waldump), self._runtime, self._clock, self._runner, controldata)
+        reader = WalReader(self._runner, waldump)
+        return _Tools(cluster, reader, self._runtime, self._clock, self._runner, controldata, self._identifier)
 
 
 class PhysicalCapture:
@@ -121,25 +133,37 @@ class PhysicalCapture:
 
     def store(self, sink: Sink) -> None:
         cluster = self._tools.cluster
+        refuse_another(sink, cluster.identifier, expected=self._tools.expected)
+        files = Files(cluster.directory, cluster.tablespaces, cluster.folder, cluster.identifier)
         with told("the backup could not be started"):
             # from here on the server keeps its log until this session ends
             self._one(_SLOT, self._slot)
             start = parse_lsn(self._one(_START, f"drmgr {self._slot}"))
             timeline = int(self._one(_TIMELINE))
         self._tools.refuse_a_copy(start)
-        manifest = store_files(sink, cluster.directory, cluster.tablespaces, cluster.folder, self._tools.clock)
+        manifest = store_files(sink, files, self._tools.clock)
         with told("the backup could not be ended"):
             stop, label, _ = self._row(_STOP)
         if read_tablespaces(self._session) != cluster.tablespaces:
             raise SourceError("a tablespace came or went while the backup ran", hint="back up again")
         write_durably(self._folder / "backup_label", label.encode())
         write_durably(self._folder / MANIFEST, manifest)
+        self._keep_settings()
         sink.save(Tree(LABEL_PART, self._folder))
         self._instant = self._find(timeline, start)
         if self._instant.position < parse_lsn(stop):
             raise SourceError("the server's log went backwards during the backup")
         last = self._store_log(sink, timeline, start)
         self._recovery = self._described(timeline, last)
+
+    def _keep_settings(self) -> None:
+        """Beside the label, for people: a restored server on scratch has settings of its own."""
+        for number, path in enumerate(self._tools.cluster.settings_files):
+            try:
+                content = path.read_bytes()
+            except OSError as error:
+                raise SourceError(f"the settings in {path} cannot be read: {error.strerror}") from error
+            write_durably(self._folder / f"settings-{number}-{path.name}", content)
 
     def facts(self) -> Facts:
         clock = self._tools.clock

@@ -13,9 +13,10 @@ import psycopg
 
 from drmgr.engines.postgres.connection import Session, connect, told
 from drmgr.engines.postgres.engine import PostgresEngine
+from drmgr.engines.postgres.slot import SlotState, slot_state
 from drmgr.engines.postgres.tools import find_client, find_exact
 from drmgr.engines.postgres.wal import HISTORY, SEGMENT, WalReader, lsn_text, parse_lsn, segment_name, segment_of
-from drmgr.errors import DrmgrError, SourceError, SpoolFullError
+from drmgr.errors import DrmgrError, PreflightError, SourceError, SpoolFullError
 from drmgr.model import LogBatch, LogFile
 from drmgr.system.command import Command, Runner
 from drmgr.system.files import sync_directory, write_atomically
@@ -89,6 +90,11 @@ class PostgresLogShipper:
         if done.code != 0:
             raise SourceError(f"the server's log could not be received: {_reason(done.stderr)}")
         return problem
+
+    def state(self) -> SlotState:
+        """How the server's log stands with our slot. Raises PreflightError."""
+        with connect(self._engine.endpoint(), PreflightError) as session:
+            return slot_state(session, self._slot)
 
     def waiting(self, spool: Path) -> tuple[LogBatch, ...]:
         state = _read_state(spool)

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from drmgr.engines.postgres.reread import SteadyClock, doubtful
+from drmgr.errors import PreflightError
 from drmgr.interfaces import Clock, Sink
 from drmgr.model import Tree
 
+CHAIN = "chain="
 CLUSTER_PART, TABLESPACE_PART, REREAD_PART = "cluster", "tablespace-", "reread-"
 MANIFEST = "manifest.json"
 """Lies beside the label: every file that was stored, by its place in the data directory, with its size."""
@@ -30,15 +32,39 @@ class _Place:
     prefix: str = ""
     only: tuple[str, ...] = ()
     left_out: tuple[str, ...] = LEFT_OUT
+    labels: tuple[str, ...] = ()
 
 
-def store_files(sink: Sink, directory: Path, tablespaces: Mapping[str, Path], folder: str, clock: Clock) -> bytes:
-    """Stores the data directory and its tablespaces, of which only ``folder`` is this server's. Gives the manifest.
+@dataclass(frozen=True)
+class Files:
+    """A cluster's files: in each of its ``tablespaces`` only ``folder`` is this server's.
 
-    Raises SourceError, RepositoryError.
+    ``chain`` is the cluster's identifier, which tells it from every other one.
     """
-    places = [_Place(CLUSTER_PART, directory.resolve())]
-    for oid, location in sorted(tablespaces.items()):
+
+    directory: Path
+    tablespaces: Mapping[str, Path]
+    folder: str
+    chain: str
+
+
+def refuse_another(sink: Sink, chain: str, *, expected: str | None) -> None:
+    """The newest backup is of this very cluster, or the site file says that another is expected. Raises PreflightError."""
+    before = sink.previous(CLUSTER_PART)
+    chains = [] if before is None else [tag.removeprefix(CHAIN) for tag in before.tags if tag.startswith(CHAIN)]
+    if chains and chains != [chain] and expected != chain:
+        raise PreflightError(
+            f"the repository holds backups of the cluster {chains[0]}, and the server is the cluster {chain}",
+            hint="two clusters must not share a repository; if the server was made anew, write "
+            f'system_identifier: "{chain}" into its connection',
+        )
+
+
+def store_files(sink: Sink, files: Files, clock: Clock) -> bytes:
+    """Stores the data directory and its tablespaces. Gives the manifest. Raises SourceError, RepositoryError."""
+    directory, folder = files.directory, files.folder
+    places = [_Place(CLUSTER_PART, directory.resolve(), labels=(f"{CHAIN}{files.chain}",))]
+    for oid, location in sorted(files.tablespaces.items()):
         loose = tuple(pattern for pattern in LEFT_OUT if not pattern.startswith("/"))
         places.append(
             _Place(f"{TABLESPACE_PART}{oid}", location.resolve(), f"pg_tblspc/{oid}/", only=(folder,), left_out=loose)
@@ -60,7 +86,8 @@ def _trees(sink: Sink, place: _Place) -> tuple[Tree, ...]:
     before = sink.previous(place.part)
     again = doubtful(place.root, place.left_out, before)
     if before is None or again is None:
-        return (Tree(place.part, place.root, place.left_out, only=place.only, live=True),)
+        return (Tree(place.part, place.root, place.left_out, only=place.only, live=True, labels=place.labels),)
     apart = tuple(f"/{name}" for name in again)
-    whole = Tree(place.part, place.root, (*place.left_out, *apart), only=place.only, live=True, parent=before.id)
+    left_out = (*place.left_out, *apart)
+    whole = Tree(place.part, place.root, left_out, only=place.only, live=True, parent=before.id, labels=place.labels)
     return (whole, Tree(f"{REREAD_PART}{place.part}", place.root, only=again, live=True)) if again else (whole,)

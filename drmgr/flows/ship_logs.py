@@ -1,16 +1,16 @@
 """Shipping what happens between recovery points: received into a spool, stored, read back, only then let go."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from drmgr.errors import DrmgrError, LockedError, PreflightError, RepositoryError, SpoolFullError
+from drmgr.errors import DrmgrError, LockedError, PreflightError, RepositoryError, SourceError, SpoolFullError
 from drmgr.flows.bench import Bench, Source, WiredSystem, recorded
 from drmgr.flows.points import MARK
 from drmgr.interfaces import LogShipper, Repository
-from drmgr.model import Json, LogBatch, RunKind, Tree
+from drmgr.model import Json, LogBatch, RunKind, Snapshot, Tree
 from drmgr.system.clock import rfc3339
 
 MANIFEST = "manifest.json"
@@ -48,9 +48,11 @@ def ship(bench: Bench, wired: WiredSystem, source: Source, spool: Spool) -> Ship
     name = f"{wired.system.id}-{source.name}"
     logs = _shipper(wired, source)
     with recorded(bench, RunKind.SHIP, wired.system.id) as run, bench.locks.hold(f"ship-{name}"):
-        full = spooled(spool.path) > spool.limit
+        held = spooled(spool.path)
+        full, lost = held > spool.limit, held == 0
         # a full spool is emptied before it takes more; until then the server keeps the rest
         problem = None if full else _receive(logs, spool.path)
+        before = _shipped_before(wired, source) if lost else ()
         stored = _store_all(wired, source, logs, spool)
         if full:
             problem = _receive(logs, spool.path)
@@ -58,9 +60,30 @@ def ship(bench: Bench, wired: WiredSystem, source: Source, spool: Spool) -> Ship
         until = max((batch.until for batch in stored if batch.until), default=None)
         files = [file for batch in stored for file in batch.files]
         run.detail.update(source=source.name, files=len(files), until=None if until is None else rfc3339(until))
+        problem = problem or _hole(before, stored[0] if stored else None)
         if problem is not None:
             raise problem
         return Shipped(run.run.id, wired.system.id, source.name, len(files), sum(file.size for file in files), until)
+
+
+def _shipped_before(wired: WiredSystem, source: Source) -> tuple[Snapshot, ...]:
+    names = (MARK, f"system={wired.system.id}", f"source={source.name}", LOG_TAG)
+    return wired.repository.snapshots(names).snapshots
+
+
+def _hole(before: Sequence[Snapshot], first: LogBatch | None) -> SourceError | None:
+    """A spool that is new, or was lost with what it held: the source let that go, for we had it."""
+    if first is None:
+        return None
+    ours = {f"chain={first.chain}"}
+    spans = [tag for each in before if ours <= set(each.tags) for tag in each.tags if tag.startswith("log=")]
+    ends = [int(span.rpartition("-")[2]) for span in spans if span.startswith(f"log={first.timeline}:")]
+    if not ends or first.first <= max(ends) + 1:
+        return None
+    return SourceError(
+        f"the spool was lost with {first.first - max(ends) - 1} files of the log that the source no longer has",
+        hint="make a new recovery point now: drmgr backup; no restore can pass the gap",
+    )
 
 
 def follow(

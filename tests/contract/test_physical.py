@@ -26,7 +26,7 @@ from tests.support.folders import passable_directory
 from tests.support.physical import Place, fill, pgbench, physical_server
 from tests.support.postgres import SERVER_USER, PostgresServer, installed_major
 
-BACKUPS = 5
+BACKUPS = 3
 
 
 @pytest.fixture(scope="module")

@@ -307,3 +307,21 @@ def test_settings_that_lie_elsewhere_come_along_and_a_physical_backup_is_not_loa
     (tmp_path / "label").mkdir()
     with pytest.raises(PreflightError, match="not loaded into a server"):
         place.engine.load(tmp_path, place.engine.target(), lambda _share, _word: None)
+
+
+def test_a_spool_that_was_lost_is_told_if_the_log_has_a_gap_by_it(place: Place) -> None:
+    place.back_up()
+    place.ship()
+    shutil.rmtree(place.spool.path)
+    # all of it was shipped: nothing is lost
+    place.ship()
+    logs = place.source.logs
+    assert isinstance(logs, PostgresLogShipper)
+    # the server keeps nothing that is safe with us
+    assert logs.state().behind < 2 * 1024 * 1024
+    note(place, "received, and not shipped")
+    assert logs.receive(place.spool.path) is None
+    shutil.rmtree(place.spool.path)
+    with pytest.raises(SourceError, match=r"the spool was lost with \d+ files of the log"):
+        place.ship()
+    place.ship()

@@ -11,7 +11,7 @@ from typing import LiteralString
 
 import psycopg
 
-from drmgr.engines.postgres.connection import Session, connect, told
+from drmgr.engines.postgres.connection import Endpoint, Session, connect, told
 from drmgr.engines.postgres.engine import PostgresEngine
 from drmgr.engines.postgres.slot import SlotState, slot_state
 from drmgr.engines.postgres.tools import find_client, find_exact
@@ -82,6 +82,8 @@ class PostgresLogShipper:
             raise SourceError(f"the server's log came to no end within {RECEIVE_SECONDS:.0f} s") from None
         finally:
             _take_in(incoming, _folder(spool, "waiting"), spool, state)
+        if done.code == 0:
+            self._let_go(endpoint, spool)
         if done.code != 0 and DISK_FULL in done.stderr:
             raise SpoolFullError(
                 f"the disk of the spool {spool} is full, and no more log can be received",
@@ -133,6 +135,14 @@ class PostgresLogShipper:
         marks = {point.name: point.position for point in reader.restore_points(folder, timeline, start, end)}
         files = tuple(_described(folder / name) for name in (*names, *histories))
         return LogBatch(state.chain, timeline, first, last, until, position, marks, files)
+
+    def _let_go(self, endpoint: Endpoint, spool: Path) -> None:
+        """The server need not keep what lies in the spool: pg_receivewal ends before it says so."""
+        state = _read_state(spool)
+        with connect(endpoint, autocommit=True) as session, told("the replication slot could not be moved on"):
+            stands = session.execute(_SLOT, (self._slot,)).fetchone()
+            if state is not None and stands and stands[0] and parse_lsn(stands[0]) < state.received:
+                session.execute(_ADVANCE, (self._slot, lsn_text(state.received)))
 
     def _ready(self, session: Session, spool: Path, state: _State | None) -> tuple[_State, SourceError | None]:
         """The slot is there and stands where we do."""

@@ -14,7 +14,7 @@ from drmgr.engines.postgres.physical import PhysicalPostgresEngine
 from drmgr.errors import LoadError, PreflightError, SourceError
 from drmgr.flows.backup import backup
 from drmgr.flows.drill import DrillPlan, drill
-from drmgr.model import CheckStatus, Facts, Instance, Level, RecoveryTarget, Text, Verdict
+from drmgr.model import CheckStatus, Facts, Instance, Level, Part, Payload, RecoveryTarget, Text, Verdict
 from drmgr.scratch.processes import wait_until
 from drmgr.scratch.server import give_to, server_programs
 from drmgr.scratch.workspace import ScratchHost
@@ -290,3 +290,29 @@ def test_nothing_is_left_on_the_server(server: PostgresServer, folder: Path) -> 
     store(engine, folder / "b")
     assert server.execute("his", "SELECT count(*) FROM pg_replication_slots") == [(0,)]
     assert list((server.plan.passfile.parent / "runtime").glob("label-*")) == []
+
+
+class KillingSink(FolderSink):
+    """Ends the server without warning once that part is stored."""
+
+    def __init__(self, folder: Path, server: PostgresServer, after: str) -> None:
+        super().__init__(folder)
+        self._server = server
+        self._after = after
+
+    def save(self, payload: Payload) -> Part:
+        part = super().save(payload)
+        if payload.part == self._after:
+            self._server.private.stop()
+        return part
+
+
+@pytest.mark.parametrize("after", ["cluster", "label", "wal"])
+def test_a_server_that_dies_in_any_phase_leaves_no_backup(server: PostgresServer, folder: Path, after: str) -> None:
+    with pytest.raises(SourceError), Place(folder, server).engine.capture() as capture:
+        try:
+            capture.store(KillingSink(folder / "b", server, after))
+            capture.facts()
+        finally:
+            server.private.start()
+    assert server.execute("his", "SELECT count(*) FROM pg_replication_slots") == [(0,)]

@@ -65,7 +65,24 @@ def program(opened: "Site") -> timers.Program:
     writable = [opened.state, opened.evidence_directory, opened.place(config.scratch.directory)]
     if config.store.kind == "folder":
         writable.append(opened.place(config.store.path))
-    return timers.Program(config.site.id, argv, opened.loaded.path, tuple(writable))
+    return timers.Program(config.site.id, argv, opened.loaded.path, tuple(writable), _shares_tmp(opened))
+
+
+def _shares_tmp(opened: "Site") -> bool:
+    """Whether anything that the site file names lies where a service would have a folder of its own."""
+    values = list(_strings(opened.config.model_dump(mode="json", context={"base": opened.loaded.base})))
+    return any(value.startswith(("/tmp/", "/var/tmp/")) for value in [str(opened.loaded.path), *values])  # noqa: S108
+
+
+def _strings(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for each in value.values():
+            yield from _strings(each)
+    elif isinstance(value, list):
+        for each in value:
+            yield from _strings(each)
 
 
 class Installer:
@@ -106,7 +123,8 @@ class Installer:
             try:
                 if not self.plan(how):
                     return how if wanted_beats(self._opened) else None
-            except (ConfigError, NotAllowedError):
+            except (ConfigError, NotAllowedError, PreflightError):
+                # what cannot be looked at here, as a crontab where there is no cron, starts nothing either
                 continue
         return None
 

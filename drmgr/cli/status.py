@@ -112,7 +112,7 @@ def _show(console: "Console", found: "SiteHealth", zone: Json, site_name: str) -
     console.print(f"{site_name}  {human_time(found.at, zone)} ({zone})  {standing}", markup=False, soft_wrap=True)
     console.print()
     rows = [_row(each, found) for each in found.systems]
-    table(console, ["", "system", "", "newest data", "promised", "drill", "RTO", "promised"], rows)
+    table(console, ["", "system", "", "data age", "RPO", "last drill", "took", "RTO"], rows)
     if not found.ok:
         console.print()
     for problem in found.all_problems():

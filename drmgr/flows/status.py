@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from drmgr.errors import DrmgrError
+from drmgr.flows.expire import Doubts, no_doubts
 from drmgr.flows.points import SealedPoint, believed, find
 from drmgr.flows.reach import log_ranges, reach
 from drmgr.interfaces import Catalog, Clock, Repository
@@ -20,7 +21,7 @@ DRILL_GRACE = timedelta(days=1)
 
 WORST_FIRST = (
     "repository-unreachable", "repository-access", "repository-missing", "repository-damaged", "repository",
-    "repository-locked", "point-damaged", "no-point", "clock", "rpo-missed", "run-failed", "drill-failed",
+    "repository-locked", "point-suspicious", "point-damaged", "no-point", "clock", "rpo-missed", "run-failed", "drill-failed",
     "evidence-broken", "drill-overdue", "point-incomplete",
 )  # fmt: skip
 """The order in which trouble is shown; what is not named here comes first."""
@@ -59,6 +60,7 @@ class Watched:
     drills: tuple[DeclaredDrill, ...]
     proofs: tuple[DrillProof, ...]
     drill_within: timedelta
+    doubts: Doubts = no_doubts
 
 
 @dataclass(frozen=True)
@@ -150,6 +152,10 @@ class _Judge:
         if found.problems:
             more = f" (and {len(found.problems) - 1} more)" if len(found.problems) > 1 else ""
             self._say("point-damaged", found.problems[0] + more, count=len(found.problems))
+        doubted = self._watched.doubts(found)
+        if doubted:
+            more = f" (and {len(doubted) - 1} more)" if len(doubted) > 1 else ""
+            self._say("point-suspicious", f"a recovery point is suspicious: {next(iter(doubted.values()))}{more}")
         complete = [sealed for sealed in found.points if sealed.point.status is PointStatus.COMPLETE]
         if found.points and found.points[-1].point.status is not PointStatus.COMPLETE:
             self._say("point-incomplete", "the newest backup could not read all files")

@@ -21,12 +21,16 @@ class Beat:
 
 @dataclass(frozen=True)
 class Program:
-    """How drmgr is started for one site. ``writable`` are the folders that it changes."""
+    """How drmgr is started for one site. ``writable`` are the folders that it changes.
+
+    ``shares_tmp``: a path of the site lies below /tmp, for instance a server's socket, so that a service must see it.
+    """
 
     site: str
     argv: tuple[str, ...]
     config: Path
     writable: tuple[Path, ...] = ()
+    shares_tmp: bool = False
 
     def command(self, beat: Beat) -> tuple[str, ...]:
         return (*self.argv, "--config", str(self.config), *beat.arguments)
@@ -105,7 +109,7 @@ UMask=0077
 NoNewPrivileges=yes
 ProtectSystem=strict
 ReadWritePaths={writable}
-PrivateTmp=yes
+{tmp}
 PrivateDevices=yes
 ProtectClock=yes
 ProtectControlGroups=yes
@@ -148,7 +152,8 @@ def unit_files(program: Program, beats: Sequence[Beat]) -> dict[str, str]:
         # a folder that is not there yet must not keep the service from starting
         writable = " ".join(_unit_word(f"-{place}") for place in program.writable)
         stem = f"{unit_prefix(program)}{beat.name}"
-        service = _SERVICE.format(**names, command=command, path=PATH, writable=writable)
+        tmp = "ReadWritePaths=/tmp /var/tmp" if program.shares_tmp else "PrivateTmp=yes"
+        service = _SERVICE.format(**names, command=command, path=PATH, writable=writable, tmp=tmp)
         files[f"{stem}.service"] = service
         files[f"{stem}.timer"] = _TIMER.format(**names, minutes=beat.minutes)
     return files

@@ -182,3 +182,10 @@ def test_the_worst_comes_first_then_the_tier(site: Site) -> None:
     old = look(site)
     lower = replace(well, system=replace(well.system, id="lis", tier=2))
     assert by_trouble([lower, well, drilled, old]) == [old, drilled, well, lower]
+
+
+def test_a_suspicious_point_is_trouble(site: Site) -> None:
+    backup(site.bench, site.wired)
+    within = timedelta(days=92)
+    watched = Watched(site.wired.system, site.repository, frozenset(), (), (), within, lambda found: {"S": "emptied"})
+    assert codes(health(watched, site.catalog, site.clock)) == ["point-suspicious"]

@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,13 @@ def test_a_line_of_cron_is_quoted_and_carries_the_account_only_where_it_belongs(
     assert drill.startswith("*/5 * * * * root ")
     assert cron_lines(program(), BEATS, user=None)[2].startswith("* * * * * /usr/bin/env")
     assert cron_lines(program(), [], user="root") == []
+
+
+def test_a_service_sees_the_tmp_of_the_host_only_where_the_site_needs_it() -> None:
+    (text, *_rest) = unit_files(program(), BEATS).values()
+    assert "PrivateTmp=yes" in text
+    (text, *_rest) = unit_files(replace(program(), shares_tmp=True), BEATS).values()
+    assert "PrivateTmp" not in text
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")

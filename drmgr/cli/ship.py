@@ -41,8 +41,8 @@ def ship(
 ) -> None:
     """Ship what the sources have logged since the last time: point in time restore reaches that far.
 
-    Makes a replication slot in the source's server at its first call. The server keeps its log for the slot, so go on
-    shipping, or drop the slot.
+    PostgreSQL: makes a replication slot at its first call. The server keeps its log for the slot, so go on shipping, or
+    drop the slot. SQL Server: takes a log backup; nothing else may take any.
     """
     answers = output(context)
     if due and (follow or systems):
@@ -55,7 +55,10 @@ def ship(
         bench = opened.bench(progress)
         chosen = [source for name in _names(opened, systems or []) for source in _logged(opened, name)]
         if not chosen:
-            raise UsageError("no source has a log to ship", hint="only connections with method: physical have one")
+            raise UsageError(
+                "no source has a log to ship",
+                hint="method: physical (PostgreSQL) and ship_logs: true (SQL Server) have one",
+            )
         if follow:
             _follow(opened, bench, chosen, every, answers.error)
             return

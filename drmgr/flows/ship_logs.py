@@ -112,7 +112,7 @@ def _shipper(wired: WiredSystem, source: Source) -> LogShipper:
     if source.logs is None:
         raise PreflightError(
             f"{wired.system.id}/{source.name} has no log to ship",
-            hint="only sources with a physical connection have one; see method in the site file",
+            hint="in the site file: method: physical for PostgreSQL, ship_logs: true for SQL Server",
         )
     return source.logs
 

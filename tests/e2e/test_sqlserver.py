@@ -1,0 +1,154 @@
+"""SQL Server as its users see it: the command, and stand-ins for two servers that real pymssql logs in to, by TLS."""
+
+import secrets
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from tests.support.folders import passable_directory
+from tests.support.site import Site
+from tests.support.sqlserver import PASSWORD, StandIn, make_certificate, stand_in
+from tests.support.tds.store import appended
+
+COUNT = "SELECT COUNT(*) FROM dbo.charge WHERE amount < 0"
+
+SITE = """
+site: {{id: test-hospital, name: {{zh: 测试医院, en: Test Hospital}}, timezone: Asia/Shanghai}}
+keys: {{directory: keys, passphrase: "file:secrets/passphrase"}}
+store: {{kind: folder, path: repositories}}
+connections:
+  lis-main:
+    {{engine: sqlserver, host: localhost, port: {port}, database: lis, user: drmgr, password: "file:secrets/lis", tls: verify,
+      ca: ca.pem, backups: {{server: /backups, local: source/share}}, ship_logs: true}}
+  drill-server:
+    {{engine: sqlserver, host: localhost, port: {scratch}, database: master, user: drmgr, password: "file:secrets/lis",
+      tls: verify, ca: ca.pem, backups: {{server: /backups, local: drill/share}}}}
+scratch: {{sqlserver: drill-server}}
+"""
+
+JOB = f"""
+system: lis
+title: {{zh: 检验系统, en: LIS}}
+tier: 1
+objectives: {{rpo: 1h, rto: 2h}}
+sources:
+  - {{name: main, kind: database, connection: lis-main}}
+checks:
+  - {{name: no-negative, kind: sql, title: {{zh: 无负数, en: none}}, source: main, sql: "{COUNT}", expect: {{equals: 0}}}}
+  - {{name: newest, kind: freshness, title: {{zh: 新, en: fresh}}, source: main, table: dbo.patient, column: seen, within: 1d}}
+"""
+
+DRILL = """
+drill: lis-restore
+title: {zh: 演练, en: Drill}
+scenario: server-lost
+systems: [lis]
+level: 4
+"""
+
+
+class Hospital:
+    """The site, and the two servers behind it."""
+
+    def __init__(self, site: Site, source: StandIn, drill: StandIn) -> None:
+        self.site, self.source, self.drill = site, source, drill
+
+    def add(self, number: int) -> None:
+        self.source.store.change(
+            "lis", lambda tables: tables.update({"dbo.queue": appended(tables["dbo.queue"], (number,))})
+        )
+
+    def queue(self, database: str) -> list[int]:
+        return [row[0] for row in self.drill.store.databases[database].tables["dbo.queue"].rows if row[0] > 99]
+
+
+@pytest.fixture
+def hospital() -> Iterator[Hospital]:
+    with passable_directory() as directory:
+        certificate = make_certificate(directory)
+        with (
+            stand_in(directory / "source", certificate=certificate) as source,
+            stand_in(directory / "drill", "DRILL", certificate=certificate) as drill,
+        ):
+            yield _made(directory, source, drill)
+
+
+def _made(directory: Path, source: StandIn, drill: StandIn) -> Hospital:
+    source.create("lis")
+    for server in (source, drill):
+        server.store.answers[COUNT] = lambda database: sum(row[2] < 0 for row in database.tables["dbo.charge"].rows)
+    # the newest patient was seen a moment ago, by the hospital's own clock
+    seen = datetime.now(UTC).replace(tzinfo=None) + timedelta(hours=8) - timedelta(minutes=1)
+    source.store.change(
+        "lis", lambda tables: tables.update({"dbo.patient": appended(tables["dbo.patient"], _row(seen))})
+    )
+    for name, text in (
+        ("drmgr.yaml", SITE.format(port=source.server.port, scratch=drill.server.port)),
+        ("jobs/lis.yaml", JOB),
+        ("drills/lis-restore.yaml", DRILL),
+        ("secrets/passphrase", secrets.token_urlsafe(24)),
+        ("secrets/lis", PASSWORD),
+    ):
+        path = directory / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        path.chmod(0o600)
+    (directory / "tmp").mkdir()
+    return Hospital(Site(directory), source, drill)
+
+
+def _row(seen: datetime) -> tuple[object, ...]:
+    return (61, "李四", None, seen, *[None] * 7)
+
+
+def test_backup_ship_restore_to_an_instant_and_drill(hospital: Hospital) -> None:
+    site = hospital.site
+    site.json("keys", "init")
+    site.json("repo", "init")
+    doctor = site.json("doctor")
+    assert {"name": "lis: main", "state": "ok", "detail": "can be backed up", "hint": ""} in doctor["findings"]
+    site.json("backup", "lis")
+    hospital.add(101)
+    at = datetime.now(UTC) + timedelta(milliseconds=10)
+    while datetime.now(UTC) < at + timedelta(milliseconds=10):
+        pass
+    hospital.add(102)
+    (shipped,) = site.json("ship", "lis")["shipped"]
+    assert (shipped["status"], shipped["files"]) == ("ok", 1)
+    assert site.json("points", "lis")["pitr"]["to"] < shipped["until"]
+
+    restored = site.json("restore", "lis", "--to", "scratch", "--at", at.isoformat(), "--keep", "1h")
+    assert restored["status"] == "ok"
+    assert hospital.queue(restored["instance"]["database"]) == [101]
+
+    (played,) = site.json("drill", "run", "lis-restore")["drills"]
+    assert (played["verdict"], played["level"]) == ("passed", 4)
+    # only what the engineer asked to keep is still there
+    assert list(hospital.drill.store.databases) == [restored["instance"]["database"]]
+    for server in (hospital.source, hospital.drill):
+        assert list(server.access.share.local.iterdir()) == []
+        assert all(session.secure for session in server.server.logins)
+    assert not any(text.startswith("RESTORE DATABASE") for text in hospital.source.server.statements)
+
+    _refuse_production(hospital)
+
+
+def _refuse_production(hospital: Hospital) -> None:
+    """The source by another name is no scratch server."""
+    site = hospital.site
+    elsewhere = {
+        "host": "127.0.0.1",
+        "port": hospital.source.server.port,
+        "backups": {"server": "/backups", "local": "source/share"},
+    }
+    site.edit(lambda document: document["connections"]["drill-server"].update(elsewhere))
+    played = site.run("drill", "run", "lis-restore", "--json")
+    assert played.code == 13
+    assert "is the production server of lis/main" in played.out
+    assert list(hospital.source.store.databases) == ["lis"]
+    site.edit(lambda document: document["scratch"].update(sqlserver="lis-main"))
+    checked = site.run("config", "check")
+    assert checked.code == 10
+    assert "is the scratch server: drills would go onto production" in checked.out + checked.err

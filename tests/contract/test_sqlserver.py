@@ -20,6 +20,7 @@ from drmgr.errors import (
     ScratchError,
     SourceError,
 )
+from drmgr.flows.bringback import fetch
 from drmgr.flows.points import find
 from drmgr.flows.reach import Window, log_ranges, windows
 from drmgr.model import CheckStatus, Level
@@ -28,7 +29,7 @@ from drmgr.system import mssql
 from drmgr.system.mssql import Complaint, Server, act_interruptibly, connect
 from drmgr.system.secret import Secret
 from tests.support.folders import passable_directory
-from tests.support.sqlserver import StandIn, make_certificate, server_identity, stand_in
+from tests.support.sqlserver import StandIn, engine_of, make_certificate, server_identity, stand_in
 from tests.support.sqlserver_place import SqlServerPlace, passed
 from tests.support.tds.server import Fault
 from tests.support.tds.store import appended
@@ -141,6 +142,63 @@ def test_without_a_log_of_its_own_the_backup_itself_is_the_instant(
         assert ("recovery" in facts.groups) == ("log" in kinds)
         assert place.database.base is None or not options
         assert passed(place.restore(), Level.FACTS)
+
+
+def test_a_log_that_is_taken_while_the_facts_are_is_bridged_by_a_differential(place: SqlServerPlace) -> None:
+    place.back_up()
+    taken = iter([True])
+
+    def take(_text: str) -> None:
+        if next(taken, False):
+            place.source.store.change(
+                place.database.name, lambda tables: tables.update({"dbo.空": replace(tables["dbo.空"])})
+            )
+            take_away_log(place)
+
+    with watching(place.source, r"BACKUP LOG \[", take):
+        made = place.back_up()
+    assert made.point.members[0].facts.groups["origin"]["backups"] == ["full", "differential", "log"]
+    assert passed(place.restore(), Level.FACTS)
+    with (
+        watching(place.source, r"BACKUP LOG \[", lambda _text: next_log(place)),
+        pytest.raises(SourceError, match="so often"),
+    ):
+        place.back_up()
+    assert place.left() == []
+
+
+def next_log(place: SqlServerPlace) -> None:
+    place.source.store.change(place.database.name, lambda tables: tables.update({"dbo.空": replace(tables["dbo.空"])}))
+    take_away_log(place)
+
+
+def test_a_base_that_was_damaged_while_it_lay_there_is_not_built_upon(servers: tuple[StandIn, StandIn]) -> None:
+    with new_place(servers, full_every=timedelta(days=1)) as place:
+        place.back_up()
+        (base,) = place.source.access.share.local.glob("*.bak")
+        content = bytearray(base.read_bytes())
+        content[-5] ^= 1
+        base.write_bytes(content)
+        with pytest.raises(SourceError, match="damaged"):
+            place.back_up()
+
+
+def test_a_restore_into_a_connection_makes_its_database_or_takes_an_empty_one(place: SqlServerPlace) -> None:
+    place.back_up()
+    store = place.scratch.store
+    store.create("empty", {})
+    try:
+        for name in ("empty", "new"):
+            with place.bench.scratch.open(f"R-{name}", 0) as workspace:
+                staged = workspace.stage("main")
+                member = find(place.repository, place.bench.catalog, "his").points[0].point.members[0]
+                fetch(place.bench, place.wired, member, staged)
+                target = engine_of(place.scratch.access, name, place.directory / "runtime")
+                loaded = target.load(staged, target.target(), lambda _share, _word: None)
+                assert loaded.database == name
+                assert store.databases[name].tables.keys() == place.database.tables.keys()
+    finally:
+        store.databases.clear()
 
 
 # --- a backup that was none ---

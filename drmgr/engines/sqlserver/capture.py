@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from drmgr.engines.sqlserver import statements
+from drmgr.engines.sqlserver.chain import follows
 from drmgr.engines.sqlserver.connection import Endpoint, clock_of, opened, told
 from drmgr.engines.sqlserver.facts import MOVING, Groups, Scope, read_groups, settled, utc, version_of
 from drmgr.engines.sqlserver.headers import DIFFERENTIAL, FULL, LOG, Header, read_header
-from drmgr.engines.sqlserver.take import ENDINGS, Options, prefix_of, remove_file, take
+from drmgr.engines.sqlserver.take import ENDINGS, Options, prefix_of, remove_file, take, verify
 from drmgr.errors import SourceError
 from drmgr.interfaces import Clock, Sink
 from drmgr.model import Facts, Json, Tree
@@ -18,6 +19,7 @@ from drmgr.system.mssql import Complaint, Row, Session
 PART = "backup"
 POINT, SHIPPED = "point", "log"
 SIMPLE = "SIMPLE"
+TRIES = 5
 
 
 @dataclass(frozen=True)
@@ -97,15 +99,41 @@ def _take_all(plan: Plan, clock: Clock, stack: ExitStack) -> Taken:
     if not main:
         main = _main(plan, database, base, stack)
     if with_log:
-        log = take(
-            plan.endpoint, LOG, plan.prefix(POINT), Options(plan.options.compression, copy_only=True), verify=False
-        )
-        _removed_at_the_end(stack, plan, log)
-        main = (*main, log)
+        main = _with_log(plan, main, stack)
     after, latest = _look(plan, database, version, first_clock=True)
+    if with_log:
+        verify(plan.endpoint, main[-1])
     groups = settled(before, after)
     _describe(groups, plan, database, main, earliest=earliest, latest=latest, with_log=with_log)
     return Taken(main, groups, earliest, latest, clock.monotonic() - started)
+
+
+def _with_log(plan: Plan, main: tuple[Header, ...], stack: ExitStack) -> tuple[Header, ...]:
+    """The backups with the log up to now behind them, proven to follow one another. Raises SourceError.
+
+    Somebody, or drmgr ship, may have taken a log since: then ours begins too late. A differential closes the gap.
+    """
+    for _ in range(TRIES):
+        log = take(
+            plan.endpoint, LOG, plan.prefix(POINT), Options(plan.options.compression, copy_only=True), verified=False
+        )
+        _removed_at_the_end(stack, plan, log)
+        if follows(main[-1], log):
+            return (*main, log)
+        if plan.options.copy_only:
+            break
+        differential = take(plan.endpoint, DIFFERENTIAL, plan.prefix(POINT), Options(plan.options.compression))
+        _removed_at_the_end(stack, plan, differential)
+        if differential.base != main[0].set_id:
+            raise SourceError(
+                "somebody else took a full backup meanwhile",
+                hint="run the backup again, and let only one program take them",
+            )
+        main = (main[0], differential)
+    raise SourceError(
+        "log backups are taken so often that none of ours follows the full backup",
+        hint="run the backup again at another time; see which log backups are taken by whom in msdb",
+    )
 
 
 def _look(plan: Plan, database: Row, version: int, *, first_clock: bool = False) -> tuple[Groups, datetime]:
@@ -140,6 +168,8 @@ def _main(plan: Plan, database: Row, base: Header | None, stack: ExitStack) -> t
         differential = take(endpoint, DIFFERENTIAL, plan.prefix(POINT), Options(plan.options.compression))
         _removed_at_the_end(stack, plan, differential)
         if differential.base == base.set_id:
+            # it has lain there since, and the point is worth no more than its base
+            verify(endpoint, base)
             return base, differential
     # on a secondary replica only copies can be taken
     copy_only = plan.options.copy_only or database["is_primary"] == 0

@@ -43,6 +43,11 @@ def chain_of(headers: Sequence[Header]) -> Chain:
     return Chain(full, differential, _logs_after(base, [header for header in headers if header.kind == LOG]))
 
 
+def follows(base: Header, log: Header) -> bool:
+    """Whether the log can be restored right after the base."""
+    return log.fork == base.fork and log.family == base.family and log.first <= base.last <= log.last
+
+
 def _only(kind: str, headers: Sequence[Header]) -> Header | None:
     found = [header for header in headers if header.kind == kind]
     if len(found) > 1:

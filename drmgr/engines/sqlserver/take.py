@@ -34,7 +34,7 @@ def silent(_share: float, _word: str) -> None:
 
 
 def take(
-    endpoint: Endpoint, kind: str, prefix: str, options: Options, progress: Progress = silent, *, verify: bool = True
+    endpoint: Endpoint, kind: str, prefix: str, options: Options, progress: Progress = silent, *, verified: bool = True
 ) -> Header:
     """One backup in the shared folder, proven by its own header and by reading it once more. Raises SourceError.
 
@@ -49,7 +49,7 @@ def take(
     try:
         with told(f"the {kind} backup of {endpoint.database} failed"):
             act_interruptibly(endpoint.server, statement, _percent(progress))
-        return _proven(endpoint, name, kind, label, verify=verify)
+        return _proven(endpoint, name, kind, label, verified=verified)
     except BaseException:
         if kind != LOG or options.copy_only:
             remove_file(endpoint, name)
@@ -76,7 +76,7 @@ def _percent(progress: Progress) -> Callable[[str], None]:
     return hear
 
 
-def _proven(endpoint: Endpoint, name: str, kind: str, label: str, *, verify: bool) -> Header:
+def _proven(endpoint: Endpoint, name: str, kind: str, label: str, *, verified: bool) -> Header:
     """The server's word is not enough: it may have broken the backup off, or written it elsewhere."""
     share = endpoint.access.share
     path = share.path(name)
@@ -94,10 +94,16 @@ def _proven(endpoint: Endpoint, name: str, kind: str, label: str, *, verify: boo
             raise SourceError(f"the file {path} does not hold the {kind} backup that was just made")
         if not header.sound or size == 0:
             raise SourceError(f"the {kind} backup in {path} is damaged")
-        if verify:
-            with told(f"the {kind} backup did not verify"):
-                session.act(statements.verify_only(share.device(name)))
+    if verified:
+        verify(endpoint, header)
     return header
+
+
+def verify(endpoint: Endpoint, header: Header) -> None:
+    """The server reads all of the file and its checksums. Raises SourceError."""
+    statement = statements.verify_only(endpoint.access.share.device(header.file))
+    with told(f"the {header.kind} backup {header.file} did not verify"):
+        act_interruptibly(endpoint.server, statement, lambda _text: None)
 
 
 def remove_file(endpoint: Endpoint, name: str, error: type[DrmgrError] = SourceError) -> None:

@@ -84,8 +84,7 @@ LOGIN_REFUSED = 20018
 
 LOST = frozenset({20003, 20004, 20006, 20017, 20047})
 
-ENTERED = "SELECT DB_NAME() AS entered"
-SESSION_NUMBER = "SELECT CAST(@@SPID AS int) AS number"
+ENTERED = "SELECT DB_NAME() AS entered, CAST(@@SPID AS int) AS number"
 
 
 @dataclass
@@ -107,9 +106,13 @@ class _Heard:
 class Session:
     """One login. Not for several threads at a time."""
 
-    def __init__(self, connection: "pymssql.Connection") -> None:
+    def __init__(self, connection: "pymssql.Connection", server: Server) -> None:
+        self.number = 0
+        """By which the server knows this session."""
         self._connection = connection
+        self._server = server
         self._heard = _Heard()
+        self._left = False
         connection._conn.set_msghandler(self._heard.hear)
 
     def rows(self, statement: str) -> list[Row]:
@@ -144,9 +147,42 @@ class Session:
                 pass
 
     def close(self) -> None:
-        self._connection.close()
+        if not self._left:
+            self._connection.close()
 
     def _drained(self, statement: str) -> list[list[Row]]:
+        """All result sets. While pymssql waits no signal arrives, so it waits in another thread; on the way out the server
+        is told to end the statement too.
+        """
+        outcome: list[list[list[Row]] | Exception] = []
+        ended = threading.Event()
+
+        def work() -> None:
+            try:
+                outcome.append(self._drain(statement))
+            except (Complaint, OSError, ValueError) as error:
+                outcome.append(error)
+            finally:
+                ended.set()
+
+        threading.Thread(target=work, daemon=True).start()
+        try:
+            while not ended.wait(POLL_SECONDS):
+                pass
+        except BaseException:
+            if not ended.is_set():
+                if self.number:
+                    _kill(self._server, self.number)
+                # what still waits must not lose its connection under its feet
+                self._left = not ended.wait(LOGIN_SECONDS)
+            raise
+        if not outcome:
+            raise Complaint(0, ("the statement ended without an outcome",))
+        if isinstance(outcome[0], Exception):
+            raise outcome[0]
+        return outcome[0]
+
+    def _drain(self, statement: str) -> list[list[Row]]:
         with self._listening(), self._connection.cursor() as cursor:
             cursor.execute(statement)
             sets: list[list[Row]] = []
@@ -196,7 +232,7 @@ def connect(server: Server, database: str = "master") -> Session:
         except pymssql.Error as error:
             told = _first(error)[1]
             raise Complaint(_why_not(told), (told,)) from None
-    session = Session(connection)
+    session = Session(connection, server)
     try:
         _prove_entered(session, database)
     except Complaint:
@@ -207,7 +243,8 @@ def connect(server: Server, database: str = "master") -> Session:
 
 def _prove_entered(session: Session, database: str) -> None:
     # pymssql chooses the database once more and does not look whether that worked
-    entered = str(session.row(ENTERED)["entered"])
+    found = session.row(ENTERED)
+    session.number, entered = int(found["number"]), str(found["entered"])
     if entered.lower() != database.lower():
         raise Complaint(NO_DATABASE, (f"the session is in {entered}",))
 
@@ -256,44 +293,15 @@ def _trusted(server: Server) -> Iterator[None]:
                 os.environ["FREETDSCONF"] = before
 
 
-def act_interruptibly(
-    server: Server, statement: str, listener: Callable[[str], None], *, database: str = "master"
+def act(
+    server: Server, statement: str, listener: Callable[[str], None] | None = None, *, database: str = "master"
 ) -> tuple[str, ...]:
-    """As ``Session.act``, for what takes long, and so that a signal ends it on the server as well. Raises Complaint.
-
-    While pymssql waits no signal arrives. So it waits in a thread of its own; on the way out the server is told to end it.
-    """
-    outcome: list[tuple[str, ...] | Complaint | OSError] = []
-    number: list[int] = []
-    ended = threading.Event()
-
-    def work() -> None:
-        try:
-            session = connect(server, database)
-            try:
-                number.append(int(session.row(SESSION_NUMBER)["number"]))
-                outcome.append(session.act(statement, listener))
-            finally:
-                session.close()
-        except (Complaint, OSError) as error:
-            outcome.append(error)
-        finally:
-            ended.set()
-
-    threading.Thread(target=work, daemon=True).start()
+    """As ``Session.act``, in a session of its own: after a late error the next statement would be told the old one."""
+    session = connect(server, database)
     try:
-        while not ended.wait(POLL_SECONDS):
-            pass
-    except BaseException:
-        if number and not ended.is_set():
-            _kill(server, number[0])
-            ended.wait(LOGIN_SECONDS)
-        raise
-    if not outcome:
-        raise Complaint(0, ("the act ended without an outcome",))
-    if isinstance(outcome[0], Exception):
-        raise outcome[0]
-    return outcome[0]
+        return session.act(statement, listener)
+    finally:
+        session.close()
 
 
 def _kill(server: Server, number: int) -> None:

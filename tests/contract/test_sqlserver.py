@@ -26,7 +26,7 @@ from drmgr.flows.reach import Window, log_ranges, windows
 from drmgr.model import CheckStatus, Level
 from drmgr.scratch.sqlserver import SqlServerScratch
 from drmgr.system import mssql
-from drmgr.system.mssql import Complaint, Server, act_interruptibly, connect
+from drmgr.system.mssql import Complaint, Server, act, connect
 from drmgr.system.secret import Secret
 from tests.support.folders import passable_directory
 from tests.support.sqlserver import StandIn, engine_of, make_certificate, server_identity, stand_in
@@ -593,7 +593,7 @@ def test_a_signal_ends_the_backup_on_the_server_too(place: SqlServerPlace) -> No
     timer.start()
     try:
         with pytest.raises(Stop):
-            act_interruptibly(place.source.access.server, statement, lambda _text: None)
+            act(place.source.access.server, statement, lambda _text: None)
     finally:
         timer.cancel()
         signal.signal(signal.SIGUSR1, before)

@@ -10,7 +10,7 @@ import pytest
 
 from drmgr.engines.sqlserver import statements
 from drmgr.engines.sqlserver.encode import Column, row_text
-from drmgr.system import mssql_server
+from drmgr.system import mssql, mssql_server
 from drmgr.system.mssql_access import Share
 
 GOLDEN = Path(__file__).parent / "golden" / "sqlserver"
@@ -41,6 +41,8 @@ ROW = row_text([Column(f"c{number} {kind}]", kind, 8) for number, kind in enumer
 assert ROW is not None
 
 STATEMENTS = {
+    "entered": mssql.ENTERED,
+    "settings": mssql.SETTINGS,
     "now": statements.NOW,
     "server": statements.SERVER,
     "database": statements.database("his"),

@@ -18,7 +18,8 @@ from drmgr.engines.sqlserver.take import remove_file
 from drmgr.errors import LoadError, PreflightError, ScratchError
 from drmgr.interfaces import Progress
 from drmgr.model import RecoveryTarget
-from drmgr.system.mssql import Row, act_interruptibly
+from drmgr.system import mssql
+from drmgr.system.mssql import Row
 from drmgr.system.mssql_access import join
 
 ENDINGS: Mapping[str, str] = {"D": "mdf", "L": "ldf"}
@@ -158,7 +159,7 @@ class Loader:
                     self.progress(min(1.0, (start + int(found[1]) / 100) / (steps + 1)), word)
 
             with told(f"the {word} did not load", LoadError):
-                said = act_interruptibly(self.into.server, statement, hear)
+                said = mssql.act(self.into.server, statement, hear)
             # no error is not enough: one that was broken off in silence gives none either
             if not any(DONE in text for text in said):
                 raise LoadError(f"the {word} did not load: the server does not say that it did")

@@ -12,7 +12,7 @@ from drmgr.engines.sqlserver.connection import Endpoint, clock_of, opened, remov
 from drmgr.engines.sqlserver.headers import DIFFERENTIAL, FULL, LOG, Header, note_of, read_header
 from drmgr.errors import DrmgrError, SourceError
 from drmgr.interfaces import Progress
-from drmgr.system.mssql import act_interruptibly
+from drmgr.system.mssql import act
 
 ENDINGS = {FULL: "bak", DIFFERENTIAL: "dif", LOG: "trn"}
 _UNSAFE = re.compile(r"[^A-Za-z0-9_-]+")
@@ -48,7 +48,7 @@ def take(
     statement = statements.backup(kind, endpoint.database, share.device(name), options.words(), label=label, note=note)
     try:
         with told(f"the {kind} backup of {endpoint.database} failed"):
-            act_interruptibly(endpoint.server, statement, _percent(progress))
+            act(endpoint.server, statement, _percent(progress))
         return _proven(endpoint, name, kind, label, verified=verified)
     except BaseException:
         if kind != LOG or options.copy_only:
@@ -103,7 +103,7 @@ def verify(endpoint: Endpoint, header: Header) -> None:
     """The server reads all of the file and its checksums. Raises SourceError."""
     statement = statements.verify_only(endpoint.access.share.device(header.file))
     with told(f"the {header.kind} backup {header.file} did not verify"):
-        act_interruptibly(endpoint.server, statement, lambda _text: None)
+        act(endpoint.server, statement, lambda _text: None)
 
 
 def remove_file(endpoint: Endpoint, name: str, error: type[DrmgrError] = SourceError) -> None:

@@ -43,8 +43,7 @@ class Brain:
             golden("tables"): self._tables,
             golden("columns"): self._columns,
             golden("columns-before-2016"): self._columns,
-            "SELECT DB_NAME() AS entered": self._entered,
-            "SELECT CAST(@@SPID AS int) AS number": self._number,
+            "SELECT DB_NAME() AS entered, CAST(@@SPID AS int) AS number": self._entered,
             golden("begin"): self._nothing,
             golden("undo"): self._nothing,
         }
@@ -177,10 +176,7 @@ class Brain:
         yield Say(5703, 0, "Changed language setting to us_english.")
 
     def _entered(self, session: Session) -> Iterator[Piece]:
-        yield Rows([Column("entered", "text")], [[session.database]])
-
-    def _number(self, session: Session) -> Iterator[Piece]:
-        yield Rows([Column("number", "int")], [[session.number]])
+        yield Rows([Column("entered", "text"), Column("number", "int")], [[session.database, session.number]])
 
     def _use(self, _session: Session, name: str) -> Iterator[Piece]:
         if name != "master":

@@ -79,6 +79,10 @@ def _look_at_all(opened: "Site") -> Iterator[Finding]:
     for name in sorted(opened.loaded.jobs):
         yield from _system(opened, name)
     yield from (Finding(*line) for line in (*left_hooks(opened), *schedule_findings(opened)))
+    if opened.config.scratch.sqlserver is not None:
+        from drmgr.cli.engines import prove_sqlserver_scratch
+
+        yield _asked("scratch SQL Server", lambda: prove_sqlserver_scratch(opened))
     for what, place in (("state", opened.state), ("scratch", opened.place(opened.config.scratch.directory))):
         free = free_bytes(place)
         state = "ok" if free >= LEAST_FREE else "warn"

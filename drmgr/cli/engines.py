@@ -201,6 +201,20 @@ def sqlserver_scratch(site: "Site") -> "SqlServerScratch | None":
     return SqlServerScratch(sqlserver_access(site, where), site.host, lambda: _production_servers(site))
 
 
+def prove_sqlserver_scratch(site: "Site") -> str:
+    """What ``drmgr doctor`` says of it. Raises what the first drill would raise."""
+    from drmgr.engines.sqlserver.preflight import check_scratch
+
+    scratch, name = sqlserver_scratch(site), site.config.scratch.sqlserver
+    assert scratch is not None
+    assert name is not None
+    scratch.prove()
+    where = site.config.connections[name]
+    assert isinstance(where, models.SqlServerConnection)
+    check_scratch(sqlserver_access(site, where))
+    return "answers, is no source's, and sees its folder"
+
+
 def _production_servers(site: "Site") -> dict[str, str]:
     """The identity of every SQL Server that holds a source and answers now: one that is down is not the one that answers."""
     from drmgr.system.mssql import Complaint, connect

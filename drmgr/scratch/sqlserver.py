@@ -33,13 +33,7 @@ class SqlServerScratch:
         Databases of this host's runs that are none of ``alive`` are dropped first. Raises NotAllowedError, ScratchError.
         """
         with self._session() as session:
-            here = identity_of(session)
-            for name, identity in self._production().items():
-                if identity == here:
-                    raise NotAllowedError(
-                        f"the scratch server at {self._access.server.place} is the production server of {name}",
-                        hint="name a server of its own as scratch.sqlserver; drmgr never restores onto production",
-                    )
+            self._refuse_production(session)
             for orphan in self._runs(session) - {run, *alive}:
                 drop_databases(session, self._prefix(orphan))
         try:
@@ -61,12 +55,26 @@ class SqlServerScratch:
         with self._session() as session:
             return drop_databases(session, self._prefix(run))
 
+    def prove(self) -> None:
+        """That the server answers and is no source's. Raises NotAllowedError, ScratchError."""
+        with self._session() as session:
+            self._refuse_production(session)
+
     def reachable(self) -> bool:
         try:
             with self._session():
                 return True
         except ScratchError:
             return False
+
+    def _refuse_production(self, session: Session) -> None:
+        here = identity_of(session)
+        for name, identity in self._production().items():
+            if identity == here:
+                raise NotAllowedError(
+                    f"the scratch server at {self._access.server.place} is the production server of {name}",
+                    hint="name a server of its own as scratch.sqlserver; drmgr never restores onto production",
+                )
 
     def _runs(self, session: Session) -> set[str]:
         """The runs of this host that have databases there."""

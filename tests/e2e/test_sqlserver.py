@@ -108,7 +108,8 @@ def test_backup_ship_restore_to_an_instant_and_drill(hospital: Hospital) -> None
     site.json("keys", "init")
     site.json("repo", "init")
     doctor = site.json("doctor")
-    assert {"name": "lis: main", "state": "ok", "detail": "can be backed up", "hint": ""} in doctor["findings"]
+    states = {finding["name"]: finding["state"] for finding in doctor["findings"]}
+    assert (states["lis: main"], states["scratch SQL Server"]) == ("ok", "ok")
     site.json("backup", "lis")
     hospital.add(101)
     at = datetime.now(UTC) + timedelta(milliseconds=10)
@@ -147,6 +148,7 @@ def _refuse_production(hospital: Hospital) -> None:
     played = site.run("drill", "run", "lis-restore", "--json")
     assert played.code == 13
     assert "is the production server of lis/main" in played.out
+    assert "is the production server of lis/main" in site.json("doctor", code=11)["findings"][-3]["detail"]
     assert list(hospital.source.store.databases) == ["lis"]
     site.edit(lambda document: document["scratch"].update(sqlserver="lis-main"))
     checked = site.run("config", "check")

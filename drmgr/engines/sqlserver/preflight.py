@@ -8,7 +8,7 @@ from drmgr.engines.sqlserver.connection import Endpoint, opened, told
 from drmgr.engines.sqlserver.facts import Scope, newest, version_of
 from drmgr.errors import PreflightError
 from drmgr.system.mssql import Row, Session
-from drmgr.system.mssql_access import Share
+from drmgr.system.mssql_access import Access, Share
 
 LEAST_VERSION = 12
 """SQL Server 2014."""
@@ -42,6 +42,21 @@ def check_server(endpoint: Endpoint, scope: Scope) -> None:
             )
         for table, column in scope.newest:
             newest(session, table, column, zone=scope.zone, error=PreflightError)
+
+
+def check_scratch(access: Access) -> None:
+    """What a scratch server must be able to do before the first drill. Raises PreflightError."""
+    with (
+        opened(Endpoint(access, "master"), PreflightError) as session,
+        told("the scratch server could not be looked at", PreflightError),
+    ):
+        check_version(session.row(statements.SERVER))
+        if not session.row(statements.rights("master"))["create_any_database"]:
+            raise PreflightError(
+                f"user {access.server.user} may not create databases on the scratch server",
+                hint="make drmgr's login there a member of dbcreator",
+            )
+        check_share(session, access.share)
 
 
 def check_version(server: Row) -> None:

@@ -6,6 +6,7 @@ collected as it comes, and a statement has succeeded only when it was drained an
 """
 
 import os
+import ssl
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -34,6 +35,8 @@ SETTINGS = (
     "SET LOCK_TIMEOUT 60000;"
 )
 """What every session is pinned to: texts and dates come the same way whatever the login's own settings are."""
+
+CERTIFICATES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt")
 
 Tls = Literal["disable", "require", "verify"]
 Row = Mapping[str, Any]
@@ -277,7 +280,7 @@ def _trusted(server: Server) -> Iterator[None]:
     if server.tls != "verify":
         yield
         return
-    trust = "system" if server.ca is None else str(server.ca)
+    trust = _system_certificates() if server.ca is None else str(server.ca)
     content = f"[global]\n\tca file = {trust}\n\tcheck certificate hostname = yes\n"
     before = os.environ.get("FREETDSCONF")
     with tempfile.NamedTemporaryFile("w", suffix=".conf", encoding="utf-8") as file:
@@ -291,6 +294,12 @@ def _trusted(server: Server) -> Iterator[None]:
                 del os.environ["FREETDSCONF"]
             else:
                 os.environ["FREETDSCONF"] = before
+
+
+def _system_certificates() -> str:
+    """This host's own, for pymssql brings an OpenSSL along that looks for them elsewhere."""
+    known = (ssl.get_default_verify_paths().cafile, *CERTIFICATES)
+    return next((path for path in known if path and Path(path).is_file()), "system")
 
 
 def act(

@@ -241,4 +241,5 @@ def _place(database: str, row: Row, server: Row) -> str:
     if not folder:
         raise LoadError("the server does not say where it keeps its databases")
     ending = ENDINGS.get(kind, "dir")
-    return join(str(folder), f"{database}_{int(row['FileId'])}.{ending}")
+    safe = re.sub(r"[^A-Za-z0-9_-]", "_", database)
+    return join(str(folder), f"{safe}_{int(row['FileId'])}.{ending}")

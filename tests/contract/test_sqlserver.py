@@ -23,7 +23,7 @@ from drmgr.errors import (
 from drmgr.flows.bringback import fetch
 from drmgr.flows.points import find
 from drmgr.flows.reach import Window, log_ranges, windows
-from drmgr.model import CheckStatus, Level
+from drmgr.model import CheckStatus, Level, RecoveryTarget
 from drmgr.scratch.sqlserver import SqlServerScratch
 from drmgr.system import mssql
 from drmgr.system.mssql import Complaint, Server, act, connect
@@ -409,6 +409,27 @@ def test_every_instant_between_two_logs_comes_back_just_as_it_was(place: SqlServ
     second = place.database.commits[-2].lsn
     assert place.notes(place.restore(at=f"lsn:{second}")) == [101, 102, 103]
     assert place.left() == []
+
+
+def test_a_time_that_no_log_comes_to_is_never_called_reached(place: SqlServerPlace) -> None:
+    """Whoever chose the logs was wrong, or a clock was: the restore itself must not go as far as it gets."""
+    place.note(101)
+    place.back_up()
+    member = find(place.repository, place.bench.catalog, "his").points[0].point.members[0]
+    later = (place.now() + timedelta(seconds=5)).isoformat()
+    wanted = (RecoveryTarget("time", later), RecoveryTarget("position", f"lsn:{place.database.lsn + 10**6}"))
+    for number, target in enumerate(wanted):
+        with place.bench.scratch.open(f"R-{number}", 0) as workspace:
+            staged = workspace.stage("main")
+            fetch(place.bench, place.wired, member, staged)
+            instance = workspace.start(replace(place.engine.recipe(member.facts), target=target))
+            with pytest.raises(LoadError, match=f"the logs end before {target.kind}"):
+                place.engine.load(staged, instance, lambda _share, _word: None)
+
+
+def test_a_log_before_the_first_full_backup_is_refused_in_words(place: SqlServerPlace) -> None:
+    with pytest.raises(SourceError, match="no full backup yet that a log could follow"):
+        place.ship()
 
 
 def times(place: SqlServerPlace) -> tuple[Window, ...]:

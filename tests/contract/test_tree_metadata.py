@@ -82,7 +82,7 @@ def test_all_of_it_is_kept_and_given_back(stored: tuple[Act, Facts], back: Insta
 
 def test_what_leads_out_is_told(stored: tuple[Act, Facts]) -> None:
     act, _ = stored
-    assert act.notes == ["2 links lead out of the tree; what they lead to is not in this backup"]
+    assert act.notes == ["links that lead out of the tree: 2; what they lead to is not in this backup"]
 
 
 def given_away(root: Path) -> None:

@@ -220,7 +220,7 @@ def test_images_are_known_by_study_series_and_instance(act: Act, monkeypatch: py
     known = dict(facts.groups["dicom"])
     assert known.pop("digest")
     assert known == {"studies": 2, "series": 3, "instances": 5, "files": 5, "others": 1, "damaged": 1}
-    assert act.notes == ["1 DICOM files cannot be read"]
+    assert act.notes == ["images that cannot be read: 1"]
     assert act.back_up(facts="dicom", cache=act.folder / "state/cache.db").groups == facts.groups
     back = act.bring_back()
     assert act.now(back, facts).groups == facts.groups

@@ -130,12 +130,12 @@ class TreeCapture:
 
     def _remarks(self, tally: Tally) -> Iterator[str]:
         if tally.moving:
-            yield f"{tally.moving} of {tally.files} files changed while they were read; their content is not vouched for"
+            yield f"files that changed while they were read: {tally.moving} of {tally.files}; their content is not vouched for"
         if tally.leading_out:
-            yield f"{tally.leading_out} links lead out of the tree; what they lead to is not in this backup"
+            yield f"links that lead out of the tree: {tally.leading_out}; what they lead to is not in this backup"
         damaged = self._groups.get("dicom", {}).get("damaged")
         if damaged:
-            yield f"{damaged} DICOM files cannot be read"
+            yield f"images that cannot be read: {damaged}"
 
     def _write_manifest(self, entries: Iterator[Entry], lists: Path, manifest: Path, tally: Tally) -> None:
         settings, listing = self._settings, lists / LIST_NAME

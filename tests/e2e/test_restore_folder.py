@@ -62,12 +62,11 @@ def test_what_was_ended_between_newest_and_rest_is_named_and_not_restored_over(s
         held.wait()
         assert site.ended(process, signal.SIGTERM).code == 130
     held.let_go()
-    assert site.refused(13, *words)["code"] == "not-allowed"
-    (site.directory / "restored/other.partial").mkdir()
-    refused = site.refused(11, "restore", "docs", "--to", f"folder:{site.directory}/restored/other")
-    assert "other.partial is left over" in refused["message"]
-    assert site.refused(2, "restore", "docs", "--to", "scratch", "--newer-than", "1y")["code"] == "usage"
-    assert site.refused(2, *words[:-1], "yesterday")["code"] == "usage"
+    # it holds the newest files, and is not written over
+    assert site.json(*words, code=13)["error"]["code"] == "not-allowed"
+    back.rename(back.with_name("kept"))
+    assert "now.older.partial is left over" in site.json(*words, code=11)["error"]["message"]
+    assert site.json("restore", "docs", "--to", "scratch", "--newer-than", "1y", code=2)["error"]["code"] == "usage"
 
 
 def test_damage_leaves_no_folder_of_the_wanted_name(site: Site) -> None:

@@ -366,6 +366,17 @@ class Check(Protocol):
         """Never raises a DrmgrError for data that is wrong (that is ``fail``); does raise when it could not look."""
 
 
+class AcrossCheck(Protocol):
+    """A proof about several systems that were brought back together."""
+
+    name: str
+    level: Level
+    systems: tuple[str, ...]
+
+    def run(self, restored: Mapping[str, Restored]) -> CheckResult:
+        """As Check.run; the systems by their ids. Those of ``systems`` are there."""
+
+
 class EvidenceStore(Protocol):
     def seal(self, record: DrillRecord) -> EvidenceEntry:
         """Signs the record, chains it to the document before it, writes it durably. Raises EvidenceError, KeystoreError."""

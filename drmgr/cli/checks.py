@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import timedelta
+from datetime import timedelta, tzinfo
 from typing import cast
 
+from drmgr.checks import across
 from drmgr.checks.dicom import DicomCheck
 from drmgr.checks.facts import FactsCheck
 from drmgr.checks.filetree import FilesCheck, IndexedFiles
@@ -13,8 +14,10 @@ from drmgr.checks.rows import RowsCheck
 from drmgr.checks.sql import Expectation, FreshnessCheck, SqlCheck
 from drmgr.checks.technical import IntegrityCheck, OpensCheck
 from drmgr.config import models
+from drmgr.config.check_models import Side
 from drmgr.config.models import text_of
-from drmgr.interfaces import Check, Engine, SqlEngine
+from drmgr.flows.bench import WiredSystem
+from drmgr.interfaces import AcrossCheck, Check, Engine, SqlEngine
 from drmgr.model import CheckResult, Restored
 
 
@@ -103,3 +106,26 @@ def _made(check: models.Check, engines: Mapping[str, Engine], hash_key: Callable
 def _sql(engines: Mapping[str, Engine], source: str) -> SqlEngine:
     """The configuration has proven that this source is a database."""
     return cast("SqlEngine", engines[source])
+
+
+def across_check(
+    check: models.AcrossCheck, systems: Mapping[str, WiredSystem], hash_key: Callable[[], bytes], zone: tzinfo
+) -> AcrossCheck:
+    """The check that a drill declares, bound to the engines of its systems. Raises UsageError for an unknown source."""
+
+    def side(declared: Side) -> across.Side:
+        engine = systems[declared.system].source(declared.source).engine
+        return across.Side(declared.system, declared.source, cast("SqlEngine", engine), declared.sql)
+
+    return across.AcrossCheck(
+        name=check.name,
+        title=text_of(check.title),
+        left=side(check.left),
+        right=side(check.right),
+        skew=check.skew,
+        lag=check.lag,
+        baseline=check.baseline,
+        hash_key=hash_key,
+        zone=zone,
+        item=check.item or "",
+    )

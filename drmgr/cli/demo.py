@@ -2,7 +2,7 @@
 
 import secrets
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -131,6 +131,14 @@ def _type(answers: "Output", config: Path, arguments: list[str]) -> None:
         raise typer.Exit(code)
 
 
+def _of(example: Path, systems: Sequence[str]) -> bool:
+    """Whether the job or drill is one of these systems alone."""
+    from ruamel.yaml import YAML
+
+    found = YAML(typ="safe").load(example)
+    return set(found.get("systems", [found.get("system")])) <= set(systems)
+
+
 def write_site(hospital: "Hospital", config: Path) -> None:
     """An ordinary site file, with jobs and drills as ``drmgr init`` would copy them."""
     from ruamel.yaml import YAML
@@ -140,7 +148,7 @@ def write_site(hospital: "Hospital", config: Path) -> None:
     folder = hospital.directory
     write_atomically(folder / "secrets" / "passphrase", secrets.token_urlsafe(32).encode(), mode=0o600)
     for name, example in example_files().items():
-        if example.stem.removesuffix("-restore") not in hospital.systems:
+        if not _of(example, hospital.systems):
             continue
         (folder / name).parent.mkdir(exist_ok=True)
         shutil.copyfile(example, folder / name)

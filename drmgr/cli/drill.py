@@ -138,22 +138,25 @@ def _names(opened: "Site", names: list[str], *, everything: bool) -> list[str]:
 
 
 def _plan(opened: "Site", name: str, from_copy: str) -> "DrillPlan":
+    from drmgr.cli.checks import across_check
     from drmgr.config.models import text_of
     from drmgr.flows.drill import DrillPlan
 
     declared = opened.loaded.drill(name)
     copy = from_copy or declared.from_copy or ""
+    systems = {system: opened.system(system, cold=True, copy=copy) for system in declared.systems}
     return DrillPlan(
         name=declared.drill,
         title=text_of(declared.title),
         scenario=declared.scenario,
         form=declared.form,
-        systems=tuple(opened.system(system, cold=True, copy=copy) for system in declared.systems),
+        systems=tuple(systems.values()),
         point=declared.point,
         level=Level(declared.level),
         approval=declared.approval,
         copy=copy,
         at=declared.at,
+        across=tuple(across_check(check, systems, opened.row_key, opened.zone) for check in declared.across),
     )
 
 

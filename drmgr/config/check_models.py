@@ -1,5 +1,6 @@
 """The checks of a job as pydantic models."""
 
+from datetime import timedelta
 from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, model_validator
@@ -118,3 +119,26 @@ class FilesCheck(_Check):
 
 
 Check = Annotated[SqlCheck | RowsCheck | FreshnessCheck | DicomCheck | FilesCheck, Field(discriminator="kind")]
+
+
+class Side(Part):
+    """One system's part of a check across systems."""
+
+    system: Id = Field(description="a system of this drill")
+    source: Id = Field(description="a database source of that system")
+    sql: Sql = Field(description="a query that gives keys; on the left, the instant of each row as its last column")
+
+
+class AcrossCheck(_Check):
+    """Every row of the left system has its key in the right one."""
+
+    left: Side = Field(description="whose rows must be known to the other")
+    right: Side = Field(description="the other")
+    skew: Literal["none", "left-newer"] = Field(
+        default="none",
+        description="left-newer: rows made after the right's recovery point may be missing there; none: no row may",
+    )
+    lag: Duration = Field(default=timedelta(0), description="how long the interface between the two may take")
+    baseline: tuple[int | Line, ...] = Field(
+        default=(), description="keys that are known to be missing: columns joined by |, or their hash"
+    )

@@ -7,7 +7,16 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from drmgr import model
-from drmgr.config.check_models import Check, DicomCheck, Expect, FilesCheck, FreshnessCheck, RowsCheck, SqlCheck
+from drmgr.config.check_models import (
+    AcrossCheck,
+    Check,
+    DicomCheck,
+    Expect,
+    FilesCheck,
+    FreshnessCheck,
+    RowsCheck,
+    SqlCheck,
+)
 from drmgr.config.connections import (
     Connection,
     MariadbConnection,
@@ -35,6 +44,7 @@ from drmgr.config.values import (
 )
 
 __all__ = [
+    "AcrossCheck",
     "BilingualText",
     "Check",
     "Connection",
@@ -233,6 +243,9 @@ class Drill(Part):
     from_copy: Id | None = Field(default=None, description="a copy of the site file to bring it back from")
     at: Line = Field(
         default="", description="go on by the shipped logs: newest, or a time; empty stays at the recovery point"
+    )
+    across: tuple[AcrossCheck, ...] = Field(
+        default=(), description="what proves that the systems agree; they all stay up on scratch until then"
     )
     level: Whole = Field(default=3, ge=0, le=6, description="the least verification level for passed")
     form: Literal["hands-on", "tabletop"] = Field(default="hands-on", description="how the drill is held")

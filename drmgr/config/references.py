@@ -171,6 +171,13 @@ def drill_mistakes(drill: Json, systems: list[str], site: Json) -> list[Mistake]
         if name in seen:
             mistakes.append(Mistake(loc, f"names the system {name} twice"))
         seen.add(name)
+    for loc, check in _items(drill, "across"):
+        for side in ("left", "right"):
+            name = _at(check, side, "system")
+            if isinstance(name, str) and name not in seen:
+                text = f"names the system {name}, which this drill does not bring back{nearest(name, sorted(seen))}"
+                mistakes.append(Mistake((*loc, side, "system"), text))
+    mistakes += _twice(drill, "across")
     return mistakes
 
 

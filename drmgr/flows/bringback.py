@@ -13,7 +13,7 @@ from drmgr.errors import DrmgrError, PointNotFoundError, RepositoryDamagedError,
 from drmgr.flows.bench import Bench, WiredSystem
 from drmgr.flows.reach import Replay
 from drmgr.flows.ship_logs import MANIFEST
-from drmgr.interfaces import Check, Engine, Workspace
+from drmgr.interfaces import AcrossCheck, Check, Engine, Workspace
 from drmgr.model import (
     CheckResult,
     CheckStatus,
@@ -217,6 +217,24 @@ def prove(bench: Bench, checks: tuple[Check, ...], restored: Restored) -> tuple[
         shown = without_text(result)
         results.append(replace(shown, seconds=round(bench.clock.monotonic() - started, 3)))
     return tuple(results)
+
+
+def prove_across(bench: Bench, check: AcrossCheck, restored: Mapping[str, Restored]) -> CheckResult:
+    """As ``prove``, of several systems; one of a system that did not come back is ``skipped``."""
+    bench.progress("across")(0.0, check.name)
+    started = bench.clock.monotonic()
+    missing = [system for system in check.systems if system not in restored]
+    try:
+        result = check.run(restored) if not missing else _not_made(check, missing[0])
+    except DrmgrError as error:
+        result = CheckResult(check.name, CheckStatus.ERROR, check.level, message=error.message)
+    except NotRestored as gone:
+        result = _not_made(check, str(gone))
+    return replace(without_text(result), seconds=round(bench.clock.monotonic() - started, 3))
+
+
+def _not_made(check: AcrossCheck, missing: str) -> CheckResult:
+    return CheckResult(check.name, CheckStatus.SKIPPED, check.level, message=f"{missing} was not restored")
 
 
 def level_reached(results: tuple[CheckResult, ...]) -> Level:

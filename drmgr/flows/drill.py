@@ -1,6 +1,7 @@
 """A drill: bring systems back on scratch, prove them, measure the time, destroy everything, seal the evidence."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -14,13 +15,14 @@ from drmgr.flows.bringback import (
     members,
     needed_bytes,
     prove,
+    prove_across,
     readable,
     target_reached,
 )
 from drmgr.flows.course import Course
 from drmgr.flows.points import SealedPoint, believed, choose, find
 from drmgr.flows.reach import NEWEST, Aim, aim, newest
-from drmgr.interfaces import Check, Workspace
+from drmgr.interfaces import AcrossCheck, Check, Workspace
 from drmgr.model import (
     CheckResult,
     CheckStatus,
@@ -61,6 +63,7 @@ class DrillPlan:
     approval: str = ""
     copy: str = ""
     at: str = ""
+    across: tuple[AcrossCheck, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,7 @@ def drill(bench: Bench, plan: DrillPlan) -> DrillDone:
     """
     with recorded(bench, RunKind.DRILL, plan.name, plan.approval) as run, bench.locks.hold(f"drill-{plan.name}"):
         fault = Fault(bench.clock.now(), bench.clock.monotonic())
-        outcomes = tuple(_play(bench, plan, wired, fault, f"{run.run.id}-{wired.system.id}") for wired in plan.systems)
+        outcomes = tuple(story.outcome() for story in _play_all(bench, plan, fault, run.run.id))
         destruction = tuple(proof for proof in bench.scratch.destructions() if run.run.id in proof.path)
         record = DrillRecord(
             run=run.run.id,
@@ -125,8 +128,44 @@ def _not_gone(destruction: Sequence[Destruction]) -> tuple[Verdict, ...]:
     return tuple(Verdict.ERROR for proof in destruction if not proof.gone)
 
 
-def _play(bench: Bench, plan: DrillPlan, wired: WiredSystem, fault: Fault, workspace_name: str) -> Outcome:
-    """One system's part."""
+def _play_all(bench: Bench, plan: DrillPlan, fault: Fault, run: str) -> "tuple[_Story, ...]":
+    """Each system after the other. Where they are to agree, all stay up until that has been proven."""
+    if not plan.across:
+        return tuple(_alone(bench, plan, wired, fault, run) for wired in plan.systems)
+    stories: tuple[_Story, ...] = ()
+    try:
+        with ExitStack() as held:
+            for wired in plan.systems:
+                stories += (_play(bench, plan, wired, fault, run, held),)
+            restored = {story.system: story.restored for story in stories if story.restored is not None}
+            for check in plan.across:
+                result = prove_across(bench, check, restored)
+                for story in stories:
+                    if story.system in check.systems:
+                        story.note(result)
+    except DrmgrError as error:
+        # a workspace that could not be destroyed: what was proven stays proven, but the drill did not end well
+        stories[-1].error = stories[-1].error or error
+    return stories
+
+
+def _alone(bench: Bench, plan: DrillPlan, wired: WiredSystem, fault: Fault, run: str) -> "_Story":
+    story: _Story | None = None
+    try:
+        with ExitStack() as held:
+            story = _play(bench, plan, wired, fault, run, held)
+    except DrmgrError as error:
+        if story is None:
+            raise
+        story.error = story.error or error
+    return story
+
+
+def _play(  # noqa: PLR0917 - one system, in the drill that it is part of
+    bench: Bench, plan: DrillPlan, wired: WiredSystem, fault: Fault, run: str, held: ExitStack
+) -> "_Story":
+    """One system's part; its workspace stays up until ``held`` is closed."""
+    workspace_name = f"{run}-{wired.system.id}"
     phases = Phases(bench, wired.system.id)
     story = _Story(bench, wired, plan.level, fault, phases)
     try:
@@ -143,15 +182,17 @@ def _play(bench: Bench, plan: DrillPlan, wired: WiredSystem, fault: Fault, works
             story.point = aimed.point
         chosen = members(story.point, wired)
         story.note_lacking(chosen)
-        with bench.scratch.open(workspace_name, needed_bytes(chosen, aimed.replays)) as workspace:
-            story.restore_and_prove(aimed, workspace)
+        workspace = held.enter_context(bench.scratch.open(workspace_name, needed_bytes(chosen, aimed.replays)))
+        story.restore_and_prove(aimed, workspace)
+        if not plan.across:
+            held.close()
         if aimed.replays:
             # the facts are those of the point, and the first instance has gone on from there
             with bench.scratch.open(f"{workspace_name}-facts", needed_bytes(chosen)) as workspace:
                 story.prove_facts(aimed.point, workspace)
     except DrmgrError as error:
-        return story.outcome(error)
-    return story.outcome(None)
+        story.error = error
+    return story
 
 
 def _aim(bench: Bench, plan: DrillPlan, wired: WiredSystem, there: Sequence[SealedPoint], fault: Fault) -> Aim:
@@ -176,6 +217,13 @@ class _Story:
         self._course = Course(bench.clock, fault.at, fault.monotonic)
         self._phases = phases
         self._checks: tuple[CheckResult, ...] = ()
+        self.system = wired.system.id
+        self.restored: Restored | None = None
+        self.error: DrmgrError | None = None
+
+    def note(self, result: CheckResult) -> None:
+        """Takes in what was proven of this system and others together."""
+        self._checks += (result,)
 
     def note_problems(self, problems: Sequence[str]) -> None:
         self._checks = (readable(problems),)
@@ -190,6 +238,7 @@ class _Story:
         chosen = members(aimed.point, self._wired)
         loaded = load_into_scratch(self._bench, self._wired, chosen, workspace, self._phases, replays=replays)
         self._course.usable()
+        self.restored = Restored(aimed.point, loaded, self._wired.system.objectives, aimed.instant if replays else None)
         with self._phases.step("verify"):
             self._prove(
                 aimed.point, loaded, [check for check in self._wired.checks if not (replays and of_facts(check))]
@@ -208,8 +257,8 @@ class _Story:
         restored = Restored(point, loaded, self._wired.system.objectives)
         self._checks += prove(self._bench, tuple(checks), restored)
 
-    def outcome(self, error: DrmgrError | None) -> Outcome:
-        system = self._wired.system
+    def outcome(self) -> Outcome:
+        system, error = self._wired.system, self.error
         level = level_reached(self._checks) if error is None else Level.STRUCTURE
         rto, rpo = self._course.measures(system, self.point, error)
         reached = level >= self._wanted and rto.met and rpo.met

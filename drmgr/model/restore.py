@@ -76,6 +76,12 @@ class Restored:
     point: RecoveryPoint
     instances: Mapping[str, Instance]
     objectives: Objectives
+    reached: datetime | None = None
+    """The instant that the logs were replayed to; None when the data are those of the point itself."""
+
+    def instant(self, source: str) -> datetime:
+        """Everything committed before this instant is in the source. Raises KeyError."""
+        return self.reached or self.point.member(source).consistent_at
 
     def instance(self, source: str) -> Instance:
         """Where that source can be questioned. Raises NotRestored."""

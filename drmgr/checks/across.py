@@ -1,0 +1,143 @@
+"""Level 5: what one system says, another knows: order and result, discharge and settlement, all of one patient."""
+
+import hashlib
+import re
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import datetime, timedelta, tzinfo
+from decimal import Decimal
+from typing import Literal
+
+from drmgr.checks.rows import MOST_SHOWN, row_hash
+from drmgr.errors import SourceError
+from drmgr.interfaces import SqlEngine
+from drmgr.model import CheckResult, CheckStatus, Json, Level, Restored, Text
+
+Skew = Literal["none", "left-newer"]
+DIGEST_BYTES = 16
+_FRACTION = re.compile(r"-?\d+\.\d+")
+
+
+@dataclass(frozen=True)
+class Side:
+    """One system's part: a query of its source. The left one gives, after the key, the instant of each row."""
+
+    system: str
+    source: str
+    engine: SqlEngine
+    sql: str
+
+
+class AcrossCheck:
+    """Every row of the left system is known to the right one, by its key.
+
+    ``skew`` left-newer: rows of the left that came after the right's recovery point, or less than ``lag`` before it, are
+    not looked for; they are counted. Rows that are missing are told by number and keyed hash; ``baseline`` are accepted
+    ones. Memory does not grow with the data: hashes of the right keys go into a private file that has no name.
+    """
+
+    level = Level.ACROSS
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        title: Text,
+        left: Side,
+        right: Side,
+        skew: Skew,
+        lag: timedelta,
+        baseline: Sequence[str | int],
+        hash_key: Callable[[], bytes],
+        zone: tzinfo,
+        item: str = "",
+    ) -> None:
+        self.name = name
+        self.systems: tuple[str, ...] = (left.system, right.system)
+        self._title = title
+        self._left = left
+        self._right = right
+        self._skew = skew
+        self._lag = lag
+        self._baseline = frozenset(map(str, baseline))
+        self._hash_key = hash_key
+        self._zone = zone
+        self._item = item
+
+    def run(self, restored: Mapping[str, Restored]) -> CheckResult:
+        """Raises SourceError when a query fails, NotRestored and KeyError when a side is not there."""
+        left, right = restored[self._left.system], restored[self._right.system]
+        horizon = right.instant(self._right.source) - self._lag
+        counts = {"rows": 0, "missing": 0, "known": 0, "later": 0}
+        shown: list[str] = []
+        with closing(sqlite3.connect("")) as keys:
+            self._remember(keys, right)
+            for row in self._left.engine.rows(left.instance(self._left.source), self._left.sql):
+                key, at = _key(row[:-1]), self._instant(row)
+                if self._skew == "left-newer" and at is not None and at > horizon:
+                    counts["later"] += 1
+                    continue
+                counts["rows"] += 1
+                if keys.execute("SELECT 1 FROM k WHERE h = ?", (_digest(key),)).fetchone() is None:
+                    self._miss(key, counts, shown)
+        return self._result(counts, shown)
+
+    def _remember(self, keys: sqlite3.Connection, right: Restored) -> None:
+        keys.execute("CREATE TABLE k (h BLOB PRIMARY KEY) WITHOUT ROWID")
+        rows = self._right.engine.rows(right.instance(self._right.source), self._right.sql)
+        keys.executemany("INSERT OR IGNORE INTO k VALUES (?)", ((_digest(_key(row)),) for row in rows))
+
+    def _instant(self, row: tuple[Json, ...]) -> datetime | None:
+        if len(row) < 2:  # noqa: PLR2004 - a key and an instant
+            raise SourceError(f"the left query of {self.name} must give a key and, last, the instant of each row")
+        if row[-1] is None:
+            return None
+        try:
+            at = datetime.fromisoformat(str(row[-1]))
+        except ValueError:
+            # not shown: it may be a name
+            raise SourceError(f"the last column of the left query of {self.name} is not an instant") from None
+        return at.replace(tzinfo=self._zone) if at.tzinfo is None else at
+
+    def _miss(self, key: str, counts: dict[str, int], shown: list[str]) -> None:
+        hashed = row_hash(self._hash_key(), self.name, key)
+        if {key, hashed} & self._baseline:
+            counts["known"] += 1
+            return
+        counts["missing"] += 1
+        if len(shown) < MOST_SHOWN:
+            shown.append(hashed)
+
+    def _result(self, counts: Mapping[str, int], shown: Sequence[str]) -> CheckResult:
+        # no row at all on the left proves nothing
+        holds = counts["rows"] > counts["known"] and not counts["missing"]
+        left, right = self.systems
+        return CheckResult(
+            self.name,
+            CheckStatus.PASS if holds else CheckStatus.FAIL,
+            self.level,
+            {"missing": 0, "known": len(self._baseline)},
+            {**counts, **({"hashes": list(shown)} if shown else {})},
+            source=f"{left} → {right}",
+            title=self._title,
+            message="" if holds else f"{counts['missing']} of {counts['rows']} rows of {left} are not known to {right}",
+            item=self._item,
+        )
+
+
+def _digest(key: str) -> bytes:
+    return hashlib.blake2b(key.encode(), digest_size=DIGEST_BYTES).digest()
+
+
+def _key(row: Sequence[Json]) -> str:
+    return "|".join(map(_text, row))
+
+
+def _text(value: Json) -> str:
+    """The same text for the same value of any database: 12.50, 12.5 and Decimal are one."""
+    if isinstance(value, float) or (isinstance(value, str) and _FRACTION.fullmatch(value)):
+        exact = round(Decimal(str(value)), 4).normalize()
+        return f"{exact:f}"
+    return "" if value is None else str(value)

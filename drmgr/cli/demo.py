@@ -91,7 +91,7 @@ def _make_room(folder: Path) -> None:
 
 
 def _told(answers: "Output", hospital: "Hospital", scale: str) -> None:
-    from drmgr.demo.systems import PHYSICAL
+    from drmgr.demo.systems import HOMES, PHYSICAL
 
     config = hospital.directory / "drmgr.yaml"
     answers.note(f"== a hospital at scale {scale}, with its object store, in {hospital.directory}")
@@ -104,7 +104,9 @@ def _told(answers: "Output", hospital: "Hospital", scale: str) -> None:
     changed = hospital.change(datetime.now(UTC))
     _tell_counts(answers, changed)
     shipped = [system for system in PHYSICAL if system in hospital.systems]
-    last = (["drill", "run", "--all"], ["evidence", "verify", "--all"])
+    whole = set(hospital.systems) == set(HOMES)
+    played = ["drill", "run", *(["hospital-restore"] if whole else ["--all"])]
+    last = (played, ["evidence", "verify", "--all"])
     for step in (["backup", "--all"], ["ship", *shipped], ["points", "his"], *last):
         _type(answers, config, step)
 

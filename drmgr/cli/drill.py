@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from drmgr.flows.due import Decision
     from drmgr.model import Measure, Outcome, Run
 
+SHOWN_ID = 14
+"""Characters of a point's id that name it well enough: --point takes a part too, and the row fits 80 columns."""
+
 
 def register(app: typer.Typer) -> None:
     group = typer.Typer(help="Play drills: restore on scratch, check, measure, seal evidence.", no_args_is_help=True)
@@ -213,7 +216,7 @@ def show(console: "Console", played: list[Played]) -> None:
     rows = [
         [
             outcome.system.id,
-            outcome.point.id if outcome.point else "-",
+            outcome.point.id[:SHOWN_ID] if outcome.point else "-",
             str(int(outcome.level)),
             f"{human_seconds(outcome.rto.measured)} / {human_seconds(outcome.rto.target)}",
             f"{human_seconds(outcome.rpo.measured)} / {human_seconds(outcome.rpo.target)}",

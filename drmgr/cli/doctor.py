@@ -12,7 +12,6 @@ from drmgr.cli.context import output, site
 from drmgr.cli.doctor_logs import look_at_logs
 from drmgr.cli.lockstate import look_at_locks
 from drmgr.cli.safekeeping import kit_state
-from drmgr.cli.trees import left_hooks, make_pause
 from drmgr.errors import DrmgrError, PreflightError
 from drmgr.model import Json
 from drmgr.system.files import free_bytes
@@ -70,6 +69,8 @@ def _show(console: "Console", findings: list[Finding]) -> None:
 
 
 def _look_at_all(opened: "Site") -> Iterator[Finding]:
+    from drmgr.cli.trees import left_hooks
+
     yield from _tools(opened)
     yield _asked("keys", lambda: f"{_opened_keys(opened)} keys, each opens")
     yield _asked("catalog", lambda: f"{len(opened.catalog.evidence())} evidence documents remembered")
@@ -140,6 +141,8 @@ def _store(opened: "Site") -> Iterator[Finding]:
 
 
 def _system(opened: "Site", name: str) -> Iterator[Finding]:
+    from drmgr.cli.trees import make_pause
+
     def open_repository() -> str:
         opened.repository(name).probe()
         return "opens"

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from drmgr.errors import RepositoryAccessError, RepositoryError
+from drmgr.errors import RepositoryAccessError, RepositoryError, UnprotectedError
+from drmgr.model import Json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -99,3 +100,11 @@ def _protected(opened: "Site", name: str, days: int) -> LockFinding:
     said = f"until {human_time(found.until, opened.zone)}"
     few = (found.until - opened.clock.now()).total_seconds() < days * 86400 / FEW
     return LockFinding(label, "warn" if few else "ok", said, hint if few else "")
+
+
+def tried(opened: "Site") -> tuple[list[dict[str, Json]], UnprotectedError | None]:
+    """For ``repo check``: the lock and the lifecycle of the bucket, and the error if they protect nothing."""
+    found = list(look_at_locks(opened, []))
+    failed = [f"{each.name}: {each.detail}" for each in found if each.state == "fail"]
+    hint = next((each.hint for each in found if each.state == "fail"), "")
+    return [vars(each) for each in found], UnprotectedError("; ".join(failed), hint=hint) if failed else None

@@ -1,6 +1,7 @@
 """``drmgr repo protect``: keep what recovery points need from being deleted, before the locks run out."""
 
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,6 +11,7 @@ from drmgr.errors import ConfigError, DrmgrError, UnprotectedError
 from drmgr.model import Json
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from datetime import tzinfo
 
     from rich.console import Console
@@ -17,7 +19,8 @@ if TYPE_CHECKING:
     from drmgr.cli.output import Output
     from drmgr.cli.wire import Site
     from drmgr.flows.bench import Bench
-    from drmgr.flows.protect import Wish
+    from drmgr.flows.protect import Protected, Wish
+    from drmgr.repository.versions import BucketObjects
 
 
 def protect(
@@ -51,6 +54,10 @@ def protect(
             row, error = _one(opened, bench, name, wish)
             rows.append(row)
             errors += [] if error is None else [error]
+        if not systems:
+            for row, error in _records(opened, bench, wish):
+                rows.append(row)
+                errors += [] if error is None else [error]
         zone = opened.zone
     document = {"ok": not errors, "dry_run": dry_run, "systems": rows}
     answers.answer(document, lambda console: _show(console, rows, zone, dry_run=dry_run))
@@ -77,19 +84,45 @@ def _lock_days(opened: "Site") -> int:
     return lock.days
 
 
-def _one(opened: "Site", bench: "Bench", name: str, wish: "Wish") -> tuple[dict[str, Json], DrmgrError | None]:
+Row = tuple[dict[str, Json], DrmgrError | None]
+
+
+def _one(opened: "Site", bench: "Bench", name: str, wish: "Wish") -> Row:
     from drmgr.cli.protection import objects_of, state
-    from drmgr.flows.bench import error_json
     from drmgr.flows.protect import protect as run_protect
-    from drmgr.system.clock import rfc3339
 
     objects = objects_of(opened, name)
     assert objects is not None
-    before = objects.bucket.requests
-    try:
+
+    def act() -> "Protected":
         done = run_protect(bench, name, opened.repository(name), objects, wish)
         if not wish.dry_run:
             state(opened, done)
+        return done
+
+    return _row(name, objects, wish, act)
+
+
+def _records(opened: "Site", bench: "Bench", wish: "Wish") -> "Iterator[Row]":
+    """What drmgr keeps beside the repositories: kits, evidence, audit log, anchors."""
+    from drmgr.flows.protect import protect_records
+    from drmgr.repository.bucket import AUDIT_FOLDER, EVIDENCE_FOLDER
+    from drmgr.repository.shelf import FOLDER
+    from drmgr.repository.versions import BucketObjects
+
+    assert opened.bucket is not None
+    for folder in (FOLDER, AUDIT_FOLDER, EVIDENCE_FOLDER):
+        objects = BucketObjects(opened.bucket, f"{opened.store_prefix.strip('/')}/{folder}")
+        yield _row(folder, objects, wish, partial(protect_records, bench, folder, objects, wish))
+
+
+def _row(name: str, objects: "BucketObjects", wish: "Wish", act: "Callable[[], Protected]") -> Row:
+    from drmgr.flows.bench import error_json
+    from drmgr.system.clock import rfc3339
+
+    before = objects.bucket.requests
+    try:
+        done = act()
     except DrmgrError as error:
         return {"system": name, "ok": False, "run": error.run, "error": error_json(error)}, error
     row: dict[str, Json] = {
@@ -116,21 +149,23 @@ def _show(console: "Console", rows: list[dict[str, Json]], zone: "tzinfo", *, dr
     lines = []
     for row in rows:
         if row["error"] is not None:
-            lines.append([row["system"], "failed", "-", "-", "-", "-"])
+            lines.append([row["system"], "failed", "-", "-", "-", "-", "-"])
             continue
         until = row["protected_until"]
         lines.append(
             [
                 row["system"],
                 "ok" if row["ok"] else "fail",
-                f"{row['objects']} ({human_bytes(row['bytes'])})",
-                f"{row['extended']} ({human_bytes(row['extended_bytes'])})",
+                str(row["objects"]),
+                human_bytes(row["bytes"]),
+                str(row["extended"]),
                 str(row["requests"]),
-                human_time(datetime.fromisoformat(until), zone) if until else "-",
+                human_time(datetime.fromisoformat(until), zone)[:16] if until else "-",
             ]
         )
     changed = "would extend" if dry_run else "extended"
-    table(console, ["system", "state", "needed", changed, "requests", f"locked until ({zone})"], lines)
+    headings = ["system", "state", "objects", "size", changed, "requests", "locked until"]
+    table(console, headings, lines, only="system")
     for row in rows:
         for example in row.get("examples", []):
             console.print(f"  {row['system']}/{example}", markup=False, soft_wrap=True)

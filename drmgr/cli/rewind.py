@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from drmgr.repository.versions import BucketObjects
 
 WORDS = {
-    "keep": "is as it was",
-    "uncover": "deleted: comes back",
-    "cover": "overwritten: comes back",
-    "hide": "came later: is hidden",
+    "keep": "as it was",
+    "uncover": "was deleted",
+    "cover": "was overwritten",
+    "hide": "came later",
 }
-INTO_WORDS = {"keep": "is there already", "cover": "is copied"}
+INTO_WORDS = {"keep": "there already", "cover": "to be copied"}
 
 
 def rewind(
@@ -177,7 +177,11 @@ def _show_plan(console: "Console", plan: "Plan", zone: "tzinfo", *, into: bool) 
             human_time(at, zone) if at and not (into or act == "keep") else "-" for at in (found.first, found.last)
         ]
         rows.append([word, str(found.objects), human_bytes(found.bytes), *times])
-    table(console, ["object", "count", "size", "changed from", f"until ({zone})"], rows)
+    table(console, ["objects", "count", "size", "changed from", "until"], rows, only="size")
+    if not into:
+        console.print(
+            f"what was deleted or overwritten comes back, what came later is hidden; times: {zone}", markup=False
+        )
 
 
 def _show(console: "Console", done: "Rewound", zone: "tzinfo", into: str) -> None:

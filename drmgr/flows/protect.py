@@ -110,6 +110,21 @@ def protect(bench: Bench, system: str, repository: Repository, objects: Objects,
         return Protected(record.run.id, system, began, tally, tuple(problems))
 
 
+def protect_records(bench: Bench, folder: str, objects: Objects, wish: Wish) -> Protected:
+    """As ``protect`` for what drmgr itself keeps beside the repositories and never takes away: every version is held.
+
+    Raises RepositoryError.
+    """
+    with recorded(bench, RunKind.PROTECT, folder) as record, bench.locks.hold(f"protect-{folder}"):
+        began, tally = objects.now(), Tally()
+        keeper = _Keeper(objects, wish, began, bench.progress(folder))
+        for looked in in_parallel(keeper.look_beneath, objects.all(), WORKERS):
+            _count(tally, looked, began)
+        problems = tuple(_alarms(tally))
+        record.detail.update(tally.to_json(), problems=list(problems), dry_run=wish.dry_run)
+        return Protected(record.run.id, folder, began, tally, problems)
+
+
 def _alarms(tally: Tally) -> Iterator[str]:
     if tally.unlocked:
         yield f"{tally.unlocked} objects had no lock, or one that had run out"
@@ -140,7 +155,7 @@ class _Keeper:
         self._progress = progress
 
     def run(self, tally: Tally, *, beneath: bool) -> None:
-        work = self._look_beneath if beneath else self._look
+        work = self.look_beneath if beneath else self._look
         for number, looked in enumerate(in_parallel(work, self._objects.all(), WORKERS)):
             if beneath:
                 tally.held_beneath += sum(held.after is not None for held in looked.held)
@@ -161,7 +176,8 @@ class _Keeper:
             return _Looked(stored, tuple(map(self._hold, contents)), lost=True)
         return _Looked(stored, (self._hold(good),), overwritten=good is not contents[0])
 
-    def _look_beneath(self, stored: Stored) -> _Looked:
+    def look_beneath(self, stored: Stored) -> _Looked:
+        """Holds every content that the key ever had."""
         kept = () if stored.kind is ObjectKind.LOCKS else stored.contents
         return _Looked(stored, tuple(map(self._hold, kept)))
 

@@ -50,7 +50,17 @@ def test_locks_are_lengthened_and_points_tell_it(locked_site: Site, object_store
     told = protected(site, "--days", "40", "--dry-run")
     assert told["extended"] == told["objects"] > 5
     assert site.json("points", "docs")["points"][0] == before
-    done = protected(site, "--days", "40")
+    # of all systems, one of which has no repository, and of what drmgr keeps beside them
+    rows = {row["system"]: row for row in site.json("repo", "protect", "--days", "40", code=4)["systems"]}
+    assert {name: row["ok"] for name, row in rows.items()} == {
+        "his": False,
+        "docs": True,
+        "drmgr-recovery": True,
+        "drmgr-audit": True,
+        "drmgr-evidence": True,
+    }
+    assert rows["drmgr-recovery"]["extended"] > 0
+    done = rows["docs"]
     assert (done["extended"], done["unlocked"], done["problems"]) == (told["extended"], 0, [])
     assert forty - timedelta(minutes=5) < until(done) < forty + timedelta(minutes=5)
     assert protected(site)["extended"] == 0

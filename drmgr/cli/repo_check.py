@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from drmgr.cli.context import output, site
+from drmgr.cli.lockstate import tried
 from drmgr.errors import DrmgrError, KeystoreError, RepositoryError, UsageError
 from drmgr.model import Json
 
@@ -53,8 +54,8 @@ def check(
 ) -> None:
     """Look through the repositories: structure and points always, data as asked. Damage is told by the points it touches.
 
-    Call it with --rotate each day, and all data are read within the period. Exit 0: all sound. 21: damage found, or a
-    repository could not be read.
+    Call it with --rotate each day, and all data are read within the period. The lock of a bucket is tried on a probe. Exit 0:
+    all sound. 21: damage found, or a repository could not be read. 4: the bucket locks nothing.
     """
     answers = output(context)
     if sum((read_data, share > 0, rotating, bool(repair_from))) > 1:
@@ -64,9 +65,10 @@ def check(
         names = opened.systems(systems or [], everything=not systems)
         bench = opened.bench(progress)
         rows = [_one(opened, bench, name, how) for name in names]
+        locks, unlocked = tried(opened)
         zone = opened.zone
-    errors = [row.error for row in rows if row.error]
-    document = {"ok": not errors, "repositories": [_row_json(row) for row in rows]}
+    errors = [error for error in (*(row.error for row in rows), unlocked) if error]
+    document = {"ok": not errors, "repositories": [_row_json(row) for row in rows], "locks": locks}
     answers.answer(document, lambda console: _show(console, rows, zone))
     if errors:
         if not answers.wants_json:

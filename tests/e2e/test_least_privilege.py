@@ -95,7 +95,8 @@ def test_backups_by_one_who_cannot_delete_and_drills_by_one_who_cannot_write(sit
 
     writer = take_keys(site, store, "writer")
     site.json("backup", "docs")
-    site.json("repo", "check", "docs")
+    locks = {line["name"]: line["state"] for line in site.json("repo", "check", "docs")["locks"]}
+    assert locks == {"object lock": "ok", "lock tried": "ok", "lifecycle": "ok"}
     # restic gave its locks back: what is left of them are markers
     assert "Contents" not in owner.list_objects_v2(Bucket=BUCKET, Prefix=f"{PREFIX}/docs/locks/")
     cannot_undo(writer, owner, writes=True)

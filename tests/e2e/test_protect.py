@@ -104,6 +104,11 @@ def test_taken_away_and_overwritten_objects_are_an_alarm_and_stay_held(
         lock = client.get_object_retention(Bucket=bucket, Key=pack["Key"], VersionId=oldest["VersionId"])["Retention"]
         assert lock["RetainUntilDate"] > datetime.now(UTC) + timedelta(days=39)
     assert site.runs()[-1].kind == "protect"
+    # the lock is tried too, and rules that would take needed objects away are told
+    evil = {"ID": "evil", "Status": "Enabled", "Filter": {"Prefix": ""}, "Expiration": {"Days": 1}}
+    client.put_bucket_lifecycle_configuration(Bucket=bucket, LifecycleConfiguration={"Rules": [evil]})  # type: ignore[list-item]
+    found = {line["name"]: line["state"] for line in site.json("repo", "check", "docs", code=21)["locks"]}
+    assert found == {"object lock": "ok", "lock tried": "ok", "lifecycle": "fail"}
 
 
 def test_a_store_in_trouble_leaves_nothing_to_be_done_by_hand(locked_site: Site, proxy: FaultProxy) -> None:

@@ -75,7 +75,9 @@ def _probe(objects: BucketObjects) -> tuple[Version | None, Retention | None, li
         if first is None:
             return None, None, []
         objects.bucket.client.put_object(Bucket=name, Key=key, Body=b"overwritten\n")
-        objects.bucket.client.delete_object(Bucket=name, Key=key)
+        with _refusal_is_fine():
+            # a key with the least rights may not even hide it
+            objects.bucket.client.delete_object(Bucket=name, Key=key)
     version = Version(KEY, first, now, len(CONTENT))
     kept = _content(objects, version) == CONTENT
     return version, objects.retention(version), [] if kept else ["an object that was overwritten is gone"]
@@ -88,6 +90,21 @@ def _stored(objects: BucketObjects) -> Stored | None:
 def _content(objects: BucketObjects, version: Version) -> bytes:
     with objects.bucket.mapped("read the probe"):
         return objects.bucket.client.get_object(**objects.named(version))["Body"].read()
+
+
+@contextmanager
+def _refusal_is_fine() -> Iterator[None]:
+    """Raises RepositoryError when the store neither did it nor refused it."""
+    from botocore.exceptions import ClientError
+
+    try:
+        yield
+    except ClientError as error:
+        code = error.response["Error"]["Code"]
+        if code not in REFUSED:
+            raise RepositoryError(
+                f"try the lock of the bucket: the object store answered {code}, which is no refusal"
+            ) from error
 
 
 class _Attacks:
@@ -119,15 +136,6 @@ class _Attacks:
 
     @contextmanager
     def _tried(self) -> Iterator[list[str]]:
-        from botocore.exceptions import ClientError
-
         outcome: list[str] = []
-        with self._objects.bucket.mapped("try the lock of the bucket"):
-            try:
-                yield outcome
-            except ClientError as error:
-                code = error.response["Error"]["Code"]
-                if code not in REFUSED:
-                    raise RepositoryError(
-                        f"try the lock of the bucket: the object store answered {code}, which is no refusal"
-                    ) from error
+        with self._objects.bucket.mapped("try the lock of the bucket"), _refusal_is_fine():
+            yield outcome

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from drmgr.cli.output import Output
     from drmgr.cli.recovering import Recovered
     from drmgr.cli.wire import Site
+    from drmgr.flows.points import Found
 
 
 def register(app: typer.Typer) -> None:
@@ -59,11 +60,13 @@ def recover(
         combined = combined_shares(shares or [], check, answers)
         recovered = recover_site(store, combined.master, into, passphrase, lambda: _asked(answers))
     with opened_site(recovered, combined.master) as site:
-        systems = list(_look(site))
+        copy, elsewhere = _which_copy(site, store.location)
+        systems = list(_look(site, copy))
         missing = list(_missing_secrets(site))
         _record(site, recovered)
         zone = site.zone
-    document = _document(recovered, systems, missing, time.monotonic() - began)
+    document = _document(recovered, systems, copy, (*elsewhere, *recovered.problems), missing)
+    document["seconds"] = round(time.monotonic() - began, 3)
     answers.answer(document, lambda console: _show(console, document, zone))
     if document["problems"]:
         if not answers.wants_json:
@@ -94,9 +97,16 @@ def opened_site(recovered: "Recovered", master: bytes) -> "Json":
     return opened()
 
 
-def _look(site: "Site") -> Iterator[dict[str, Json]]:
+def _which_copy(site: "Site", location: str) -> tuple[str, tuple[str, ...]]:
+    """The copy that was recovered from, empty for the site's own store; and what is wrong when it is neither."""
+    for name, place in site.stores.items():
+        if place.location("").rstrip("/") == location.rstrip("/"):
+            return name, ()
+    return "", (f"the site file names neither store nor copy at {location}: change store in {site.loaded.path}",)
+
+
+def _look(site: "Site", copy: str) -> Iterator[dict[str, Json]]:
     """What each repository offers, by tier; the catalog remembers it from here on."""
-    from drmgr.flows.points import find
     from drmgr.model import PointStatus
     from drmgr.system.clock import rfc3339
 
@@ -112,7 +122,7 @@ def _look(site: "Site") -> Iterator[dict[str, Json]]:
             "problems": [],
         }
         try:
-            found = find(site.repository(name), site.catalog, name)
+            found = _found(site, name, copy)
         except DrmgrError as error:
             row["problems"] = [error.message]
             yield row
@@ -124,6 +134,14 @@ def _look(site: "Site") -> Iterator[dict[str, Json]]:
         else:
             row["problems"].append("it has no complete recovery point")
         yield row
+
+
+def _found(site: "Site", name: str, copy: str) -> "Found":
+    from drmgr.flows.points import find
+
+    if copy:
+        return find(site.cared(name, copy), site.care_book.memory(copy), name)
+    return find(site.repository(name), site.catalog, name)
 
 
 def _missing_secrets(site: "Site") -> Iterator[str]:
@@ -162,25 +180,26 @@ def _record(site: "Site", recovered: "Recovered") -> None:
     site.audit.record("recover", "", AuditResult.OK, why="a new host", detail=detail)
 
 
-def _document(recovered: "Recovered", systems: list[dict[str, Json]], missing: list[str], seconds: float) -> Json:
+def _document(
+    recovered: "Recovered", systems: list[dict[str, Json]], copy: str, problems: tuple[str, ...], missing: list[str]
+) -> dict[str, Json]:
     from drmgr.system.clock import rfc3339
 
-    config = str(recovered.site_file)
-    problems = [*recovered.problems, *(f"{row['system']}: {text}" for row in systems for text in row["problems"])]
+    drmgr, of_copy = f"drmgr --config {recovered.site_file}", f" --from-copy {copy}" if copy else ""
     return {
         "directory": str(recovered.site_file.parent),
+        "copy": copy or None,
         "kit": {"name": recovered.kit_name, "site": recovered.site, "made_at": rfc3339(recovered.made_at)},
         "tools": dict(recovered.tools),
         "systems": systems,
         "evidence": recovered.evidence,
         "audit_bytes": recovered.audit_bytes,
         "missing_secrets": missing,
-        "problems": problems,
+        "problems": [*problems, *(f"{row['system']}: {text}" for row in systems for text in row["problems"])],
         "next": [
-            f"drmgr --config {config} doctor",
-            *(f"drmgr --config {config} restore {row['system']} --to scratch" for row in systems if row["points"]),
+            f"{drmgr} doctor",
+            *(f"{drmgr} restore {row['system']} --to scratch{of_copy}" for row in systems if row["points"]),
         ],
-        "seconds": round(seconds, 3),
     }
 
 

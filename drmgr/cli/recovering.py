@@ -32,9 +32,10 @@ class Store:
 
 @dataclass(frozen=True)
 class OpenStore:
-    """The shelf in the store, and the keys that opened it; None for a folder."""
+    """The shelf in the store, where it lies in restic's notation, and the keys that opened it; None for a folder."""
 
     shelf: Shelf
+    location: str
     access_key: "Secret | None" = None
     secret_key: "Secret | None" = None
 
@@ -59,7 +60,8 @@ def open_store(said: Store) -> Iterator[OpenStore]:
     from drmgr.repository.shelf import BucketShelf, FolderShelf
 
     if not said.repository.startswith("s3:"):
-        yield OpenStore(FolderShelf(Path(said.repository)))
+        folder = Path(os.path.abspath(said.repository))  # noqa: PTH100 - keeps symbolic links, unlike resolve()
+        yield OpenStore(FolderShelf(folder), str(folder))
         return
     from drmgr.repository.bucket import Bucket, BucketSettings
 
@@ -67,7 +69,8 @@ def open_store(said: Store) -> Iterator[OpenStore]:
     access_key, secret_key = (_secret(text) for text in (said.access_key, said.secret_key))
     place = Bucket(BucketSettings(endpoint, said.region, bucket, access_key, secret_key))
     place.probe()
-    yield OpenStore(BucketShelf(place, prefix), access_key, secret_key)
+    location = "/".join(part for part in (f"s3:{endpoint.rstrip('/')}", bucket, prefix.strip("/")) if part)
+    yield OpenStore(BucketShelf(place, prefix), location, access_key, secret_key)
 
 
 def _address(said: Store) -> tuple[str, str, str]:
@@ -142,20 +145,20 @@ def _recovered(opened: "Opened", into: Path, records: "WrittenRecords", problems
 
 def _give_secrets(loaded: "LoadedSite", store: OpenStore) -> list[str]:
     """Writes the store's keys where the site looks for them, if that is a file inside the new folder."""
-    from drmgr.config.models import S3Store
+    from drmgr.config.stores import S3Store
 
-    declared = loaded.site.store
-    if not isinstance(declared, S3Store):
-        return []
     problems = []
-    for reference, secret in ((declared.access_key, store.access_key), (declared.secret_key, store.secret_key)):
-        if (
-            secret is not None
-            and not _write_secret(loaded, reference, secret)
-            and not _leads_to(loaded, reference, secret)
-        ):
-            problems.append(f"the store's keys that were given are not those that {reference} leads to")
+    for declared in (loaded.site.store, *loaded.site.copies.values()):
+        if not isinstance(declared, S3Store) or not store.location.startswith(f"s3:{declared.endpoint.rstrip('/')}/"):
+            continue
+        for reference, secret in ((declared.access_key, store.access_key), (declared.secret_key, store.secret_key)):
+            if secret is not None and not _lies_there(loaded, reference, secret):
+                problems.append(f"the store's keys that were given are not those that {reference} leads to")
     return problems
+
+
+def _lies_there(loaded: "LoadedSite", reference: "SecretRef", secret: "Secret") -> bool:
+    return _write_secret(loaded, reference, secret) or _leads_to(loaded, reference, secret)
 
 
 def _rewrap(loaded: "LoadedSite", master: bytes, passphrase: str, ask: Callable[[], str]) -> list[str]:
@@ -174,9 +177,7 @@ def _rewrap(loaded: "LoadedSite", master: bytes, passphrase: str, ask: Callable[
     keystore = FileKeystore(loaded.resolve(loaded.site.keys.directory), lambda: new)
     keystore.open_with(master)
     keystore.rewrap(new)
-    if _write_secret(loaded, reference, new) or _leads_to(loaded, reference, new):
-        return []
-    return [f"put the new passphrase where {reference} leads"]
+    return [] if _lies_there(loaded, reference, new) else [f"put the new passphrase where {reference} leads"]
 
 
 def _write_secret(loaded: "LoadedSite", reference: "SecretRef", secret: "Secret") -> bool:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from drmgr.cli.context import output, site
+from drmgr.cli.safekeeping import keep_safe
 from drmgr.errors import DrmgrError, KeystoreError, ObjectiveMissedError, RepositoryError, UsageError
 from drmgr.model import Json
 
@@ -47,12 +48,16 @@ def copy(
             raise UsageError("the site file names no copies", hint="add one under copies")
         bench = opened.bench(progress)
         rows = [_one(opened, bench, name, each, anew=anew) for each in copies for name in names]
+        unkept = keep_safe(opened, *dict.fromkeys(row.copy for row in rows if row.done))
     documents = [_row_json(row) for row in rows]
     answers.answer({"ok": not _worst(rows), "copies": documents}, lambda console: _show(console, rows))
     if worst := _worst(rows):
         if not answers.wants_json:
             answers.error(worst)
         raise typer.Exit(worst.exit_code)
+    if unkept is not None:
+        answers.note(f"drmgr: the points are copied, but: {unkept.message}")
+        raise typer.Exit(unkept.exit_code)
 
 
 def copy_of(opened: "Site", system: str, name: str) -> "Copy":

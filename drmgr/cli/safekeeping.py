@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from drmgr.flows.kit import Kit, KitFile
 
 
-def keep_safe(opened: "Site") -> DrmgrError | None:
-    """Brings the recovery kit, the kept evidence, the kept audit log and its anchor up to date.
+def keep_safe(opened: "Site", *copies: str) -> DrmgrError | None:
+    """Brings the recovery kit, the kept evidence, the kept audit log and its anchor up to date, also in those copies.
 
     Gives back what went wrong with it: the act that was done before is done all the same.
     """
@@ -28,7 +28,9 @@ def keep_safe(opened: "Site") -> DrmgrError | None:
     try:
         evidence = [link.path for link in links(folder)] if folder.is_dir() else []
         records = Records(installation(opened.state), evidence, opened.audit_file)
-        keep(opened.shelf, MasterSealer(opened.keystore.master_key()), kit_of(opened), records)
+        kit, sealer = kit_of(opened), MasterSealer(opened.keystore.master_key())
+        for name in ("", *copies):
+            keep(opened.stores[name].shelf, sealer, kit, records)
     except (RepositoryError, EvidenceError, ConfigError) as error:
         return error
     return anchor_daily(opened) or _anchor_evidence(opened)
@@ -65,7 +67,7 @@ def kit_state(opened: "Site") -> str:
     from drmgr.flows.recover import newest_kit
     from drmgr.keystore.sealing import MasterSealer
 
-    newest = newest_kit(opened.shelf, MasterSealer(opened.keystore.master_key()))
+    newest = newest_kit(opened.stores[""].shelf, MasterSealer(opened.keystore.master_key()))
     if newest.problems:
         raise PreflightError(
             f"the newest recovery kit does not open: {newest.problems[0]}",

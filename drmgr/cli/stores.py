@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from drmgr.config.secrets import SecretSource
 from drmgr.config.stores import FolderStore, S3Store
 from drmgr.errors import RepositoryError
+from drmgr.interfaces import Shelf
 from drmgr.system.files import write_atomically
 
 if TYPE_CHECKING:
@@ -43,6 +44,16 @@ class StorePlace:
         lock = None if declared is None else ObjectLock(declared.mode, declared.days)
         access_key, secret_key = self._secrets.get(store.access_key), self._secrets.get(store.secret_key)
         return Bucket(BucketSettings(store.endpoint, store.region, store.bucket, access_key, secret_key, lock))
+
+    @cached_property
+    def shelf(self) -> Shelf:
+        """Where the recovery kit and what belongs to it is kept."""
+        from drmgr.repository.shelf import BucketShelf, FolderShelf
+
+        if isinstance(self.store, FolderStore):
+            return FolderShelf(self._resolve(self.store.path))
+        assert self.bucket is not None
+        return BucketShelf(self.bucket, self.store.prefix)
 
     @property
     def prefix(self) -> str:

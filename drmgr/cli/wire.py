@@ -21,7 +21,7 @@ from drmgr.config.models import system_of, text_of
 from drmgr.config.secrets import SecretSource
 from drmgr.errors import ConfigError, ToolError, UsageError
 from drmgr.flows.bench import Bench, ProgressFor, WiredSystem
-from drmgr.interfaces import Engine, Shelf
+from drmgr.interfaces import Engine
 from drmgr.repository.restic import ResticRepository, ResticSettings, restic_version
 from drmgr.repository.restic_care import CaredRepository
 from drmgr.state.runtime import runtime_directory
@@ -166,17 +166,6 @@ class Site:
     def bucket(self) -> "Bucket | None":
         """The bucket of the repositories; None when they lie in a folder."""
         return self.stores[""].bucket
-
-    @cached_property
-    def shelf(self) -> Shelf:
-        """Where the recovery kit and what belongs to it is kept."""
-        from drmgr.repository.shelf import BucketShelf, FolderShelf
-
-        store = self.config.store
-        if isinstance(store, models.FolderStore):
-            return FolderShelf(self.place(store.path))
-        assert self.bucket is not None
-        return BucketShelf(self.bucket, store.prefix)
 
     @property
     def store_prefix(self) -> str:

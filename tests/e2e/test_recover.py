@@ -45,10 +45,10 @@ class Lost:
             (site.directory / "secrets" / name).write_bytes(content)
             (site.directory / "secrets" / name).chmod(0o600)
 
-    def recover(self, *shares: int, into: Path | None = None, bucket: str = "") -> Answer:
+    def recover(self, *shares: int, into: Path | None = None, bucket: str = "", where: str = "") -> Answer:
         words = "".join(self._pages["shares"][number - 1]["words"] + "\n" for number in shares)
         keys = [f"--{name}-key=file:secrets/s3-{name}" for name in ("access", "secret")]
-        where = f"s3:{self.store.endpoint}/{bucket or self.bucket}"
+        where = where or f"s3:{self.store.endpoint}/{bucket or self.bucket}"
         argv = [DRMGR, "recover", "--repository", where, *keys, "--passphrase", "file:secrets/new"]
         argv += ["--into", str(into or self.host), "--json"]
         done = subprocess.run(
@@ -75,6 +75,10 @@ def lost(site: Site, object_store: ObjectStore, make_bucket: BucketMaker) -> Los
     site.json("backup", "docs")
     site.json("drill", "run", "docs-restore")
     site.json("backup", "his")
+    site.edit(
+        lambda document: document.update(copies={"fire": {"kind": "folder", "path": str(site.directory / "fire")}})
+    )
+    site.json("repo", "copy", "docs")
     pages = site.json("keys", "split", "--out", str(site.directory / "pages"), "--words")
     return Lost(site, object_store, bucket, pages)
 
@@ -105,6 +109,21 @@ def test_a_host_is_back_from_the_bucket_and_three_pages(lost: Lost) -> None:
     assert digest_of(target / "files/files") == lost.documents
     # the chain goes on where it ended
     assert back.json("evidence", "verify", "--all")["chain"] == {"ok": True, "length": 2, "gaps": []}
+
+
+def test_when_the_bucket_is_gone_too_the_copy_brings_it_back(lost: Lost) -> None:
+    answer = lost.recover(2, 3, 4, where=str(lost.site.directory / "fire"))
+    # his was never copied, and that is said
+    assert answer.code == 3, answer
+    assert answer.document["copy"] == "fire"
+    assert [(row["system"], row["points"]) for row in answer.document["systems"]] == [("his", 0), ("docs", 1)]
+    assert all(problem.startswith("his: ") for problem in answer.document["problems"])
+    back = Site(lost.host)
+    back.temporary = lost.site.temporary
+    restore = answer.document["next"][-1].split()[3:]
+    assert restore == ["restore", "docs", "--to", "scratch", "--from-copy", "fire"]
+    # the folder of the site's own store was never there
+    assert back.json(*restore, "--dry-run")["status"] == "planned"
 
 
 def test_what_cannot_bring_a_host_back_is_named_and_leaves_nothing(lost: Lost, make_bucket: BucketMaker) -> None:

@@ -9,7 +9,7 @@ import typer
 
 from drmgr.cli.audit import audited
 from drmgr.cli.context import output, site
-from drmgr.cli.safekeeping import keep_safe
+from drmgr.cli.safekeeping import renew_kit
 from drmgr.errors import KeystoreError, UsageError
 from drmgr.model import Json
 
@@ -153,7 +153,7 @@ def rotate(
         said["what"] = "passphrase"
         opened.keystore.rewrap(_resolved(opened, passphrase))
         place = str(opened.config.keys.passphrase)
-        unkept = keep_safe(opened)
+        unkept = renew_kit(opened)
 
     def show(console: "Console") -> None:
         console.print(

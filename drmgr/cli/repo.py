@@ -10,7 +10,7 @@ from drmgr.cli.context import output, site
 from drmgr.cli.policy import policy
 from drmgr.cli.protect import protect
 from drmgr.cli.rewind import rewind
-from drmgr.cli.safekeeping import keep_safe
+from drmgr.cli.safekeeping import renew_kit
 from drmgr.model import Json
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def init(context: typer.Context, systems: Systems = None) -> None:
                 opened.catalog.forget_points(name)
             rows.append({"place": repository.location, "system": name, "state": "made" if new else "there"})
         said["made"] = [row["place"] for row in rows if row["state"] == "made"]
-        unkept = keep_safe(opened)
+        unkept = renew_kit(opened)
 
     def show(console: "Console") -> None:
         from drmgr.cli.output import table

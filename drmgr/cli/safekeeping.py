@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from drmgr.cli.audit import anchor_daily
-from drmgr.errors import ConfigError, DrmgrError, EvidenceError, PreflightError, RepositoryError
+from drmgr.errors import ConfigError, DrmgrError, PreflightError
 from drmgr.system.files import write_atomically
 
 if TYPE_CHECKING:
@@ -14,26 +14,10 @@ if TYPE_CHECKING:
 
 
 def keep_safe(opened: "Site", *copies: str) -> DrmgrError | None:
-    """Brings the recovery kit, the kept evidence, the kept audit log and its anchor up to date, also in those copies.
-
-    Gives back what went wrong with it: the act that was done before is done all the same.
-    """
-    from drmgr.evidence.chain import links
-    from drmgr.flows.safekeeping import Records, keep
-    from drmgr.keystore.sealing import MasterSealer
-
+    """Brings the kit and the records up to date, and once a day the audit log's anchor. See ``renew_kit``."""
     if opened.config.restic.read_only:
         return None
-    folder = opened.evidence_directory
-    try:
-        evidence = [link.path for link in links(folder)] if folder.is_dir() else []
-        records = Records(installation(opened.state), evidence, opened.audit_file)
-        kit, sealer = kit_of(opened), MasterSealer(opened.keystore.master_key())
-        for name in ("", *copies):
-            keep(opened.stores[name].shelf, sealer, kit, records)
-    except (RepositoryError, EvidenceError, ConfigError) as error:
-        return error
-    return anchor_daily(opened) or _anchor_evidence(opened)
+    return renew_kit(opened, *copies) or anchor_daily(opened) or _anchor_evidence(opened)
 
 
 def _anchor_evidence(opened: "Site") -> DrmgrError | None:
@@ -55,7 +39,30 @@ def _anchor_evidence(opened: "Site") -> DrmgrError | None:
                 at = rfc3339(opened.clock.now())
                 content = anchor_bytes(link, opened.host, at, evidence_private_key(opened.keystore))
                 bucket.put_anchor(opened.store_prefix, name, content, EVIDENCE_FOLDER)
-    except (RepositoryError, EvidenceError) as error:
+    except DrmgrError as error:
+        return error
+    return None
+
+
+def renew_kit(opened: "Site", *copies: str) -> DrmgrError | None:
+    """Brings the recovery kit, the kept evidence and the kept audit log up to date, also in those copies.
+
+    Gives back what went wrong with it: the act that was done before is done all the same.
+    """
+    from drmgr.evidence.chain import links
+    from drmgr.flows.safekeeping import Records, keep
+    from drmgr.keystore.sealing import MasterSealer
+
+    if opened.config.restic.read_only:
+        return None
+    folder = opened.evidence_directory
+    try:
+        evidence = [link.path for link in links(folder)] if folder.is_dir() else []
+        records = Records(installation(opened.state), evidence, opened.audit_file)
+        kit, sealer = kit_of(opened), MasterSealer(opened.keystore.master_key())
+        for name in ("", *copies):
+            keep(opened.stores[name].shelf, sealer, kit, records)
+    except DrmgrError as error:
         return error
     return None
 

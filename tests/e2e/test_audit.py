@@ -146,7 +146,7 @@ def test_state_put_back_as_a_whole_shows_by_the_anchor(bucket_site: Site) -> Non
     assert "put back to an older one" in document["findings"][0]["reason"]
     assert "the anchor of 20" in document["findings"][0]["reason"]
     # going on from there does not hide it: the anchored line is another one now
-    site.json("backup", "docs")
+    assert site.run("backup", "docs").code == 23
     assert "is not the one that the anchor of" in verified(site, code=23)["findings"][0]["reason"]
     shutil.rmtree(copy)
 

@@ -108,7 +108,8 @@ def _show(console: "Console", found: "SiteHealth", zone: Json, site_name: str) -
 
     bad = sum(not each.ok for each in found.systems)
     total = len(found.systems)
-    standing = "all is well" if found.ok else f"{bad} of {total} systems in trouble"
+    own = f", {len(found.problems)} of the site itself" if found.problems else ""
+    standing = "all is well" if found.ok else f"TROUBLE: {bad} of {total} systems{own}"
     console.print(f"{site_name}  {human_time(found.at, zone)} ({zone})  {standing}", markup=False, soft_wrap=True)
     console.print()
     rows = [_row(each, found) for each in found.systems]

@@ -163,7 +163,7 @@ class SpoolFullError(RepositoryError):
     """Shipped logs wait on this host for a store that is away, and there is no room for more of them."""
 
     code = "spool-full"
-    default_hint = "bring the object store back; nothing is lost while the server keeps its log for drmgr's slot"
+    default_hint = "bring the object store back; nothing is lost while the server keeps its log"
 
 
 class ScratchError(DrmgrError):

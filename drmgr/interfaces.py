@@ -21,12 +21,14 @@ from drmgr.model import (
     Level,
     Listing,
     LogBatch,
+    Member,
     Newer,
     Part,
     Payload,
     Readback,
     Recipe,
     RecoveryPoint,
+    RecoveryTarget,
     Restored,
     Retention,
     Run,
@@ -184,6 +186,16 @@ class LogShipper(Protocol):
         """A position in the log from its text; None for any other text."""
 
     def position_text(self, position: int) -> str: ...
+
+    def locate(self, name: str, marks: Mapping[str, int]) -> int | None:
+        """The position of a named instant in a batch with these marks; None when it is not in that batch."""
+
+    def replay(self, member: Member, restored: Path, into: Instance, target: RecoveryTarget) -> str:
+        """Carries a loaded instance on to the target by ``restored/logs-…``, and tells how far it came.
+
+        An engine whose instance was started at its target (see Recipe) has nothing to do. Raises LoadError when the
+        target is not reached.
+        """
 
 
 class Repository(Protocol):

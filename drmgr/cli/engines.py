@@ -51,12 +51,19 @@ def make_source(site: "Site", system: str, source: models.Source, engine: Engine
 
 
 def make_shipper(site: "Site", system: str, source: models.Source, engine: Engine) -> "LogShipper | None":
+    """What ships the log of that source; None for one without a log, or whose log is not to be shipped."""
     where = site.config.connections[source.connection]
     if isinstance(where, models.SqlServerConnection) and where.ship_logs:
         from drmgr.engines.sqlserver import SqlServerEngine, SqlServerLogShipper
 
         assert isinstance(engine, SqlServerEngine)
         return SqlServerLogShipper(engine)
+    if isinstance(where, models.MariadbConnection) and _logged(where):
+        from drmgr.engines.mariadb.engine import MariadbEngine
+        from drmgr.engines.mariadb.shipper import MariadbLogShipper
+
+        assert isinstance(engine, MariadbEngine)
+        return MariadbLogShipper(engine, site.runner)
     if not isinstance(where, models.PostgresqlConnection) or where.method != "physical":
         return None
     from drmgr.engines.postgres.engine import PostgresEngine
@@ -72,7 +79,8 @@ def make_spool(site: "Site", system: str, source: models.Source) -> "Spool":
     from drmgr.flows.ship_logs import Spool
 
     where = site.config.connections[source.connection]
-    limit = where.spool_limit if isinstance(where, models.PostgresqlConnection | models.SqlServerConnection) else 0
+    limited = models.PostgresqlConnection | models.SqlServerConnection | models.MariadbConnection
+    limit = where.spool_limit if isinstance(where, limited) else 0
     return Spool(site.state / "wal" / system / source.name, limit * 1024 * 1024)
 
 
@@ -125,8 +133,18 @@ def _postgres(
 
 def _mariadb(site: "Site", where: models.MariadbConnection, source: models.DatabaseSource, job: models.Job) -> Engine:
     from drmgr.engines.mariadb import MariadbConnection, MariadbEngine
+    from drmgr.engines.mariadb.physical import PhysicalMariadbEngine
 
-    return MariadbEngine(
+    make: Callable[..., Engine] = partial(MariadbEngine, logged=_logged(where))
+    if where.method == "physical" and where.data_directory is not None:
+        staging = site.state / "staging" if where.staging is None else site.place(where.staging)
+        make = partial(
+            PhysicalMariadbEngine,
+            data_directory=site.place(where.data_directory),
+            # several sources may share the folder, and each clears its own
+            staging=staging / f"drmgr-{job.system}-{source.name}",
+        )
+    return make(
         source.name,
         MariadbConnection(
             host=_host(site, where.host),
@@ -235,6 +253,10 @@ def _production_servers(site: "Site") -> dict[str, str]:
             finally:
                 session.close()
     return identities
+
+
+def _logged(where: models.MariadbConnection) -> bool:
+    return where.ship_logs or where.method == "physical"
 
 
 def _sqlite(site: "Site", where: models.SqliteConnection, source: models.DatabaseSource, job: models.Job) -> Engine:

@@ -42,7 +42,8 @@ def ship(
     """Ship what the sources have logged since the last time: point in time restore reaches that far.
 
     PostgreSQL: makes a replication slot at its first call. The server keeps its log for the slot, so go on shipping, or
-    drop the slot. SQL Server: takes a log backup; nothing else may take any.
+    drop the slot. SQL Server: takes a log backup; nothing else may take any. MariaDB: the server removes its log by its
+    own rule, so ship more often than that.
     """
     answers = output(context)
     if due and (follow or systems):
@@ -57,7 +58,7 @@ def ship(
         if not chosen:
             raise UsageError(
                 "no source has a log to ship",
-                hint="method: physical (PostgreSQL) and ship_logs: true (SQL Server) have one",
+                hint="method: physical (PostgreSQL, MariaDB) and ship_logs: true (SQL Server, MariaDB) have one",
             )
         if follow:
             _follow(opened, bench, chosen, every, answers.error)

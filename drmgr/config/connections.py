@@ -55,6 +55,21 @@ class MariadbConnection(Part):
     binaries: AnyPath | None = Field(
         default=None, description="folder of mariadb-dump and mariadb; null looks in the usual places"
     )
+    method: Literal["logical", "physical"] = Field(
+        default="logical", description="logical: mariadb-dump; physical: the server's files by mariadb-backup"
+    )
+    ship_logs: YesNo = Field(
+        default=False, description="ship the binary log: any second in between; physical backups always do"
+    )
+    data_directory: AnyPath | None = Field(
+        default=None, description="the server's data directory on this host; needed for physical"
+    )
+    staging: AnyPath | None = Field(
+        default=None, description="folder for the copy that a physical backup makes first; null for one below state"
+    )
+    spool_limit: Whole = Field(
+        default=10240, ge=64, description="MiB of shipped logs that may wait on this host while the store is away"
+    )
 
 
 class SharedFolder(Part):

@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
@@ -159,6 +159,14 @@ def fetch_logs(bench: Bench, wired: WiredSystem, replay: Replay, into: Path) -> 
         (folder / MANIFEST).unlink()
 
 
+@dataclass(frozen=True)
+class Loaded:
+    """Where each source can be questioned, and what each replay said of the end it came to."""
+
+    instances: Mapping[str, Instance]
+    reached: Mapping[str, str]
+
+
 def load_into_scratch(
     bench: Bench,
     wired: WiredSystem,
@@ -167,9 +175,10 @@ def load_into_scratch(
     phases: Phases,
     *,
     replays: Mapping[str, Replay] = NOTHING,
-) -> Mapping[str, Instance]:
+) -> Loaded:
     """Each member in a fresh instance of its own; those with a replay go on from there to its target."""
     loaded: dict[str, Instance] = {}
+    reached: dict[str, str] = {}
     for member in chosen:
         engine = wired.source(member.source).engine
         staged = workspace.stage(f"{wired.system.id}-{member.source}")
@@ -185,14 +194,19 @@ def load_into_scratch(
         with phases.step("load", member.source):
             loaded[member.source] = load(bench, wired, engine, staged, instance)
             workspace.drop(staged / member.parts[0].name)
-    return loaded
+        logs = wired.source(member.source).logs
+        if member.source in replays and logs is not None:
+            with phases.step("replay", member.source):
+                target = replays[member.source].target
+                reached[member.source] = logs.replay(member, staged, loaded[member.source], target)
+    return Loaded(loaded, reached)
 
 
-def target_reached(source: str, replay: Replay) -> CheckResult:
-    """The instance started, and it starts only when its server says that it stopped at the target."""
+def target_reached(source: str, replay: Replay, actual: str) -> CheckResult:
+    """The replay ended without an error, and it does so only when the server says that it stopped at the target."""
     target = f"{replay.target.kind} {replay.target.value}"
     title = Text("已到达指定恢复时刻", "the recovery target was reached")
-    return CheckResult(f"target-{source}", CheckStatus.PASS, Level.OPENS, target, target, source=source, title=title)
+    return CheckResult(f"target-{source}", CheckStatus.PASS, Level.OPENS, target, actual, source=source, title=title)
 
 
 def load(bench: Bench, wired: WiredSystem, engine: Engine, staged: Path, instance: Instance) -> Instance:

@@ -238,12 +238,17 @@ class _Story:
         chosen = members(aimed.point, self._wired)
         loaded = load_into_scratch(self._bench, self._wired, chosen, workspace, self._phases, replays=replays)
         self._course.usable()
-        self.restored = Restored(aimed.point, loaded, self._wired.system.objectives, aimed.instant if replays else None)
+        instant = aimed.instant if replays else None
+        self.restored = Restored(aimed.point, loaded.instances, self._wired.system.objectives, instant)
         with self._phases.step("verify"):
             self._prove(
-                aimed.point, loaded, [check for check in self._wired.checks if not (replays and of_facts(check))]
+                aimed.point,
+                loaded.instances,
+                [check for check in self._wired.checks if not (replays and of_facts(check))],
             )
-            self._checks += tuple(target_reached(name, replay) for name, replay in replays.items())
+            self._checks += tuple(
+                target_reached(name, replay, loaded.reached[name]) for name, replay in replays.items()
+            )
         self._course.verified()
 
     def prove_facts(self, point: RecoveryPoint, workspace: Workspace) -> None:
@@ -251,7 +256,7 @@ class _Story:
         with self._phases.step("prove-facts"):
             chosen, apart = members(point, self._wired), Phases(self._bench, self._wired.system.id)
             loaded = load_into_scratch(self._bench, self._wired, chosen, workspace, apart)
-            self._prove(point, loaded, [check for check in self._wired.checks if of_facts(check)])
+            self._prove(point, loaded.instances, [check for check in self._wired.checks if of_facts(check)])
 
     def _prove(self, point: RecoveryPoint, loaded: Mapping[str, Instance], checks: Sequence[Check]) -> None:
         restored = Restored(point, loaded, self._wired.system.objectives)

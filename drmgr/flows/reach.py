@@ -105,16 +105,17 @@ def log_ranges(repository: Repository, system: str, source: str) -> tuple[LogRan
     return tuple(sorted(ranges, key=lambda each: (each.timeline, each.first, each.last)))
 
 
-def reach(member: Member, ranges: Iterable[LogRange]) -> Reach | None:
+def reach(member: Member, ranges: Sequence[LogRange]) -> Reach | None:
     """How far the ranges carry this member; None for one that has no log to follow."""
     recovery = member.facts.groups.get("recovery")
     if recovery is None:
         return None
+    chain = _chain(member, recovery["system_identifier"], ranges)
     timeline, following = recovery["timeline"], recovery["last_log"] + 1
     chosen: list[LogRange] = []
     until, position = member.consistent_at, recovery["position"]
     for each in ranges:
-        if each.chain != recovery["system_identifier"] or each.timeline < timeline:
+        if each.chain != chain or each.timeline < timeline:
             continue
         # a log in which nothing happened ends before it begins, and still tells a later time
         empty = each.first == following == each.last + 1
@@ -127,6 +128,18 @@ def reach(member: Member, ranges: Iterable[LogRange]) -> Reach | None:
         chosen.append(each)
         until, position = max(until, each.until or until), max(position, each.position)
     return Reach(member, tuple(chosen), member.consistent_at, until, recovery["position"], position)
+
+
+def _chain(member: Member, identifier: str, ranges: Iterable[LogRange]) -> str:
+    """The log that the member stands in.
+
+    A server that has one log for ever names it by its identifier. Where a log can be begun anew, the second of its
+    beginning follows after a dash, and the member stands in the newest one that was begun by then.
+    """
+    prefix = f"{identifier}-"
+    beginnings = {each.chain.removeprefix(prefix) for each in ranges if each.chain.startswith(prefix)}
+    begun = [int(since) for since in beginnings if since.isdigit() and int(since) <= member.consistent_at.timestamp()]
+    return f"{prefix}{max(begun)}" if begun else identifier
 
 
 def windows(points: Iterable[SealedPoint], ranges: Sequence[LogRange], source: str) -> tuple[Window, ...]:
@@ -227,26 +240,27 @@ def _target(wired: WiredSystem, source: str, at: str, timezone: str, ranges: Seq
         instant = datetime.fromisoformat(at)
     except ValueError:
         named = RecoveryTarget("name", at)
-        return _Targets(named, RecoveryTarget("position", str(_position_of(wired.repository, at, ranges))))
+        return _Targets(named, RecoveryTarget("position", str(_position_of(wired.repository, logs, at, ranges))))
     if instant.tzinfo is None:
         instant = instant.replace(tzinfo=ZoneInfo(timezone))
     whole = RecoveryTarget("time", instant.isoformat())
     return _Targets(whole, whole)
 
 
-def _position_of(repository: Repository, name: str, ranges: Sequence[LogRange]) -> int:
-    """Where the restore point of that name lies, or -1. The newest one: names may be used again."""
+def _position_of(repository: Repository, logs: LogShipper, name: str, ranges: Sequence[LogRange]) -> int:
+    """Where the instant of that name lies, or -1. The newest one: names may be used again."""
     for each in reversed(ranges):
         try:
             marks = json.loads(repository.read_bytes(each.snapshot.id, MANIFEST))["marks"]
         except (ValueError, KeyError) as error:
             raise RepositoryDamagedError(f"the manifest of snapshot {each.snapshot.id[:8]} cannot be read") from error
-        if name in marks:
-            return int(marks[name])
+        position = logs.locate(name, marks)
+        if position is not None:
+            return position
     return -1
 
 
-def _reach_of(point: RecoveryPoint, ranges: Iterable[LogRange], source: str) -> Reach | None:
+def _reach_of(point: RecoveryPoint, ranges: Sequence[LogRange], source: str) -> Reach | None:
     try:
         return reach(point.member(source), ranges)
     except KeyError:

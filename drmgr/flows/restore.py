@@ -260,12 +260,14 @@ class _Act:
         replays = self._replays
         with scratch.open(self._run, needed_bytes(self._chosen, replays)) as workspace:
             loaded = load_into_scratch(self._bench, self._wired, self._chosen, workspace, self._phases, replays=replays)
-            self._usable(loaded)
+            self._usable(loaded.instances)
             # the facts are those of the recovery point, and a replay went on from there
             self._prove(tuple(check for check in self._wired.checks if not (replays and check.level is Level.FACTS)))
-            self._checks += tuple(target_reached(name, replay) for name, replay in replays.items())
+            self._checks += tuple(
+                target_reached(name, replay, loaded.reached[name]) for name, replay in replays.items()
+            )
             scratch.keep(self._run, self._bench.clock.now() + keep)
-            self.instances.update(loaded)
+            self.instances.update(loaded.instances)
 
     def _to_folder(self, target: ToFolder) -> None:
         FolderRestore(self._bench, self._wired, target.folder, self._phases, self._course.usable).perform(self._chosen)

@@ -112,7 +112,7 @@ def _shipper(wired: WiredSystem, source: Source) -> LogShipper:
     if source.logs is None:
         raise PreflightError(
             f"{wired.system.id}/{source.name} has no log to ship",
-            hint="in the site file: method: physical for PostgreSQL, ship_logs: true for SQL Server",
+            hint="in the site file: method: physical for PostgreSQL, ship_logs: true for SQL Server and MariaDB",
         )
     return source.logs
 

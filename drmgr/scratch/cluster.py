@@ -9,10 +9,10 @@ import psycopg
 from drmgr.errors import LoadError, ScratchError
 from drmgr.interfaces import Clock
 from drmgr.model import Instance, Recipe, RecoveryTarget
-from drmgr.scratch.clusterfiles import Restored, arrange, cut_off, own, refuse_gaps
+from drmgr.scratch.clusterfiles import Restored, arrange, cut_off, refuse_gaps
 from drmgr.scratch.foreign import refuse_foreign_places
 from drmgr.scratch.postgres import FAST
-from drmgr.scratch.server import PORT, PostgresServer, ServerPlan, server_programs
+from drmgr.scratch.server import PORT, PostgresServer, ServerPlan, give_tree, server_programs
 from drmgr.system.command import Command, Runner
 
 REPLAY_SECONDS = 24 * 3600.0
@@ -60,7 +60,7 @@ def start_cluster(recipe: Recipe, plan: ServerPlan, runner: Runner, clock: Clock
     control = _control(restored.data, plan, runner)
     settings = {**FAST, **dict(plan.settings), **QUIET, **_sizes(control)}
     _write_settings(restored.data, recipe.target)
-    own(restored.home, plan.user)
+    give_tree(restored.home, plan.user)
     server = PostgresServer(_replayed(plan, settings, recipe), runner, clock)
     try:
         server.start(REPLAY_SECONDS)

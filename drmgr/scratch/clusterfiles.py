@@ -3,7 +3,6 @@
 import getpass
 import json
 import os
-import pwd
 import re
 import shutil
 from collections.abc import Iterator, Mapping
@@ -11,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from drmgr.errors import LoadError
-from drmgr.scratch.server import account_of
 
 CLUSTER, LABEL, WAL = "cluster", "label", "wal"
 TABLESPACE, REREAD = "tablespace-", "reread-"
@@ -134,17 +132,6 @@ def cut_off(data: Path, admin: str) -> None:
     lines = (f'local all "{role}" peer map=drmgr', f'local replication "{role}" peer map=drmgr')
     (data / "pg_hba.conf").write_text("\n".join(lines) + "\n", encoding="utf-8")
     (data / "pg_ident.conf").write_text(f'drmgr {us} "{role}"\n', encoding="utf-8")
-
-
-def own(home: Path, user: str) -> None:
-    """Gives all of it to the account the server runs as, and closes it to everybody else. Raises ScratchError."""
-    account = account_of(user) if os.geteuid() == 0 else pwd.getpwuid(os.geteuid())
-    for folder, folders, names in os.walk(home):
-        place = Path(folder)
-        place.chmod(0o700)
-        for path in (place, *(place / name for name in (*names, *folders))):
-            if os.geteuid() == 0:
-                os.chown(path, account.pw_uid, account.pw_gid, follow_symlinks=False)
 
 
 def refuse_gaps(data: Path, segment_bytes: int) -> None:

@@ -46,8 +46,22 @@ FAST: Mapping[str, str] = {
 
 CLEAN = """\
 DELETE FROM mysql.global_priv WHERE NOT (Host = 'localhost' AND User IN ('root', 'mariadb.sys')) AND Host <> '';
-FLUSH PRIVILEGES;"""
-"""Leaves of the accounts that an installation makes only those that a server needs."""
+FLUSH PRIVILEGES;
+ALTER USER 'root'@'localhost' IDENTIFIED BY '{password}';
+"""
+"""Leaves of the accounts that an installation makes only those that a server needs. It runs before the socket opens: at
+no time can anybody enter without the password."""
+
+LOGGED: Mapping[str, str] = {
+    # by its own log a server tells how far a replay came
+    "log-bin": "drmgr-replayed",
+    "binlog-format": "ROW",
+    "server-id": "1",
+    "sync-binlog": "0",
+    "max-binlog-size": "1G",
+    # else a server with a log refuses functions that one without it took
+    "log-bin-trust-function-creators": "ON",
+}
 
 TAKEN_OVER = ("character-set-server", "collation-server", "lower-case-table-names")
 """What a recipe may set: without these, names and texts without a charset of their own come out differently."""
@@ -55,13 +69,18 @@ TAKEN_OVER = ("character-set-server", "collation-server", "lower-case-table-name
 
 @dataclass(frozen=True)
 class MariadbPlan:
-    """What a server is to be. ``home`` holds everything of it; ``socket`` is the directory of its socket."""
+    """What a server is to be. ``home`` holds everything of it; ``socket`` is the directory of its socket.
+
+    ``opening`` are the statements that run before the socket opens, one a line, and give ``superuser`` its ``{password}``.
+    """
 
     home: Path
     socket: Path
     passfile: Path
     user: str
     settings: Mapping[str, str] = field(default_factory=dict)
+    superuser: str = SUPERUSER
+    opening: str = CLEAN
 
 
 class MariadbServer:
@@ -88,17 +107,21 @@ class MariadbServer:
             engine="mariadb",
             database=database,
             socket=self._plan.socket,
-            user=SUPERUSER,
+            user=self._plan.superuser,
             passfile=self._plan.passfile,
         )
 
-    def create(self) -> None:
-        """Makes the data directory and a random password for the superuser. Raises ScratchError."""
+    def furnish(self) -> None:
+        """Makes a random password for the superuser, and the folders beside the data directory. Raises OSError."""
         write_private(self._plan.passfile, f'[client]\npassword="{secrets.token_hex(32)}"\n')
         for name in ("tmp", "empty"):
             folder = self._plan.home / name
             folder.mkdir(mode=0o700)
             give_to(folder, self._plan.user)
+
+    def create(self) -> None:
+        """Makes the data directory and a random password for the superuser. Raises ScratchError."""
+        self.furnish()
         argv = (
             *(str(self._programs["mariadb-install-db"]), "--no-defaults", f"--datadir={self.data}"),
             *("--auth-root-authentication-method=normal", "--skip-test-db", "--skip-name-resolve"),
@@ -114,8 +137,9 @@ class MariadbServer:
         """Starts the server and returns once it answers. Raises ScratchError with the last error of its log."""
         opening = self._plan.home / "opening.sql"
         write_private(opening, self._opening(), self._plan.user)
+        private = {name: value for name, value in PRIVATE.items() if name != "skip-log-bin" or not self._logged}
         settings = {
-            **PRIVATE,
+            **private,
             **self._plan.settings,
             "datadir": str(self.data),
             "socket": str(self._plan.socket / SOCKET_NAME),
@@ -141,6 +165,10 @@ class MariadbServer:
         """Ends the server, without care for its data, and gives the number of its processes that were ended."""
         return end_processes(self._plan.home, self._clock)
 
+    @property
+    def _logged(self) -> bool:
+        return "log-bin" in self._plan.settings
+
     def _initial(self) -> tuple[str, ...]:
         """Settings that are fixed when the data directory is made."""
         return tuple(
@@ -148,8 +176,7 @@ class MariadbServer:
         )
 
     def _opening(self) -> str:
-        # runs before the socket opens: at no time can anybody enter without the password
-        return f"{CLEAN}\nALTER USER 'root'@'localhost' IDENTIFIED BY '{self._password().reveal()}';\n"
+        return self._plan.opening.replace("{password}", self._password().reveal())
 
     def _password(self) -> Secret:
         return Secret(self._plan.passfile.read_text(encoding="ascii").split('"')[1])
@@ -159,7 +186,10 @@ class MariadbServer:
         with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as line:
             line.connect(str(place))
             session = pymysql.connect(
-                user=SUPERUSER, password=self._password().reveal(), read_timeout=ANSWER_SECONDS, defer_connect=True
+                user=self._plan.superuser,
+                password=self._password().reveal(),
+                read_timeout=ANSWER_SECONDS,
+                defer_connect=True,
             )
             with suppress(pymysql.Error):
                 session.connect(line)
@@ -168,11 +198,11 @@ class MariadbServer:
         return False
 
 
-def _program(name: str) -> Path:
+def _program(name: str, package: str = "mariadb-server") -> Path:
     try:
         return find_program(name, INSTALLED)
     except ToolError:
-        raise ToolError(f"the program {name} is not there", hint="install the package mariadb-server") from None
+        raise ToolError(f"the program {name} is not there", hint=f"install the package {package}") from None
 
 
 def _reason(log: str) -> str:
@@ -182,11 +212,11 @@ def _reason(log: str) -> str:
 
 
 def plan_server(recipe: Recipe, home: Path, socket: Path, passfile: Path, user: str) -> MariadbPlan:
-    """The server that takes in the recipe's source."""
+    """The server that takes in the recipe's source; one that writes a log when another is to be replayed into it."""
     large = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >= LARGE_HOST_BYTES
     memory = {"innodb-buffer-pool-size": "256M" if large else "64M"}
     taken = {name: recipe.settings[name] for name in TAKEN_OVER if name in recipe.settings}
-    return MariadbPlan(home, socket, passfile, user, {**FAST, **memory, **taken})
+    return MariadbPlan(home, socket, passfile, user, {**FAST, **memory, **taken, **(LOGGED if recipe.target else {})})
 
 
 def fits_socket(directory: Path) -> bool:
@@ -207,17 +237,25 @@ def check_host(recipe: Recipe, directory: Path, user: str, runner: Runner) -> No
 
 def refuse_older(recipe: Recipe, runner: Runner) -> None:
     """Raises ToolError when this host's server is of an older series than the source: what is newer may not load."""
-    told = runner.run(Command((str(_program("mariadbd")), "--no-defaults", "--version"))).stdout.decode()
-    found = re.search(r"Ver (\d+)\.(\d+)", told)
-    wanted = re.match(r"(\d+)\.(\d+)", recipe.version)
-    if found is None:
-        raise ToolError("the program mariadbd does not tell its version", hint="install the package mariadb-server")
-    have = (int(found[1]), int(found[2]))
-    if wanted is not None and have < (int(wanted[1]), int(wanted[2])):
+    have, wanted = server_series(runner), recipe.version
+    if wanted and _numbers(have) < _numbers(wanted):
         raise ToolError(
-            f"{recipe.source} comes from MariaDB {recipe.version}, and this host has {have[0]}.{have[1]}",
-            hint=f"install mariadb-server {wanted[1]}.{wanted[2]} or newer on this host",
+            f"{recipe.source} comes from MariaDB {wanted}, and this host has {have}",
+            hint=f"install mariadb-server {wanted} or newer on this host",
         )
+
+
+def _numbers(series: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in series.split("."))
+
+
+def server_series(runner: Runner, program: str = "mariadbd", package: str = "mariadb-server") -> str:
+    """The series of a program on this host, as ``10.11``. Raises ToolError naming the package."""
+    done = runner.run(Command((str(_program(program, package)), "--no-defaults", "--version")))
+    found = re.search(r"\b(\d+\.\d+)\.\d+", done.stdout.decode(errors="replace") + done.stderr)
+    if found is None:
+        raise ToolError(f"the program {program} does not tell its version", hint=f"install the package {package}")
+    return found[1]
 
 
 def launch(plan: MariadbPlan, runner: Runner, clock: Clock) -> MariadbServer:

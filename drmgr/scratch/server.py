@@ -167,6 +167,17 @@ def give_to(path: Path, user: str) -> None:
         os.chown(path, account.pw_uid, account.pw_gid)
 
 
+def give_tree(home: Path, user: str) -> None:
+    """Gives all of it to the account the server runs as, and closes it to everybody else. Raises ScratchError."""
+    account = account_of(user) if os.geteuid() == 0 else pwd.getpwuid(os.geteuid())
+    for folder, folders, names in os.walk(home):
+        place = Path(folder)
+        place.chmod(0o700)
+        for path in (place, *(place / name for name in (*names, *folders))):
+            if os.geteuid() == 0:
+                os.chown(path, account.pw_uid, account.pw_gid, follow_symlinks=False)
+
+
 def short_directory(user: str) -> Path:
     """A new private directory with a short path, for a socket whose own place is too deep for the kernel."""
     path = Path(tempfile.mkdtemp(prefix=SOCKET_PREFIX))

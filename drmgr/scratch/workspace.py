@@ -46,7 +46,7 @@ class ScratchWorkspace:
         self._count += 1
         if recipe.engine in ("postgresql", "postgresql-physical"):
             return self._start_postgres(recipe)
-        if recipe.engine == "mariadb":
+        if recipe.engine in ("mariadb", "mariadb-physical"):
             return self._start_mariadb(recipe)
         if recipe.engine == "sqlserver":
             return self._start_sqlserver(recipe)
@@ -89,6 +89,11 @@ class ScratchWorkspace:
         home = self._home(f"mariadb-{self._count}")
         socket = home if mariadb.fits_socket(home) else self._short_socket()
         plan = mariadb.plan_server(recipe, home, socket, self.path / f"mypass-{self._count}", self._user)
+        if recipe.engine == "mariadb-physical":
+            from drmgr.scratch import mariadb_copy
+
+            mariadb_copy.check_series(recipe, self._runner)
+            return mariadb_copy.start_copy(recipe, plan, self._runner, self._clock)
         return mariadb.launch(plan, self._runner, self._clock).instance()
 
     def _start_sqlserver(self, recipe: Recipe) -> Instance:

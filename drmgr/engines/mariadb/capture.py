@@ -20,6 +20,7 @@ import pymysql
 from drmgr.engines.mariadb.accounts import Account, account_facts, read_accounts, write_script
 from drmgr.engines.mariadb.connection import Endpoint, Session, connect, plain_reason, run, told
 from drmgr.engines.mariadb.facts import Scope, read_groups, read_sequences
+from drmgr.engines.mariadb.log import log_identity, read_origin, read_place, recovery_facts
 from drmgr.engines.mariadb.structure import read_structure
 from drmgr.errors import SourceError
 from drmgr.interfaces import Clock, Sink
@@ -60,6 +61,7 @@ class Opened:
     accounts: tuple[Account, ...]
     origin: dict[str, Json]
     create_database: str
+    recovery: dict[str, Json] | None
 
 
 class MariadbCapture:
@@ -107,6 +109,8 @@ class MariadbCapture:
             raise SourceError(f"the database's {' and '.join(kinds)} changed during the backup", hint=CHANGED_HINT)
         groups["accounts"] = account_facts(self._opened.accounts)
         groups["origin"] = self._opened.origin
+        if self._opened.recovery is not None:
+            groups["recovery"] = self._opened.recovery
         return Facts("mariadb", self.consistent_at, groups, self._clock.monotonic() - started)
 
     def _tail(self) -> str:
@@ -126,9 +130,19 @@ def dump_reason(stderr: str, code: int) -> str:
 
 @contextmanager
 def open_capture(
-    endpoint: Endpoint, program: Callable[[], Path], scope: Scope, *, runner: Runner, clock: Clock, runtime: Path
+    endpoint: Endpoint,
+    program: Callable[[], Path],
+    scope: Scope,
+    *,
+    runner: Runner,
+    clock: Clock,
+    runtime: Path,
+    logged: bool = False,
 ) -> Iterator[MariadbCapture]:
-    """Opens the view and closes it at the end of the block. Raises SourceError."""
+    """Opens the view and closes it at the end of the block. Raises SourceError.
+
+    ``logged``: the facts say where in the binary log the view stands, so that a replay can go on from there.
+    """
     mariadb_dump = program()
     with ExitStack() as stack:
         view, barrier = (_closed_at_the_end(stack, connect(endpoint)) for _ in range(2))
@@ -145,12 +159,13 @@ def open_capture(
                 ((now,),) = run(barrier, "SELECT UTC_TIMESTAMP(6)")
                 run(view, "START TRANSACTION WITH CONSISTENT SNAPSHOT")
                 origin = _origin(barrier)
+                recovery = recovery_facts(log_identity(barrier), read_place(barrier)) if logged else None
                 pipe = folder / "pipe"
                 dump, reader = _start(stack, runner, argv, pipe)
                 _wait_for_its_view(dump, reader, newest, barrier, clock)
         instant = now.replace(tzinfo=UTC)
         origin["grants_elsewhere"] = sum(account.elsewhere for account in accounts)
-        opened = Opened(instant, low, structure, accounts, origin, str(create))
+        opened = Opened(instant, low, structure, accounts, origin, str(create), recovery)
         yield MariadbCapture(view, database, opened, dump=dump, pipe=pipe, scope=scope, clock=clock)
 
 
@@ -218,19 +233,8 @@ def _wait_for_its_view(dump: Process, reader: int, newest: int, barrier: Session
 
 
 def _origin(session: Session) -> dict[str, Json]:
-    """Where it came from: of the server, not of the data, and so never compared with a copy."""
-    ((version, charset, collation, case, gtid),) = run(
-        session,
-        "SELECT VERSION(), @@character_set_server, @@collation_server, @@lower_case_table_names, @@gtid_binlog_pos",
-    )
-    found: dict[str, Json] = {
-        "version": version,
-        "character-set-server": charset,
-        "collation-server": collation,
-        "lower-case-table-names": case,
-        "gtid": gtid,
-        "view": "exact: facts and dump were opened while commits were held",
-    }
+    found = read_origin(session, "exact: facts and dump were opened while commits were held")
+    ((found["gtid"],),) = run(session, "SELECT @@gtid_binlog_pos")
     with suppress(pymysql.Error):
         # a right that logical backups can do without
         for file, position, *_ in run(session, "SHOW MASTER STATUS"):

@@ -67,9 +67,13 @@ class Endpoint:
         """For messages."""
         return self.host if self.local else f"{self.host}:{self.port}"
 
-    def arguments(self) -> tuple[str, ...]:
-        """What MariaDB's own programs need to connect, first in their arguments; no secret in it."""
-        first = (f"--defaults-file={self.passfile}", f"--user={self.user}", "--default-character-set=utf8mb4")
+    def arguments(self, *, charset: bool = True) -> tuple[str, ...]:
+        """What MariaDB's own programs need to connect, first in their arguments; no secret in it.
+
+        ``charset`` False is for those that know no character set.
+        """
+        known = ("--default-character-set=utf8mb4",) if charset else ()
+        first = (f"--defaults-file={self.passfile}", f"--user={self.user}", *known)
         if self.local:
             return (*first, "--protocol=SOCKET", f"--socket={socket_file(Path(self.host))}")
         network = ("--protocol=TCP", f"--host={self.host}", f"--port={self.port}")

@@ -1,8 +1,9 @@
-"""MariaDB, logical: mariadb-dump and facts in one view, the mariadb client into an instance."""
+"""MariaDB, logical: mariadb-dump and facts in one view, the mariadb client into an instance; loads physical copies too."""
 
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, closing
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
@@ -22,13 +23,17 @@ from drmgr.engines.mariadb.connection import (
 )
 from drmgr.engines.mariadb.facts import Scope, newest, read_groups
 from drmgr.engines.mariadb.integrity import check_integrity
+from drmgr.engines.mariadb.label import LABEL_PART, LOG_PART, read_label
 from drmgr.engines.mariadb.load import Loader
+from drmgr.engines.mariadb.log import check_log
 from drmgr.engines.mariadb.preflight import check_server
 from drmgr.engines.mariadb.query import stream
+from drmgr.engines.mariadb.replay import Replayer
+from drmgr.engines.mariadb.replay_plan import Planner, Start, log_files
 from drmgr.engines.mariadb.tools import find_client
 from drmgr.errors import PreflightError
 from drmgr.interfaces import Clock, Progress
-from drmgr.model import CheckResult, Facts, Instance, Json, Recipe
+from drmgr.model import CheckResult, Facts, Instance, Json, Recipe, RecoveryTarget
 from drmgr.system.command import Runner
 
 FactsMode = Literal["full", "counts"]
@@ -51,12 +56,14 @@ class MariadbEngine:
         facts_mode: FactsMode = "full",
         newest: Sequence[tuple[str, str]] = (),
         timezone: str = "UTC",
+        logged: bool = False,
     ) -> None:
         self._source = source
         self._connection = connection
         self._runner = runner
         self._clock = clock
         self._runtime = runtime
+        self._logged = logged
         self._passfile: Path | None = None
         self._scope = Scope(facts_mode == "full", tuple(newest), ZoneInfo(timezone))
 
@@ -65,6 +72,8 @@ class MariadbEngine:
             find_client(program, self._connection.binaries)
         with closing(connect(self._own(), PreflightError)) as session:
             check_server(session, self._connection.database, self._scope)
+            if self._logged:
+                check_log(session)
 
     def capture(self) -> AbstractContextManager[MariadbCapture]:
         return open_capture(
@@ -74,13 +83,14 @@ class MariadbEngine:
             runner=self._runner,
             clock=self._clock,
             runtime=self._runtime,
+            logged=self._logged,
         )
 
     def recipe(self, facts: Facts) -> Recipe:
         origin = facts.groups["origin"]
         series = re.match(r"\d+\.\d+", str(origin["version"]))
         settings = {name: str(origin[name]) for name in SERVER_SETTINGS}
-        return Recipe(self._source, self.name, series[0] if series else "", self._connection.database, settings)
+        return Recipe(self._source, facts.engine, series[0] if series else "", self._connection.database, settings)
 
     def target(self) -> Instance:
         return self._own().instance()
@@ -92,8 +102,34 @@ class MariadbEngine:
         return f"{self.name}:{host}:{port}:{data}:{endpoint.database}"
 
     def load(self, restored: Path, into: Instance, progress: Progress) -> Instance:
+        if (restored / LABEL_PART).is_dir():
+            return self._load_copy(restored, into, progress)
         client = find_client("mariadb", self._connection.binaries)
         return Loader(self._runner, client).load(restored, self._endpoint(into), progress).instance()
+
+    def _load_copy(self, restored: Path, into: Instance, progress: Progress) -> Instance:
+        """The instance is the copy of the server's files: carries it on to the instant of its facts."""
+        label = read_label(restored / LABEL_PART)
+        target = RecoveryTarget("position", str(label.viewed))
+        progress(0.0, "replay")
+        files = log_files([restored / LOG_PART])
+        plan = Planner(Start(label.copied.place, label.copied.gtid), target).plan(files)
+        self.replayer().replay(plan, self._endpoint(into))
+        progress(1.0, "loaded")
+        return replace(into, database=label.database)
+
+    def replayer(self) -> Replayer:
+        """What replays a log into a scratch server. Raises ToolError."""
+        client = find_client("mariadb", self._connection.binaries)
+        return Replayer(self._runner, self.log_program(), client, self._runtime)
+
+    def log_program(self) -> Path:
+        """What reads binary logs. Raises ToolError."""
+        return find_client("mariadb-binlog", self._connection.binaries)
+
+    def endpoint(self, of: Instance | None = None) -> Endpoint:
+        """The source's own server, or that of the instance, for MariaDB's own programs. Raises PreflightError."""
+        return self._own() if of is None else self._endpoint(of)
 
     def facts(self, of: Instance, like: Facts) -> Facts:
         started, endpoint = self._clock.monotonic(), self._endpoint(of)
@@ -104,8 +140,10 @@ class MariadbEngine:
             accounts = account_facts(read_accounts(session, endpoint.database))
         groups["accounts"] = only_wanted(accounts, like.groups.get("accounts", {}))
         # a copy never says where it came from
-        groups["origin"] = dict(like.groups.get("origin", {}))
-        return Facts(self.name, now.replace(tzinfo=UTC), groups, self._clock.monotonic() - started)
+        for told_by_the_backup in ("origin", "recovery"):
+            if told_by_the_backup in like.groups:
+                groups[told_by_the_backup] = dict(like.groups[told_by_the_backup])
+        return Facts(like.engine, now.replace(tzinfo=UTC), groups, self._clock.monotonic() - started)
 
     def integrity(self, of: Instance) -> CheckResult:
         return check_integrity(self._clock, self._endpoint(of), self._source)

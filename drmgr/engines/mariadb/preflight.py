@@ -29,12 +29,15 @@ BROKEN_VIEW = frozenset({1356, 1449, 1146, 1054})
 """What a view answers that refers to a table, column, function or account that is not there."""
 
 
-def check_server(session: Session, database: str, scope: Scope) -> None:
+PHYSICAL_RIGHTS = (*RIGHTS, "LOCK TABLES")
+
+
+def check_server(session: Session, database: str, scope: Scope, *, physical: bool = False) -> None:
     """Raises PreflightError with the first thing that stands against a backup."""
     with told("the server could not be looked at", PreflightError):
         ((version,),) = run(session, "SELECT VERSION()")
         refuse_version(str(version))
-        _check_rights(session)
+        _check_rights(session, PHYSICAL_RIGHTS if physical else RIGHTS)
         _check_tables(session, database)
         _refuse(_broken_views(session, database), "views refer to what is not there", "drop or mend them")
         for table, column in scope.newest:
@@ -56,13 +59,13 @@ def refuse_version(version: str) -> None:
         )
 
 
-def _check_rights(session: Session) -> None:
+def _check_rights(session: Session, rights: Sequence[str]) -> None:
     granted = {str(name) for (name,) in run(session, GRANTED)}
-    missing = [right for right in RIGHTS if right not in granted]
+    missing = [right for right in rights if right not in granted]
     if missing:
         raise PreflightError(
             f"drmgr's account lacks global rights: {', '.join(missing)}",
-            hint=f"GRANT {', '.join(RIGHTS)} ON *.* to it; none of them can change data",
+            hint=f"GRANT {', '.join(rights)} ON *.* to it; none of them can change data",
         )
 
 
@@ -81,7 +84,7 @@ def _check_tables(session: Session, database: str) -> None:
     _refuse(
         [(name,) for name, _, kind in tables if kind == "SYSTEM VERSIONED"],
         "tables are system-versioned, and a dump would lose their history",
-        "wait for physical backups of MariaDB, or keep the history in a table of its own",
+        "keep the history in a table of its own",
     )
 
 

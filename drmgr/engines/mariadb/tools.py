@@ -1,11 +1,18 @@
 """MariaDB's own programs."""
 
+import re
 from pathlib import Path
 
 from drmgr.errors import ToolError
-from drmgr.system.command import find_program
+from drmgr.system.command import Command, Runner, find_program
 
-OLD_NAMES = {"mariadb-dump": "mysqldump", "mariadb": "mysql"}
+OLD_NAMES = {
+    "mariadb-dump": "mysqldump",
+    "mariadb": "mysql",
+    "mariadb-binlog": "mysqlbinlog",
+    "mariadb-backup": "mariabackup",
+}
+PACKAGES = {"mariadb-backup": "mariadb-backup"}
 
 
 def find_client(program: str, binaries: Path | None) -> Path:
@@ -20,4 +27,26 @@ def find_client(program: str, binaries: Path | None) -> Path:
             except ToolError:
                 continue
     where = "" if binaries is None else f" in {binaries}"
-    raise ToolError(f"the program {program} is not there{where}", hint="install the package mariadb-client")
+    package = PACKAGES.get(program, "mariadb-client")
+    raise ToolError(f"the program {program} is not there{where}", hint=f"install the package {package}")
+
+
+def find_series(program: str, binaries: Path | None, server: str, runner: Runner) -> Path:
+    """The program, of the very series of the server that calls itself ``server``. Raises ToolError naming the package."""
+    path = find_client(program, binaries)
+    told = runner.run(Command((str(path), "--version")))
+    found = series_of(told.stdout.decode(errors="replace") + told.stderr)
+    wanted = series_of(server)
+    if found != wanted:
+        package = PACKAGES.get(program, "mariadb-client")
+        raise ToolError(
+            f"{path} is of MariaDB {found or 'an unknown series'}, and the server is {wanted}",
+            hint=f"install the package {package} of MariaDB {wanted}, or name its folder as the connection's binaries",
+        )
+    return path
+
+
+def series_of(text: str) -> str:
+    """The first version in the text as ``10.11``; empty when there is none."""
+    found = re.search(r"\b(\d+\.\d+)\.\d+", text)
+    return found[1] if found else ""

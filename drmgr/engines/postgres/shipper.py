@@ -17,7 +17,7 @@ from drmgr.engines.postgres.slot import SlotState, slot_state
 from drmgr.engines.postgres.tools import find_client, find_exact
 from drmgr.engines.postgres.wal import HISTORY, SEGMENT, WalReader, lsn_text, parse_lsn, segment_name, segment_of
 from drmgr.errors import DrmgrError, PreflightError, SourceError, SpoolFullError
-from drmgr.model import LogBatch, LogFile
+from drmgr.model import Instance, LogBatch, LogFile, Member, RecoveryTarget
 from drmgr.system.command import Command, Runner
 from drmgr.system.files import sync_directory, write_atomically
 
@@ -122,6 +122,13 @@ class PostgresLogShipper:
 
     def position_text(self, position: int) -> str:
         return lsn_text(position)
+
+    def locate(self, name: str, marks: Mapping[str, int]) -> int | None:
+        return marks.get(name)
+
+    def replay(self, member: Member, restored: Path, into: Instance, target: RecoveryTarget) -> str:
+        # the cluster was started with its log and its target, and proved that it stopped there
+        return "the server stopped at it"
 
     def _batch(self, spool: Path, state: _State, names: list[str], histories: list[str]) -> LogBatch:
         folder, size = self.files(spool), state.size

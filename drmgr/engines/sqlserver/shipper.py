@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +17,7 @@ from drmgr.engines.sqlserver.engine import SqlServerEngine
 from drmgr.engines.sqlserver.headers import LOG, Header, read_header
 from drmgr.engines.sqlserver.take import Options, remove_file, take
 from drmgr.errors import DrmgrError, PreflightError, SourceError
-from drmgr.model import LogBatch, LogFile
+from drmgr.model import Instance, LogBatch, LogFile, Member, RecoveryTarget
 from drmgr.system.files import sync_directory, write_atomically
 from drmgr.system.mssql import Complaint, Session
 from drmgr.system.mssql_access import Share
@@ -73,6 +74,13 @@ class SqlServerLogShipper:
 
     def position_text(self, position: int) -> str:
         return f"lsn:{position}"
+
+    def locate(self, name: str, marks: Mapping[str, int]) -> int | None:
+        return marks.get(name)
+
+    def replay(self, member: Member, restored: Path, into: Instance, target: RecoveryTarget) -> str:
+        # the logs were restored with the database, and the server said where it stopped
+        return "the server stopped at it"
 
     def _left_behind(self) -> list[Header]:
         """Whole logs of ours that still lie in the shared folder, the oldest first."""

@@ -294,8 +294,16 @@ def _show(console: "Console", done: "RestoreDone") -> None:
         console.print(f"\n{name}:", markup=False)
         pairs(console, shown)
         if instance.socket and instance.passfile and shown.get("passfile"):
-            place = f"host={instance.socket} user={instance.user} dbname={instance.database}"
-            console.print(f'open it   psql "{place} passfile={instance.passfile}"', markup=False, soft_wrap=True)
+            console.print(f"open it   {_opening(instance)}", markup=False, soft_wrap=True)
+
+
+def _opening(instance: "Instance") -> str:
+    """What a person types to look into a kept instance."""
+    if instance.engine == "mariadb":
+        place = f"--user={instance.user} --socket={instance.socket}/mysqld.sock {instance.database}"
+        return f"mariadb --defaults-file={instance.passfile} {place}"
+    place = f"host={instance.socket} user={instance.user} dbname={instance.database}"
+    return f'psql "{place} passfile={instance.passfile}"'
 
 
 def _finding(check: Json) -> str:

@@ -38,6 +38,7 @@ from drmgr.model import (
     Stored,
     Version,
 )
+from drmgr.system.secret import Secret
 
 Progress = Callable[[float, str], None]
 """Called with the share done (0 to 1) and a short word on what is being done."""
@@ -339,6 +340,38 @@ class Sealer(Protocol):
 
     def mark(self, content: bytes) -> str:
         """Sixteen digits, equal for equal content, that tell nothing of it to who lacks the master key."""
+
+
+class RepositoryPasswords(Protocol):
+    """The passwords that open one repository; each has a key of its own, known by an id. Raises RepositoryError."""
+
+    def opens(self, password: Secret) -> bool: ...
+
+    def add(self, password: Secret, new: Secret) -> None:
+        """Lets ``new`` open it as well; ``password`` opens it now."""
+
+    def ids(self, password: Secret) -> tuple[str, tuple[str, ...]]:
+        """The id of this password's key, and those of all others."""
+
+    def remove(self, password: Secret, key: str) -> None:
+        """Takes a key away; never that of ``password`` itself."""
+
+
+class Renewal(Protocol):
+    """The password of one repository in the keystore while it is renewed; every step is durable when it returns."""
+
+    def present(self) -> Secret: ...
+
+    def begin(self) -> Secret:
+        """The password to come, the same one until ``complete``."""
+
+    def complete(self) -> None:
+        """Makes the password to come the present one, and remembers the one before it until ``forget``."""
+
+    def retired(self) -> Secret | None:
+        """The one before, if it is not forgotten yet."""
+
+    def forget(self) -> None: ...
 
 
 class Workspace(Protocol):

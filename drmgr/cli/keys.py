@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from drmgr.cli import keyshares
+from drmgr.cli import keyrotation, keyshares
 from drmgr.cli.audit import audited
 from drmgr.cli.context import output, site
 
@@ -18,7 +18,7 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(help="The site's keys, wrapped under its passphrase.", no_args_is_help=True)
     group.command("init")(init)
     group.command("status")(status)
-    group.command("rotate")(keyshares.rotate)
+    group.command("rotate")(keyrotation.rotate)
     group.command("split")(keyshares.split)
     group.command("combine")(keyshares.combine)
     app.add_typer(group, name="keys")
@@ -64,7 +64,13 @@ def status(
         if verify:
             opened.keystore.verify()
     document = [
-        {"name": info.name, "kind": info.kind, "created_at": info.created_at.isoformat(), "id": info.id}
+        {
+            "name": info.name,
+            "kind": info.kind,
+            "created_at": info.created_at.isoformat(),
+            "id": info.id,
+            "version": info.version,
+        }
         for info in infos
     ]
 

@@ -1,4 +1,4 @@
-"""``drmgr keys split``, ``combine`` and ``rotate``: the master key as pages of words, and under another passphrase."""
+"""``drmgr keys split`` and ``combine``: the master key as pages of words."""
 
 import sys
 from collections.abc import Sequence
@@ -9,7 +9,6 @@ import typer
 
 from drmgr.cli.audit import audited
 from drmgr.cli.context import output, site
-from drmgr.cli.safekeeping import renew_kit
 from drmgr.errors import KeystoreError, UsageError
 from drmgr.model import Json
 
@@ -106,7 +105,7 @@ def combine(
         with audited(opened, "keys.combine") as said:
             said.update(set=combined.set_id, shares=list(combined.numbers), rewrapped=bool(new_passphrase))
             if new_passphrase:
-                opened.keystore.rewrap(_resolved(opened, new_passphrase))
+                opened.keystore.rewrap(resolved_passphrase(opened, new_passphrase))
     document = {
         "set": combined.set_id,
         "check": combined.check,
@@ -136,38 +135,8 @@ def combined_shares(files: Sequence[Path], check: str, answers: "Output") -> "Co
     return combined
 
 
-def rotate(
-    context: typer.Context,
-    passphrase: Annotated[str, typer.Option("--passphrase", metavar="REF", help=f"The new one: {REFERENCE_HELP}")],
-) -> None:
-    """Put the keystore under a new passphrase. The keys in it stay as they are.
-
-    The present passphrase must still be where keys.passphrase says; afterwards the new one must be there.
-    """
-    answers = output(context)
-    with site(context) as opened, audited(opened, "keys.rotate") as said:
-        if passphrase == str(opened.config.keys.passphrase):
-            raise UsageError(
-                "the new passphrase is where the present one is", hint="put it elsewhere first, and move it afterwards"
-            )
-        said["what"] = "passphrase"
-        opened.keystore.rewrap(_resolved(opened, passphrase))
-        place = str(opened.config.keys.passphrase)
-        unkept = renew_kit(opened)
-
-    def show(console: "Console") -> None:
-        console.print(
-            f"the keystore is under the new passphrase: put it where {place} leads, or set keys.passphrase",
-            markup=False,
-            soft_wrap=True,
-        )
-
-    answers.answer({"rotated": ["passphrase"]}, show)
-    if unkept is not None:
-        answers.note(f"drmgr: the passphrase is changed, but not yet in the recovery kit: {unkept.message}")
-
-
-def _resolved(opened: "Site", text: str) -> "Secret":
+def resolved_passphrase(opened: "Site", text: str) -> "Secret":
+    """The passphrase that the reference leads to. Raises UsageError, ConfigError."""
     from drmgr.config.secrets import SecretSource
     from drmgr.config.values import SecretRef
 

@@ -19,7 +19,7 @@ from drmgr.config import models
 from drmgr.config.load import LoadedSite, load_site
 from drmgr.config.models import system_of, text_of
 from drmgr.config.secrets import SecretSource
-from drmgr.errors import ConfigError, ToolError, UsageError
+from drmgr.errors import ConfigError, KeystoreError, ToolError, UsageError
 from drmgr.flows.bench import Bench, ProgressFor, WiredSystem
 from drmgr.interfaces import Engine
 from drmgr.repository.restic import ResticRepository, ResticSettings, restic_version
@@ -42,9 +42,6 @@ if TYPE_CHECKING:
 
 
 Kind = TypeVar("Kind", bound=ResticRepository)
-
-FIRST_KEY_VERSION = "1"
-"""Reports name the version of the repositories' keys; it grows when keys can be rotated."""
 
 
 class Site:
@@ -266,8 +263,17 @@ class Site:
         return {
             "drmgr": __version__,
             "restic": restic,
-            "key-version": FIRST_KEY_VERSION,
+            "key-version": self._key_version(),
         }
+
+    def _key_version(self) -> str:
+        """The highest that a repository's password has reached: it grows when it is renewed."""
+        try:
+            infos = self.keystore.status() if self.keystore.exists() else []
+        except KeystoreError:
+            # the first use of a key raises it, inside the run that it ends
+            return "unknown"
+        return str(max((info.version for info in infos if info.name.startswith("repository/")), default=1))
 
     def bench(self, progress: ProgressFor) -> Bench:
         """The flows' workbench. Workspaces that dead runs left are destroyed first."""

@@ -33,6 +33,8 @@ FILE_NAME = "keystore.json"
 SCHEMA = "drmgr/keystore/1"
 ENTRY_VERSION = 1
 WAIT_SECONDS = 60.0
+NEXT, RETIRED = "next", "retired"
+"""Beside an entry that is being renewed: the value to come, and the one that was."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,7 @@ class KeyInfo:
     kind: str
     created_at: datetime
     id: str
+    version: int = 1
 
 
 class FileKeystore:
@@ -104,7 +107,7 @@ class FileKeystore:
                 "id": secrets.token_hex(8),
                 "created_at": rfc3339(self._clock.now()),
             }
-            document["entries"][name] = {**entry, **wrap(master, value(), _entry_purpose(name, entry))}
+            document["entries"][name] = _entry(master, name, value(), entry)
             self._write(document)
             return True
 
@@ -146,6 +149,60 @@ class FileKeystore:
         """The same, made first when there is none yet."""
         self.add_random(repository_entry(system, copy), KEY_BYTES)
         return self.repository_password(system, copy)
+
+    def begin_renewal(self, name: str) -> bytes:
+        """Makes the value that is to follow this entry's, beside it; the same one when that was begun before."""
+        self.secret(name)
+        self.add_random(f"{name}/{NEXT}", KEY_BYTES)
+        return self.secret(f"{name}/{NEXT}")
+
+    def complete_renewal(self, name: str) -> None:
+        """Puts the following value in the entry's place, and the present one aside, both in one write."""
+        with self._locked():
+            document = self._read()
+            master, entries = self._master(document), document["entries"]
+            for missing in {name, f"{name}/{NEXT}"} - set(entries):
+                raise KeystoreError(f"the keystore holds no key {missing}")
+            before, after = entries[name], entries[f"{name}/{NEXT}"]
+            values = _open_entry(master, name, before), _open_entry(master, f"{name}/{NEXT}", after)
+            version = int(before["version"]) + 1
+            entries[f"{name}/{RETIRED}"] = _entry(master, f"{name}/{RETIRED}", values[0], before)
+            entries[name] = _entry(master, name, values[1], {**after, "version": version})
+            del entries[f"{name}/{NEXT}"]
+            self._write(document)
+
+    def retired(self, name: str) -> bytes | None:
+        """The value that was put aside and is not revoked yet."""
+        aside = f"{name}/{RETIRED}"
+        return self.secret(aside) if aside in self._read()["entries"] else None
+
+    def forget_retired(self, name: str) -> None:
+        """Once nothing opens with it any more."""
+        with self._locked():
+            document = self._read()
+            self._master(document)
+            document["entries"].pop(f"{name}/{RETIRED}", None)
+            self._write(document)
+
+    def renew_master(self) -> None:
+        """Draws another master key and puts every entry under it; shares of the old one open nothing in this file.
+
+        The new file is proven in memory before it takes the place of the old one.
+        """
+        with self._locked():
+            document = self._read()
+            old, new = self._master(document), secrets.token_bytes(KEY_BYTES)
+            entries = document["entries"]
+            values = {name: _open_entry(old, name, entry) for name, entry in entries.items()}
+            for name, value in values.items():
+                entries[name] = _entry(new, name, value, entries[name])
+            document.update(self._wrapped_master(new, self._asked_passphrase()))
+            fresh = FileKeystore(self.directory, self._passphrase, clock=self._clock, cost=self._cost)
+            proven = fresh._opened_master(document)
+            if any(_open_entry(proven, name, entries[name]) != value for name, value in values.items()):
+                raise KeystoreError("the keystore could not be put under another master key")
+            self._write(document)
+            self._master_key = new
 
     def master_key(self) -> bytes:
         """The key that wraps all others, for those who split it. It must stay in memory."""
@@ -284,6 +341,12 @@ def _entry_purpose(name: str, entry: dict[str, Json]) -> bytes:
     return json.dumps([SCHEMA, "entry", name, *bound]).encode()
 
 
+def _entry(master: bytes, name: str, value: bytes, like: Json) -> dict[str, Json]:
+    """The value wrapped under that name; what is known of it is taken from ``like``."""
+    about = {field: like[field] for field in ("kind", "version", "id", "created_at")}
+    return {**about, **wrap(master, value, _entry_purpose(name, about))}
+
+
 def _open_entry(master: bytes, name: str, entry: Json) -> bytes:
     try:
         return unwrap(master, entry, _entry_purpose(name, entry))
@@ -300,6 +363,12 @@ def _damaged_entry(names: str) -> KeystoreError:
 
 def _info(name: str, entry: Json) -> KeyInfo:
     try:
-        return KeyInfo(name, str(entry["kind"]), datetime.fromisoformat(entry["created_at"]), str(entry["id"]))
+        return KeyInfo(
+            name,
+            str(entry["kind"]),
+            datetime.fromisoformat(entry["created_at"]),
+            str(entry["id"]),
+            int(entry["version"]),
+        )
     except (KeyError, TypeError, ValueError) as error:
         raise _damaged_entry(name) from error

@@ -19,6 +19,7 @@ class RunKind(StrEnum):
     REWIND = "rewind"
     COPY = "copy"
     EXPIRE = "expire"
+    RENEW_KEYS = "renew-keys"
 
 
 class RunStatus(StrEnum):

@@ -87,6 +87,8 @@ class ResticCaller:
         cwd: Path | None,
         stdin: bytes | None,
         beside: "ResticCaller | None" = None,
+        *,
+        new: Secret | None = None,
     ) -> Command:
         settings = self._settings
         argv = (
@@ -115,7 +117,7 @@ class ResticCaller:
             cwd=cwd,
             stdin=stdin,
             secret=self._password(),
-            second_secret=None if beside is None else beside._password(),
+            second_secret=new if beside is None else beside._password(),
         )
 
     @contextmanager
@@ -126,13 +128,14 @@ class ResticCaller:
         cwd: Path | None = None,
         stdin: bytes | None = None,
         beside: "ResticCaller | None" = None,
+        new: Secret | None = None,
     ) -> Iterator[Process]:
         self.version()
         self._ask_store()
         if beside is not None:
             beside._ask_store()
         with (
-            self._runner.start(self._command(arguments, env or {}, cwd, stdin, beside)) as process,
+            self._runner.start(self._command(arguments, env or {}, cwd, stdin, beside, new=new)) as process,
             _Watch(process, self._settings.patience) as watch,
         ):
             yield process
@@ -147,15 +150,16 @@ class ResticCaller:
         cwd: Path | None = None,
         stdin: bytes | None = None,
         beside: "ResticCaller | None" = None,
+        new: Secret | None = None,
     ) -> Completed:
         """Runs restic once more, after ``unlock``, when it finds the lock of a process that is gone.
 
-        ``beside`` is the repository that this one is to take something from.
+        ``beside`` is the repository that this one is to take something from, ``new`` a second secret.
         """
 
         def once() -> Completed:
             kept: list[bytes] = []
-            with self._start(*arguments, env=env, cwd=cwd, stdin=stdin, beside=beside) as process:
+            with self._start(*arguments, env=env, cwd=cwd, stdin=stdin, beside=beside, new=new) as process:
                 for line in process.lines():
                     (on_line or kept.append)(line)
                 code = process.wait()

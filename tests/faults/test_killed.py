@@ -29,6 +29,7 @@ def test_killed_at_random_moments(faults_template: FaultySite) -> None:
             counts[_killed(site, chance, chance.uniform(0, length))] += 1
             counts["points"] += _all_restore(site, chance)
             counts["moments"] += 1
+            print(counts, flush=True)
     print(counts)
 
 

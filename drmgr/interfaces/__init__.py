@@ -1,0 +1,36 @@
+"""The verbs: every Protocol behind one door. The comments are the contract; tests/contract/ holds each maker to it."""
+
+from drmgr.interfaces.memory import Audit, CareBook, Catalog, Clock, Keystore, Locks, PointMemory, Progress
+from drmgr.interfaces.proofs import AcrossCheck, Check, EvidenceStore, Scratch, Workspace
+from drmgr.interfaces.sources import Capture, Engine, LogShipper, Pause, Sink, SqlEngine, TreeEngine
+from drmgr.interfaces.stores import CaredRepository, Objects, Renewal, Repository, RepositoryPasswords, Sealer, Shelf
+
+__all__ = [
+    "AcrossCheck",
+    "Audit",
+    "Capture",
+    "CareBook",
+    "CaredRepository",
+    "Catalog",
+    "Check",
+    "Clock",
+    "Engine",
+    "EvidenceStore",
+    "Keystore",
+    "Locks",
+    "LogShipper",
+    "Objects",
+    "Pause",
+    "PointMemory",
+    "Progress",
+    "Renewal",
+    "Repository",
+    "RepositoryPasswords",
+    "Scratch",
+    "Sealer",
+    "Shelf",
+    "Sink",
+    "SqlEngine",
+    "TreeEngine",
+    "Workspace",
+]

@@ -1,0 +1,71 @@
+"""Where backups are brought back and proven: scratch, checks, evidence."""
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+from drmgr.model import (
+    CheckResult,
+    Destruction,
+    DrillRecord,
+    EvidenceEntry,
+    Instance,
+    Level,
+    Recipe,
+    Restored,
+)
+
+
+class Workspace(Protocol):
+    """A labelled, private directory of one run on scratch, with the instances inside it."""
+
+    path: Path
+
+    def start(self, recipe: Recipe) -> Instance:
+        """A running, empty instance reachable by nothing but drmgr. Raises ScratchError; PreflightError for missing tools."""
+
+    def stage(self, source: str) -> Path:
+        """A directory below which one source's parts are restored."""
+
+    def drop(self, staged: Path) -> None:
+        """Removes staged data that is loaded by now."""
+
+
+class Scratch(Protocol):
+    def open(self, run: str, needed_bytes: int) -> AbstractContextManager[Workspace]:
+        """A workspace that is destroyed on leaving the block, whatever happens. Raises ScratchError if it would not fit."""
+
+    def keep(self, run: str, until: datetime) -> None:
+        """Takes the run's workspace out of the destruction at the end of the block; ``reap`` ends it after ``until``."""
+
+    def destructions(self) -> tuple[Destruction, ...]:
+        """The proofs of all workspaces this object has destroyed."""
+
+    def reap(self) -> tuple[Destruction, ...]:
+        """Destroys workspaces whose run is dead or whose keeping time is over."""
+
+
+class Check(Protocol):
+    name: str
+    level: Level
+
+    def run(self, restored: Restored) -> CheckResult:
+        """Never raises a DrmgrError for data that is wrong (that is ``fail``); does raise when it could not look."""
+
+
+class AcrossCheck(Protocol):
+    """A proof about several systems that were brought back together."""
+
+    name: str
+    level: Level
+    systems: tuple[str, ...]
+
+    def run(self, restored: Mapping[str, Restored]) -> CheckResult:
+        """As Check.run; the systems by their ids. Those of ``systems`` are there."""
+
+
+class EvidenceStore(Protocol):
+    def seal(self, record: DrillRecord) -> EvidenceEntry:
+        """Signs the record, chains it to the document before it, writes it durably. Raises EvidenceError, KeystoreError."""

@@ -17,6 +17,7 @@ from drmgr.repository.restic import ResticRepository, ResticSettings
 from drmgr.system.clock import SystemClock
 from drmgr.system.command import Runner
 from drmgr.system.secret import Secret
+from tests.support.restic_key import cheapen
 
 GBK = "检查报告".encode("gbk")
 """Not UTF-8; four characters, and so is every other name of four: restic's JSON tells them all alike."""
@@ -82,6 +83,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> ResticRepository:
     settings = ResticSettings(str(folder / "r"), "site", folder / "cache")
     made = ResticRepository(settings, lambda: Secret("p" * 64), Runner())
     made.init()
+    cheapen(folder / "r", "p" * 64)
     return made
 
 

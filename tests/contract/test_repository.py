@@ -19,6 +19,7 @@ from drmgr.system.files import write_atomically
 from drmgr.system.secret import Secret
 from tests.support.fake_repository import FakeRepository
 from tests.support.restic import restic_that_obeys_file_modes
+from tests.support.restic_key import cheapen
 
 Maker = Callable[[str], Repository]
 
@@ -68,6 +69,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An initialised folder repository to copy: restic takes seconds to make one."""
     folder = tmp_path_factory.mktemp("template")
     restic(str(folder / "repository"), folder).init()
+    cheapen(folder / "repository", "p" * 64)
     return folder / "repository"
 
 

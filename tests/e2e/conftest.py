@@ -113,8 +113,8 @@ def template(database: tuple[PostgresServer, str]) -> Iterator[Site]:
     with passable_directory() as directory:
         _write_site(directory, *database)
         site = Site(directory)
-        site.json("keys", "init")
-        site.json("repo", "init")
+        site.init_keys()
+        site.init_repositories()
         site.json("backup", "--all")
         yield site
 

@@ -105,7 +105,7 @@ def _row(seen: datetime) -> tuple[object, ...]:
 
 def test_backup_ship_restore_to_an_instant_and_drill(hospital: Hospital) -> None:
     site = hospital.site
-    site.json("keys", "init")
+    site.init_keys()
     site.json("repo", "init")
     doctor = site.json("doctor")
     states = {finding["name"]: finding["state"] for finding in doctor["findings"]}

@@ -28,6 +28,7 @@ from tests.support.fake_audit import FakeAudit
 from tests.support.fake_catalog import FakeCatalog
 from tests.support.fake_repository import FakeRepository
 from tests.support.physical import Sealed
+from tests.support.restic_key import cheapen
 
 EngineT = TypeVar("EngineT", bound=SqlEngine)
 
@@ -55,6 +56,8 @@ class Grounds(Generic[EngineT]):
             settings = ResticSettings(str(directory / "repository"), "site", directory / "cache")
             self.repository = ResticRepository(settings, lambda: Secret("p" * 64), self.runner)
         self.repository.init()
+        if real:
+            cheapen(directory / "repository", "p" * 64)
         self.bench = Bench(
             site=Text("医院", "Hospital"),
             timezone="Asia/Shanghai",

@@ -31,6 +31,7 @@ from tests.support.fake_audit import FakeAudit
 from tests.support.fake_catalog import FakeCatalog
 from tests.support.fake_repository import FakeRepository
 from tests.support.postgres import SERVER_USER, PostgresServer, installed_major
+from tests.support.restic_key import cheapen
 
 SLOT = "drmgr_his_main"
 WAL = {"wal_level": "replica", "fsync": "off", "max_connections": "40", "max_wal_senders": "4"}
@@ -118,6 +119,8 @@ class Place:
         if not real:
             self.repository = FakeRepository(directory / "repository")
         self.repository.init()
+        if real:
+            cheapen(directory / "repository", "p" * 64)
         self.user = "postgres"
         self.engine = self.make()
         self.evidence = Sealed()

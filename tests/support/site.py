@@ -17,6 +17,11 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from drmgr.keystore.store import FileKeystore
+from drmgr.keystore.wrapping import ScryptCost
+from drmgr.system.secret import Secret
+from tests.support.restic_key import cheapen
+
 DRMGR = str(Path(sys.executable).with_name("drmgr"))
 PATIENCE_SECONDS = 120.0
 POLL_SECONDS = 0.02
@@ -128,6 +133,23 @@ class Site:
         for file in (self.directory / "secrets").iterdir():
             assert file.read_text().strip() not in both, f"the secret {file.name} was printed"
         return answer
+
+    def init_keys(self) -> None:
+        """Makes the keys, under a passphrase that costs next to nothing to try: a third of a second in every command."""
+        self.json("keys", "init")
+        self._keystore().rewrap(self._passphrase())
+
+    def init_repositories(self) -> None:
+        """Makes the repositories in their folder; their passwords, too, cost next to nothing to try."""
+        keystore = self._keystore()
+        for made in self.json("repo", "init")["repositories"]:
+            cheapen(Path(made["place"]), keystore.repository_password(made["system"]).reveal())
+
+    def _passphrase(self) -> Secret:
+        return Secret((self.directory / "secrets/passphrase").read_text())
+
+    def _keystore(self) -> FileKeystore:
+        return FileKeystore(self.directory / "keys", self._passphrase, cost=ScryptCost(n=2**10, r=8, p=1))
 
     # --- looking at it ---
 

@@ -122,10 +122,14 @@ def test_a_drill_plays_a_physical_backup_from_a_real_repository(server: Postgres
     place = Place(folder, server, integrity=True, real=True)
     with pgbench(server, 100):
         point = backup(place.bench, place.wired).point
-    assert [part.name for part in point.members[0].parts] == ["cluster", "label", "wal"]
     again = backup(place.bench, place.wired).point
-    # what changed while the first one was made is read again, and the rest is not
-    assert [part.name for part in again.members[0].parts] == ["cluster", "reread-cluster", "label", "wal"]
+    for made in (point, again):
+        # whether files were in doubt, and are read again, is a matter of the file system's ticks: see test_reread.py
+        assert [part.name for part in made.members[0].parts if part.name != "reread-cluster"] == [
+            "cluster",
+            "label",
+            "wal",
+        ]
     assert again.members[0].bytes_added < point.members[0].bytes_added
     done = drill(place.bench, DrillPlan("d", TITLE, "server-lost", "hands-on", (place.wired,), again.id, Level.FACTS))
     (outcome,) = done.record.outcomes

@@ -99,7 +99,9 @@ python=${PYTHON:-python3}
 stamp=.venv/.locked
 if ! cmp -s requirements.lock "$stamp"; then
     [ -x .venv/bin/python ] || "$python" -m venv .venv
-    .venv/bin/python -m pip install -q --require-hashes -r requirements.lock
+    # the lock names everything: a pip that resolves once more takes a newer release where a package is wanted with an extra
+    .venv/bin/python -m pip install -q --no-deps --require-hashes -r requirements.lock
     .venv/bin/python -m pip install -q --no-deps --no-build-isolation -e .
+    .venv/bin/python -m pip check -q
     cp requirements.lock "$stamp"
 fi

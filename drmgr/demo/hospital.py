@@ -64,8 +64,8 @@ class Hospital:
     """A hospital that lives in ``directory``, with its PostgreSQL, its image folder and its object store.
 
     As a context manager it starts the servers and ends them with the block. With ``keep`` they outlive a block that
-    ended well, until ``stop_kept``; ``directory`` itself is never removed. Raises PreflightError for a directory that
-    holds a hospital already: ``clear`` it first.
+    ended well, until ``stop_kept``; ``directory`` itself is never removed. ``mariadb_logged``: the MariaDB can be backed up
+    physically too. Raises PreflightError for a directory that holds a hospital already: ``clear`` it first.
     """
 
     def __init__(
@@ -76,6 +76,7 @@ class Hospital:
         seed: int = SEED,
         keep: bool = False,
         systems: Sequence[str] | None = None,
+        mariadb_logged: bool = False,
         runner: Runner | None = None,
     ) -> None:
         self.directory = directory.absolute()
@@ -87,7 +88,7 @@ class Hospital:
             )
         self.database = ProductionServer(self.directory, runner=runner)
         self.objectstore = ObjectStore(self.directory / STORE_FOLDER, runner=runner)
-        self.mariadb = ProductionMariadb(self.directory, runner=runner)
+        self.mariadb = ProductionMariadb(self.directory, runner=runner, logged=mariadb_logged)
         self.production = Production(self.directory, self.database, self.mariadb)
         self.images = self.directory / FOLDERS["pacs"]
         self._seed = seed

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 BACKUP_ACCOUNT = "drmgr"
 BACKUP_RIGHTS = "SELECT, SHOW VIEW, TRIGGER, EVENT, RELOAD, PROCESS"
+PHYSICAL_RIGHTS = "LOCK TABLES, REPLICATION SLAVE, BINLOG MONITOR"
+"""What a physical backup needs besides."""
 SUPERUSER = "root"
 SERVER_USER = "mysql"
 LINK = "mariadb"
@@ -36,6 +38,15 @@ SETTINGS = {
     "max-connections": "50",
 }
 
+LOGGED = {
+    "log-bin": "mariadb-bin",
+    "binlog-format": "ROW",
+    "server-id": "7",
+    "expire-logs-days": "5",
+    "log-bin-trust-function-creators": "ON",
+}
+"""What a server needs whose files are backed up."""
+
 Session = Any
 """A pymysql.Connection: its type cannot be named without importing it."""
 
@@ -44,11 +55,13 @@ class ProductionMariadb:
     """A MariaDB reachable by its unix socket alone, every account by its own password.
 
     Passwords lie in ``directory/secrets/mariadb-NAME`` (0600). Data lie in a private folder that ``directory/mariadb``
-    is or points to. The server outlives this object when nobody calls ``stop``.
+    is or points to. The server outlives this object when nobody calls ``stop``. ``logged``: it writes a binary log, and its
+    files can be backed up physically.
     """
 
-    def __init__(self, directory: Path, *, runner: Runner | None = None) -> None:
+    def __init__(self, directory: Path, *, runner: Runner | None = None, logged: bool = False) -> None:
         self.directory = directory.absolute()
+        self._logged = logged
         self._runner = runner or Runner()
         self._home: Path | None = None
 
@@ -58,6 +71,11 @@ class ProductionMariadb:
         from drmgr.scratch.mariadb import SOCKET_NAME
 
         return self._started() / SOCKET_NAME
+
+    @property
+    def data_directory(self) -> Path:
+        """Where the server's files lie. Raises RuntimeError before the first start."""
+        return self._started() / "data"
 
     def start(self) -> None:
         """Makes the data directory and starts the server. Raises ToolError, PreflightError."""
@@ -69,7 +87,8 @@ class ProductionMariadb:
         except ScratchError as error:
             raise PreflightError(f"{NAME} did not start: {error.message}", hint=error.hint) from error
         self._keep(SUPERUSER, (self._home / "pass").read_text(encoding="ascii").split('"')[1])
-        self._account(BACKUP_ACCOUNT, f"GRANT {BACKUP_RIGHTS} ON *.* TO {{}}")
+        rights = f"{BACKUP_RIGHTS}, {PHYSICAL_RIGHTS}" if self._logged else BACKUP_RIGHTS
+        self._account(BACKUP_ACCOUNT, f"GRANT {rights} ON *.* TO {{}}")
 
     def attach(self) -> None:
         """Finds the server that is up for this directory already. Raises PreflightError."""
@@ -146,7 +165,7 @@ class ProductionMariadb:
         from drmgr.scratch.mariadb import MariadbServer, plan_server
 
         plan = plan_server(Recipe("", "mariadb", settings={}), home, home, home / "pass", SERVER_USER)
-        settings = {**plan.settings, **SETTINGS}
+        settings = {**plan.settings, **SETTINGS, **(LOGGED if self._logged else {})}
         plan = type(plan)(plan.home, plan.socket, plan.passfile, plan.user, settings)
         return MariadbServer(plan, self._runner, SystemClock())
 

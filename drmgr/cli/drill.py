@@ -10,7 +10,7 @@ import typer
 from drmgr.cli.context import output, site
 from drmgr.cli.due import held_json, run_due, show_held, slot
 from drmgr.cli.report import Language, report_path, write_report
-from drmgr.cli.restore import check_json
+from drmgr.cli.restored import check_json
 from drmgr.cli.safekeeping import keep_safe
 from drmgr.errors import ConfigError, DrmgrError, ObjectiveMissedError, UsageError
 from drmgr.model import Json, Level, RunKind, Verdict

@@ -18,8 +18,8 @@ from drmgr.errors import SourceError
 from drmgr.flows.backup import backup
 from drmgr.flows.bench import Bench, Source, WiredSystem
 from drmgr.flows.points import find
-from drmgr.flows.restore import RestorePlan, ToScratch
 from drmgr.flows.restore import restore as run_restore
+from drmgr.flows.restoreplan import RestorePlan, ToScratch
 from drmgr.interfaces import Progress
 from drmgr.model import CheckResult, CheckStatus, Payload, Snapshot, Text
 from drmgr.system.clock import SystemClock

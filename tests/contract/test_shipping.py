@@ -19,7 +19,8 @@ from drmgr.errors import (
 )
 from drmgr.flows.points import find
 from drmgr.flows.reach import Window, log_ranges, windows
-from drmgr.flows.restore import RestoreDone, RestorePlan, ToFolder, restore
+from drmgr.flows.restore import RestoreDone, restore
+from drmgr.flows.restoreplan import RestorePlan, ToFolder
 from drmgr.flows.ship_logs import Shipped, Spool, follow
 from drmgr.interfaces import Progress
 from drmgr.model import CheckStatus, Level, Payload, Snapshot

@@ -12,7 +12,8 @@ from drmgr.flows.backup import backup
 from drmgr.flows.bench import Bench, Source, WiredSystem
 from drmgr.flows.points import find
 from drmgr.flows.reach import Window, log_ranges, windows
-from drmgr.flows.restore import RestoreDone, RestorePlan, ToScratch, restore
+from drmgr.flows.restore import RestoreDone, restore
+from drmgr.flows.restoreplan import RestorePlan, ToScratch
 from drmgr.flows.ship_logs import Shipped, Spool, ship
 from drmgr.interfaces import Check, LogShipper, Repository, SqlEngine
 from drmgr.model import Objectives, RecoveryPoint, System, Text

@@ -15,7 +15,8 @@ from drmgr.engines.postgres.physical import PhysicalPostgresEngine
 from drmgr.engines.postgres.shipper import PostgresLogShipper
 from drmgr.flows.backup import backup
 from drmgr.flows.bench import Bench, Source, WiredSystem
-from drmgr.flows.restore import RestoreDone, RestorePlan, ToScratch, restore
+from drmgr.flows.restore import RestoreDone, restore
+from drmgr.flows.restoreplan import RestorePlan, ToScratch
 from drmgr.flows.ship_logs import Shipped, Spool, ship
 from drmgr.interfaces import Check, Repository
 from drmgr.model import DrillRecord, EvidenceEntry, Objectives, RecoveryPoint, System, Text

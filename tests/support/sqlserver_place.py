@@ -11,7 +11,8 @@ from drmgr.checks.technical import IntegrityCheck, OpensCheck
 from drmgr.engines.sqlserver import SqlServerEngine, SqlServerLogShipper
 from drmgr.flows.backup import BackupDone, backup
 from drmgr.flows.bench import Bench, Source, WiredSystem
-from drmgr.flows.restore import RestoreDone, RestorePlan, ToScratch, restore
+from drmgr.flows.restore import RestoreDone, restore
+from drmgr.flows.restoreplan import RestorePlan, ToScratch
 from drmgr.flows.ship_logs import Shipped, Spool, ship
 from drmgr.interfaces import Check
 from drmgr.model import Level, Objectives, System, Text

@@ -12,7 +12,8 @@ import pytest
 
 from drmgr.engines.mariadb.engine import MariadbEngine
 from drmgr.errors import DrmgrError, LoadError, PreflightError, ScratchError, SourceError, ToolError, UsageError
-from drmgr.flows.restore import RestorePlan, ToConnection, ToScratch, restore
+from drmgr.flows.restore import restore
+from drmgr.flows.restoreplan import RestorePlan, ToConnection, ToScratch
 from drmgr.model import CheckStatus, Facts, Instance
 from drmgr.scratch.workspace import ScratchWorkspace
 from tests.support.facts import differences

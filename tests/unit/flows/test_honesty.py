@@ -15,7 +15,8 @@ from drmgr.flows.backup import BackupDone, backup
 from drmgr.flows.bench import Source
 from drmgr.flows.drill import drill
 from drmgr.flows.points import find
-from drmgr.flows.restore import RestorePlan, ToFolder, ToScratch, restore
+from drmgr.flows.restore import restore
+from drmgr.flows.restoreplan import RestorePlan, ToFolder, ToScratch
 from drmgr.interfaces import Progress
 from drmgr.model import (
     CheckResult,

@@ -15,7 +15,8 @@ from drmgr.errors import (
     UsageError,
 )
 from drmgr.flows.backup import BackupDone, backup
-from drmgr.flows.restore import RestorePlan, Target, ToConnection, ToFolder, ToScratch, plan_only, restore
+from drmgr.flows.restore import restore
+from drmgr.flows.restoreplan import RestorePlan, Target, ToConnection, ToFolder, ToScratch, plan_only
 from drmgr.model import CheckStatus, Level, OccasionKind, RunKind, RunStatus, Verdict
 from tests.support.fakes import FakeCheck, FakeEngine
 from tests.unit.flows.conftest import Site

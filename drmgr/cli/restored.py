@@ -1,0 +1,147 @@
+"""What ``drmgr restore`` answers: the plan, and what became of it."""
+
+from typing import TYPE_CHECKING
+
+from drmgr.model import Json
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
+
+    from rich.console import Console
+
+    from drmgr.flows.restore import RestoreDone
+    from drmgr.model import Instance, RecoveryPoint
+
+
+def plan_json(system: str, to: str, point: "RecoveryPoint", sources: tuple[str, ...]) -> Json:
+    from drmgr.system.clock import rfc3339
+
+    members = [member for member in point.members if not sources or member.source in sources]
+    return {
+        "system": system,
+        "status": "planned",
+        "target": to,
+        "point": point.id,
+        "at": rfc3339(point.consistent_at),
+        "reads": sum(member.bytes for member in members),
+        "sources": [member.source for member in members],
+    }
+
+
+def show_plan(console: "Console", to: str, point: "RecoveryPoint", sources: tuple[str, ...], zone: "ZoneInfo") -> None:
+    from drmgr.cli.output import human_bytes, human_time, pairs
+
+    members = [member for member in point.members if not sources or member.source in sources]
+    pairs(
+        console,
+        {
+            "recovery point": point.id,
+            "as of": f"{human_time(point.consistent_at, zone)} ({zone})",
+            "sources": ", ".join(member.source for member in members),
+            "to read": human_bytes(sum(member.bytes for member in members)),
+            "target": to,
+            "nothing written": "this was a dry run",
+        },
+    )
+
+
+def check_json(check: Json) -> Json:
+    return {
+        "name": check.name,
+        "status": str(check.status),
+        "level": int(check.level),
+        "expected": check.expected,
+        "actual": check.actual,
+        "seconds": check.seconds,
+        "message": check.message,
+    }
+
+
+def done_json(system: str, done: "RestoreDone", at: str = "") -> Json:
+    from drmgr.system.clock import rfc3339
+
+    outcome = done.outcome
+    instances = {name: _instance_json(instance) for name, instance in done.instances.items()}
+    databases = [value for value in instances.values() if value["database"]]
+    return {
+        "run": done.record.run,
+        "system": system,
+        "status": "ok" if done.record.verdict == "passed" else "failed",
+        "target": done.record.target,
+        "point": outcome.point.id if outcome.point else None,
+        "at": at or (rfc3339(outcome.point.consistent_at) if outcome.point else None),
+        "seconds": outcome.rto.measured,
+        "phases": [
+            {"name": phase.name, "source": phase.source, "seconds": round(phase.seconds, 3)} for phase in outcome.phases
+        ],
+        "verified": {"level": int(outcome.level), "checks": [check_json(check) for check in outcome.checks]},
+        "instance": databases[0] if databases else None,
+        "instances": instances,
+        "evidence": done.evidence.path,
+    }
+
+
+def _instance_json(instance: "Instance") -> Json:
+    return {
+        "engine": instance.engine,
+        "socket": str(instance.socket) if instance.socket else None,
+        "host": instance.host,
+        "port": instance.port,
+        "database": instance.database or None,
+        "user": instance.user or None,
+        # that of a connection is drmgr's own and ends with the command
+        "passfile": str(instance.passfile) if instance.passfile and instance.passfile.exists() else None,
+        "path": str(instance.path) if instance.path else None,
+    }
+
+
+def show_done(console: "Console", done: "RestoreDone") -> None:
+    from drmgr.cli.output import human_seconds, pairs, table
+
+    outcome = done.outcome
+    table(
+        console,
+        ["check", "level", "status", "finding"],
+        [[check.name, str(int(check.level)), str(check.status), _finding(check)] for check in outcome.checks],
+        only="finding",
+    )
+    console.print()
+    pairs(
+        console,
+        {
+            "verdict": str(done.record.verdict),
+            "recovery point": outcome.point.id if outcome.point else "-",
+            "verified to level": str(int(outcome.level)),
+            "took": human_seconds(outcome.rto.measured),
+            "evidence": done.evidence.path,
+        },
+    )
+    for name, instance in done.instances.items():
+        shown = {key: str(value) for key, value in _instance_json(instance).items() if value is not None}
+        console.print(f"\n{name}:", markup=False)
+        pairs(console, shown)
+        if instance.socket and instance.passfile and shown.get("passfile"):
+            console.print(f"open it   {_opening(instance)}", markup=False, soft_wrap=True)
+
+
+def _opening(instance: "Instance") -> str:
+    """What a person types to look into a kept instance."""
+    if instance.engine == "mariadb":
+        place = f"--user={instance.user} --socket={instance.socket}/mysqld.sock {instance.database}"
+        return f"mariadb --defaults-file={instance.passfile} {place}"
+    place = f"host={instance.socket} user={instance.user} dbname={instance.database}"
+    return f'psql "{place} passfile={instance.passfile}"'
+
+
+def _finding(check: Json) -> str:
+    """What was found; what was expected too where the check did not pass."""
+    if check.message:
+        return str(check.message)
+    found = _short(check.actual)
+    return found if check.status in {"pass", "skipped"} else f"{found}; expected {_short(check.expected)}"
+
+
+def _short(value: Json) -> str:
+    if isinstance(value, dict):
+        return " ".join(f"{key}={_short(each)}" for key, each in value.items() if each)
+    return "-" if value is None else str(value)

@@ -1,0 +1,108 @@
+"""``--to`` of ``drmgr restore``: which target it names, and what stands before it."""
+
+import re
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from drmgr.errors import NotAllowedError, UsageError
+
+if TYPE_CHECKING:
+    from drmgr.cli.output import Output
+    from drmgr.cli.wire import Site
+    from drmgr.flows.restoreplan import Target
+
+
+def target(opened: "Site", system: str, to: str, sources: tuple[str, ...], keep: str) -> "Target":
+    from drmgr.config.values import parse_duration
+    from drmgr.flows.restoreplan import ToFolder, ToScratch
+
+    kind, _, rest = to.partition(":")
+    if to == "scratch":
+        try:
+            duration: timedelta = parse_duration(keep)
+        except ValueError as error:
+            raise UsageError(f"--keep {keep}: {error}") from error
+        return ToScratch(duration)
+    if kind == "folder" and rest:
+        path = Path(rest).absolute()
+        return ToFolder(path, lambda: _permit_folder(opened, path))
+    if kind == "connection" and rest:
+        return _connection(opened, system, rest, sources)
+    raise UsageError(f"--to {to}: not a target", hint="use scratch, folder:PATH or connection:NAME")
+
+
+def newest_first(opened: "Site", chosen: "Target", text: str, answers: "Output") -> "Target":
+    from drmgr.flows.restoreplan import ToFolder
+    from drmgr.flows.tofolder import NewestFirst
+
+    if not isinstance(chosen, ToFolder):
+        raise UsageError("--newer-than is for --to folder:PATH", hint="leave it out; a drill proves all or nothing")
+    instant = since(text, opened.clock.now().astimezone(opened.zone))
+    return replace(chosen, newest=NewestFirst(instant, lambda said: answers.note(f"drmgr: {said}")))
+
+
+def since(text: str, now: datetime) -> datetime:
+    """The instant that an age (``30d``, ``1y``) or a date (``2026-01-31``) speaks of. Raises UsageError."""
+    from drmgr.config.values import parse_duration
+
+    try:
+        if re.fullmatch(r"\d{4}-\d\d-\d\d", text):
+            return datetime.fromisoformat(text).replace(tzinfo=now.tzinfo)
+        years = re.fullmatch(r"(\d{1,3})y", text)
+        return now - (timedelta(days=366) * int(years[1]) if years else parse_duration(text))
+    except (ValueError, OverflowError) as error:
+        raise UsageError(
+            f"--newer-than {text}: not an age or a date", hint="for instance 1y, 30d or 2026-01-31"
+        ) from error
+
+
+def _permit_folder(opened: "Site", path: Path) -> None:
+    from drmgr.scratch.guard import refuse_outside_folders, refuse_source_folders
+
+    real = refuse_outside_folders(path, [opened.place(folder) for folder in opened.config.restore.allow.folders])
+    connections = opened.config.connections.items()
+    refuse_source_folders(
+        real, {name: opened.place(where.root) for name, where in connections if where.engine == "files"}
+    )
+
+
+def _connection(opened: "Site", system: str, name: str, sources: tuple[str, ...]) -> "Target":
+    from drmgr.flows.restoreplan import ToConnection
+    from drmgr.scratch.guard import refuse_outside_connections, refuse_production
+
+    if name not in opened.config.connections:
+        raise UsageError(f"there is no connection {name}", hint="connections are named in the site file")
+    job = opened.loaded.job(system)
+    wanted = [source for source in job.sources if not sources or source.name in sources]
+    if len(wanted) != 1:
+        names = ", ".join(source.name for source in wanted) or "none"
+        raise UsageError(f"a connection takes one source, not {names}", hint="choose it with --source NAME")
+    refuse_outside_connections(name, opened.config.restore.allow.connections)
+    engine = opened.engine(name, wanted[0], job)
+
+    def permit() -> None:
+        used = {source.connection for each in opened.loaded.jobs.values() for source in each.sources}
+        if name in used:
+            raise NotAllowedError(f"{name} is the source of a backup: production is never restored over")
+        refuse_production(engine.identity(engine.target()), _production(opened))
+
+    return ToConnection(name, engine, permit)
+
+
+def _production(opened: "Site") -> dict[str, str]:
+    """The identities of every source that answers now; one that is down cannot be the target that does answer."""
+    from drmgr.errors import DrmgrError
+
+    identities = {}
+    for job in opened.loaded.jobs.values():
+        for source in job.sources:
+            if source.kind != "database":
+                continue
+            engine = opened.engine(source.connection, source, job)
+            try:
+                identities[f"{job.system}/{source.name}"] = engine.identity(engine.target())
+            except DrmgrError:
+                continue
+    return identities

@@ -133,3 +133,14 @@ def test_the_decisions_are_numbered_and_short() -> None:
         assert path.name.startswith(f"{number:04}-")
         assert [part for part in ("Context", "Decision", "Consequences") if f"\n## {part}\n" not in text] == []
         assert len(text.split()) <= 450, path.name
+
+
+def test_every_test_that_the_bad_days_name_is_there() -> None:
+    named = re.findall(r"`(test_\w+)`", (ROOT / "docs/bad-days.md").read_text(encoding="utf-8"))
+    defined = {
+        name
+        for path in (ROOT / "tests").rglob("test_*.py")
+        for name in re.findall(r"^def (test_\w+)\(", path.read_text(encoding="utf-8"), re.MULTILINE)
+    }
+    assert len(named) > 15
+    assert [name for name in named if name not in defined] == []

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from drmgr.cli.wire import Site
     from drmgr.flows.ship_logs import Spool
     from drmgr.scratch.sqlserver import SqlServerScratch
-    from drmgr.system.mssql_access import Access
+    from drmgr.system.mssql_access import Access, Handover
 
 SLOT_CHARACTERS = 63
 
@@ -191,9 +191,9 @@ def _sqlserver(
 
 
 def sqlserver_access(site: "Site", where: models.SqlServerConnection) -> "Access":
-    """How that server is reached, and the folder it shares with this host."""
+    """How that server is reached, and the place it shares with this host."""
     from drmgr.system.mssql import Server
-    from drmgr.system.mssql_access import Access, Share
+    from drmgr.system.mssql_access import Access
 
     server = Server(
         host=where.host,
@@ -204,7 +204,21 @@ def sqlserver_access(site: "Site", where: models.SqlServerConnection) -> "Access
         ca=_place(site, where.ca),
         silence=int(where.silence.total_seconds()),
     )
-    return Access(server, Share(where.backups.server, site.place(where.backups.local)))
+    return Access(server, _shared_place(site, where.backups))
+
+
+def _shared_place(site: "Site", backups: models.SharedPlace) -> "Handover":
+    from drmgr.system.mssql_access import Share
+    from drmgr.system.mssql_bucket import BucketShare
+
+    if backups.server is not None and backups.local is not None:
+        return Share(backups.server, site.place(backups.local))
+    assert backups.url is not None
+    assert backups.access_key is not None
+    assert backups.secret_key is not None
+    endpoint = backups.endpoint or f"https://{backups.url.removeprefix('s3://').split('/')[0]}"
+    keys = site.secrets.get(backups.access_key), site.secrets.get(backups.secret_key)
+    return BucketShare(backups.url, endpoint, *keys, backups.region, _place(site, backups.ca))
 
 
 def sqlserver_scratch(site: "Site") -> "SqlServerScratch | None":
@@ -230,7 +244,7 @@ def prove_sqlserver_scratch(site: "Site") -> str:
     where = site.config.connections[name]
     assert isinstance(where, models.SqlServerConnection)
     check_scratch(sqlserver_access(site, where))
-    return "answers, is no source's, and sees its folder"
+    return "answers, is no source's, and sees the place of its backups"
 
 
 def _production_servers(site: "Site") -> dict[str, str]:

@@ -3,11 +3,11 @@
 from datetime import timedelta
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from drmgr.config.part import Part
 from drmgr.config.trees import FilesConnection
-from drmgr.config.values import AnyPath, Duration, Line, SecretRef, Whole, YesNo
+from drmgr.config.values import AnyPath, BucketUrl, Duration, Endpoint, Line, SecretRef, Whole, YesNo
 
 
 class PostgresqlConnection(Part):
@@ -72,11 +72,36 @@ class MariadbConnection(Part):
     )
 
 
-class SharedFolder(Part):
-    """One folder that a database server and this host both see, by the name that each has for it."""
+class SharedPlace(Part):
+    """Where a SQL Server and this host hand files to each other: a folder that both see, or (2022 and newer) a bucket.
 
-    server: Line = Field(description="the folder as the server sees it: a drive, a UNC path or a POSIX path")
-    local: AnyPath = Field(description="the same folder as this host sees it")
+    A folder has ``server`` and ``local``; a bucket has ``url``, ``access_key`` and ``secret_key``.
+    """
+
+    server: Line | None = Field(
+        default=None, description="the folder as the server sees it: a drive, a UNC path or a POSIX path"
+    )
+    local: AnyPath | None = Field(default=None, description="the same folder as this host sees it")
+    url: BucketUrl | None = Field(
+        default=None, description="instead of a folder: s3://HOST:PORT/BUCKET/PREFIX, as the server sees it"
+    )
+    endpoint: Endpoint | None = Field(
+        default=None, description="the same store as this host sees it; null for https and the url's host and port"
+    )
+    region: Line = Field(default="us-east-1", description="region name that the store expects")
+    access_key: SecretRef | None = Field(default=None, description="reference to drmgr's own access key id")
+    secret_key: SecretRef | None = Field(default=None, description="reference to drmgr's own secret access key")
+    ca: AnyPath | None = Field(default=None, description="certificates that prove the store; null for the usual ones")
+
+    @model_validator(mode="after")
+    def _one(self) -> "SharedPlace":
+        folder = (self.server, self.local)
+        bucket = (self.url, self.access_key, self.secret_key)
+        if all(folder) and not any((*bucket, self.endpoint, self.ca)):
+            return self
+        if all(bucket) and not any(folder):
+            return self
+        raise ValueError("must hold either server and local, or url, access_key and secret_key")
 
 
 class SqlServerConnection(Part):
@@ -92,7 +117,7 @@ class SqlServerConnection(Part):
         default="require", description="how the connection is encrypted; verify also proves the server's name"
     )
     ca: AnyPath | None = Field(default=None, description="certificates that verify trusts; null for the system's")
-    backups: SharedFolder = Field(description="where the server writes backups to, and reads them from")
+    backups: SharedPlace = Field(description="where the server writes backups to, and reads them from")
     compression: YesNo = Field(default=False, description="let the server compress; restic does it better")
     copy_only: YesNo = Field(
         default=False, description="full backups that leave the differentials of another backup program alone"

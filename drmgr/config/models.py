@@ -21,6 +21,7 @@ from drmgr.config.connections import (
     Connection,
     MariadbConnection,
     PostgresqlConnection,
+    SharedPlace,
     SqliteConnection,
     SqlServerConnection,
 )
@@ -62,6 +63,7 @@ __all__ = [
     "Retention",
     "RowsCheck",
     "S3Store",
+    "SharedPlace",
     "SqlCheck",
     "SqlServerConnection",
     "SqliteConnection",

@@ -188,6 +188,10 @@ _endpoint, _endpoint_schema = _matching(
     r"^https?://[A-Za-z0-9.\[\]:_-]+/?\Z",
     "must be http:// or https://, a host and perhaps a port, such as http://127.0.0.1:8333; keys do not belong here",
 )
+_bucket_url, _bucket_url_schema = _matching(
+    r"^(?=.{1,120}\Z)s3://[A-Za-z0-9.-]+(:[0-9]{1,5})?/[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9._-]+)*\Z",
+    "must be s3://, a host and perhaps a port, a bucket and perhaps a prefix, of at most 120 characters; keys do not belong here",
+)
 _prefix, _prefix_schema = _matching(
     r"^([A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*)?\Z",
     "must be letters, digits, dots, hyphens and underscores, with single slashes between",
@@ -201,7 +205,10 @@ _time_of_day, _time_of_day_schema = _matching(
 )
 
 # \Z is Python's; the same end of text is $ in the dialect of JSON Schema
-for _schema in (_id_schema, _bucket_schema, _endpoint_schema, _prefix_schema, _point_schema, _time_of_day_schema):
+for _schema in (
+    *(_id_schema, _bucket_schema, _endpoint_schema, _bucket_url_schema, _prefix_schema, _point_schema),
+    _time_of_day_schema,
+):
     assert _schema.json_schema is not None
     _schema.json_schema["pattern"] = _schema.json_schema["pattern"].replace(r"\Z", "$")
 
@@ -211,6 +218,8 @@ Line = Annotated[str, AfterValidator(_check_line)]
 Sql = Annotated[str, AfterValidator(_check_text)]
 Bucket = Annotated[str, AfterValidator(_bucket), _bucket_schema]
 Endpoint = Annotated[str, AfterValidator(_endpoint), _endpoint_schema]
+BucketUrl = Annotated[str, AfterValidator(_bucket_url), _bucket_url_schema]
+"""A place in a bucket as SQL Server names it, in path style."""
 Prefix = Annotated[str, AfterValidator(_prefix), _prefix_schema]
 PointChoice = Annotated[str, AfterValidator(_point), _point_schema]
 Timezone = Annotated[str, AfterValidator(_timezone)]

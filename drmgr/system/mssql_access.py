@@ -1,26 +1,57 @@
-"""What a program needs to reach a SQL Server and to hand files over to it: names in quotes, a shared folder, an access file."""
+"""What a program needs to reach a SQL Server and to hand files over to it: a place that both see, an access file."""
 
 import json
 import os
 import shutil
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, Protocol
 
 from drmgr.system.mssql import Server
+from drmgr.system.mssql_bucket import BucketShare
+from drmgr.system.mssql_names import Device, join, literal
 from drmgr.system.secret import Secret
 
 FILE_MODE = 0o640
 
 
-def bracketed(*names: str) -> str:
-    """An identifier in the server's own quotes; several are joined by dots."""
-    return ".".join("[" + name.replace("]", "]]") + "]" for name in names)
+class Handover(Protocol):
+    """A place that a server and this host both see. Every method that touches it raises OSError, with words for people.
 
+    ``where`` names it for messages; ``hint`` says what to look at when the two do not seem to see the same place.
+    """
 
-def literal(text: str) -> str:
-    """A text as a Unicode literal."""
-    return "N'" + text.replace("'", "''") + "'"
+    @property
+    def where(self) -> str: ...
+
+    @property
+    def hint(self) -> str: ...
+
+    def device(self, name: str) -> Device:
+        """The file as BACKUP and RESTORE name it."""
+
+    def size(self, name: str) -> int:
+        """Its size in bytes. Raises FileNotFoundError."""
+
+    def names(self, prefix: str) -> list[str]:
+        """The files whose names begin so, sorted."""
+
+    def halves(self, prefix: str) -> list[str]:
+        """Names of files that were begun and are not there yet, where such take up room unseen."""
+
+    def put(self, source: Path, name: str) -> None:
+        """Copies a file there so that the server's account may read it."""
+
+    def read(self, name: str, into: IO[bytes]) -> None:
+        """Copies all of a file out of it."""
+
+    def remove(self, name: str) -> None:
+        """Removes one of our files, whole or half, for good; it may be gone already."""
+
+    def described(self) -> Mapping[str, object]:
+        """What ``read_access`` makes it from again; holds secrets."""
 
 
 @dataclass(frozen=True)
@@ -30,9 +61,16 @@ class Share:
     server: str
     local: Path
 
-    def device(self, name: str) -> str:
-        """The file as BACKUP and RESTORE name it."""
-        return f"DISK = {literal(self.seen(name))}"
+    @property
+    def where(self) -> str:
+        return f"the folder {self.local}"
+
+    @property
+    def hint(self) -> str:
+        return "do backups.server and backups.local in the site file name the same folder?"
+
+    def device(self, name: str) -> Device:
+        return Device(f"DISK = {literal(self.seen(name))}", ("FORMAT", "INIT", "CHECKSUM", "STOP_ON_ERROR"))
 
     def seen(self, name: str) -> str:
         """The file's path as the server sees it."""
@@ -42,8 +80,16 @@ class Share:
         """The file's path as this host sees it."""
         return self.local / name
 
+    def size(self, name: str) -> int:
+        return self.path(name).stat().st_size
+
+    def names(self, prefix: str) -> list[str]:
+        return sorted(path.name for path in self.local.iterdir() if path.name.startswith(prefix))
+
+    def halves(self, prefix: str) -> list[str]:
+        return []
+
     def put(self, source: Path, name: str) -> None:
-        """Copies a file into the folder so that the server's account may read it. Raises OSError."""
         handle, fresh = tempfile.mkstemp(prefix=".drmgr-", dir=self.local)
         try:
             with os.fdopen(handle, "wb") as target, source.open("rb") as content:
@@ -56,20 +102,23 @@ class Share:
             Path(fresh).unlink(missing_ok=True)
             raise
 
+    def read(self, name: str, into: IO[bytes]) -> None:
+        with self.path(name).open("rb") as content:
+            shutil.copyfileobj(content, into)
 
-def join(folder: str, name: str) -> str:
-    """A file in a folder of the server's own kind of paths."""
-    windows = "\\" in folder or folder[1:2] == ":"
-    separator = "\\" if windows else "/"
-    return folder.rstrip("\\/") + separator + name
+    def remove(self, name: str) -> None:
+        self.path(name).unlink(missing_ok=True)
+
+    def described(self) -> Mapping[str, object]:
+        return {"server_folder": self.server, "local_folder": str(self.local)}
 
 
 @dataclass(frozen=True)
 class Access:
-    """A server, and the folder that it shares with this host."""
+    """A server, and the place that it shares with this host."""
 
     server: Server
-    share: Share
+    share: Handover
 
     def write(self, path: Path) -> None:
         """Writes all of it into a new private file (0600). Raises OSError."""
@@ -82,8 +131,7 @@ class Access:
             "tls": server.tls,
             "ca": None if server.ca is None else str(server.ca),
             "silence": server.silence,
-            "server_folder": self.share.server,
-            "local_folder": str(self.share.local),
+            "share": self.share.described(),
         }
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
         with os.fdopen(handle, "w", encoding="utf-8") as file:
@@ -103,4 +151,10 @@ def read_access(path: Path) -> Access:
         ca=None if ca is None else Path(ca),
         silence=found["silence"],
     )
-    return Access(server, Share(found["server_folder"], Path(found["local_folder"])))
+    return Access(server, _share(found["share"]))
+
+
+def _share(found: Mapping[str, str]) -> Handover:
+    if "url" in found:
+        return BucketShare.of(found)
+    return Share(found["server_folder"], Path(found["local_folder"]))

@@ -1,7 +1,7 @@
 """Which server this is, however it is reached, and how a database is taken off it."""
 
 from drmgr.system.mssql import Complaint, Session
-from drmgr.system.mssql_access import bracketed, literal
+from drmgr.system.mssql_names import bracketed, literal
 
 SERVER = """/* drmgr: server */
 SELECT CAST(SERVERPROPERTY('ProductVersion') AS nvarchar(128)) AS version,

@@ -4,6 +4,7 @@ To change one on purpose: DRMGR_WRITE_GOLDEN=1, and read what git shows.
 """
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,11 +13,16 @@ from drmgr.engines.sqlserver import statements
 from drmgr.engines.sqlserver.encode import Column, row_text
 from drmgr.system import mssql, mssql_server
 from drmgr.system.mssql_access import Share
+from drmgr.system.mssql_bucket import BucketShare
+from drmgr.system.secret import Secret
 
 GOLDEN = Path(__file__).parent / "golden" / "sqlserver"
 
 DEVICE = Share("/backups", Path("/mnt/backups")).device("example.bak")
 WINDOWS = Share("\\\\nas\\drmgr", Path("/mnt/backups")).device("example.bak")
+OBJECT = BucketShare("s3://store.example:9000/drmgr/his", "https://store.example:9000", Secret(""), Secret(""))
+REGIONAL = replace(OBJECT, region="cn-north-1").device("example.bak")
+URL = OBJECT.device("example.bak")
 OPTIONS = ("NO_COMPRESSION",)
 NAMED = {"label": "drmgr 0123456789abcdef", "note": "drmgr begun=2026-11-22T14:00:00.000000 utc_offset_minutes=480"}
 LSN = 34_000_000_012_800_001
@@ -53,6 +59,16 @@ STATEMENTS = {
     "backup-differential": statements.backup("differential", "his", DEVICE, OPTIONS, **NAMED),
     "backup-log": statements.backup("log", "his", DEVICE, OPTIONS, **NAMED),
     "backup-log-copy": statements.backup("log", "his", DEVICE, ("COPY_ONLY", "NO_COMPRESSION"), **NAMED),
+    "credentials": statements.credentials(OBJECT.credentials),
+    "backup-url": statements.backup("full", "his", URL, OPTIONS, **NAMED),
+    "backup-url-compressed": statements.backup("differential", "his", REGIONAL, ("COMPRESSION",), **NAMED),
+    "header-url": statements.header_only(URL),
+    "header-url-region": statements.header_only(REGIONAL),
+    "file-list-url": statements.file_list_only(URL),
+    "verify-url": statements.verify_only(URL),
+    "verify-url-region": statements.verify_only(REGIONAL),
+    "restore-url": statements.restore_database("drill", REGIONAL, {"his": "/data/drill_1.mdf"}),
+    "restore-log-url-to-time": statements.restore_log("drill", URL, statements.stop_at("2026-11-22T22:00:00.123")),
     "header": statements.header_only(DEVICE),
     "file-list": statements.file_list_only(DEVICE),
     "verify": statements.verify_only(DEVICE),

@@ -7,10 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from drmgr.demo.objectstore import ObjectStore
 from tests.support.folders import passable_directory
+from tests.support.objectstore import BucketMaker, s3_client
 from tests.support.site import Site
 from tests.support.sqlserver import PASSWORD, StandIn, make_certificate, stand_in
-from tests.support.tds.store import appended
+from tests.support.tds.devices import S3_IDENTITY
+from tests.support.tds.store import BucketOf, appended
 
 COUNT = "SELECT COUNT(*) FROM dbo.charge WHERE amount < 0"
 
@@ -129,11 +132,44 @@ def test_backup_ship_restore_to_an_instant_and_drill(hospital: Hospital) -> None
     # only what the engineer asked to keep is still there
     assert list(hospital.drill.store.databases) == [restored["instance"]["database"]]
     for server in (hospital.source, hospital.drill):
-        assert list(server.access.share.local.iterdir()) == []
+        assert list(server.folder.local.iterdir()) == []
         assert all(session.secure for session in server.server.logins)
     assert not any(text.startswith("RESTORE DATABASE") for text in hospital.source.server.statements)
 
     _refuse_production(hospital)
+
+
+def test_backup_and_drill_by_way_of_a_bucket(
+    hospital: Hospital, object_store: ObjectStore, make_bucket: BucketMaker
+) -> None:
+    """The source's backups go through a bucket; the drill server sees a folder."""
+    site, bucket = hospital.site, make_bucket()
+    url = f"s3://store.example:9000/{bucket}"
+    hospital.source.store.buckets[url] = BucketOf(s3_client(object_store), bucket)
+    for name, secret in (("key", object_store.access_key), ("secret", object_store.secret_key)):
+        (site.directory / "secrets" / name).write_text(secret.reveal())
+        (site.directory / "secrets" / name).chmod(0o600)
+    place = {
+        "url": f"{url}/lis",
+        "endpoint": object_store.endpoint,
+        "access_key": "file:secrets/key",
+        "secret_key": "file:secrets/secret",
+    }
+    site.edit(lambda document: document["connections"]["lis-main"].update(backups=place))
+    site.init_keys()
+    site.json("repo", "init")
+    assert f"no credential for {url}" in site.run("backup", "lis", "--json").out
+    hospital.source.store.credentials[url] = S3_IDENTITY
+    hospital.add(101)
+    (run,) = site.json("backup", "lis")["runs"]
+    assert (run["status"], len(run["sources"])) == ("ok", 1)
+    (played,) = site.json("drill", "run", "lis-restore")["drills"]
+    assert (played["verdict"], played["level"]) == ("passed", 4)
+    assert s3_client(object_store).list_object_versions(Bucket=bucket).get("Versions", []) == []
+    site.edit(lambda document: document["connections"]["lis-main"]["backups"].update(server="/backups"))
+    checked = site.run("config", "check")
+    assert checked.code == 10
+    assert "must hold either server and local, or url, access_key and secret_key" in checked.out + checked.err
 
 
 def _refuse_production(hospital: Hospital) -> None:

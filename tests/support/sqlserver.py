@@ -20,12 +20,14 @@ from drmgr.scratch.sqlserver import SqlServerScratch
 from drmgr.system.clock import SystemClock
 from drmgr.system.mssql import Server, connect
 from drmgr.system.mssql_access import Access, Share
+from drmgr.system.mssql_bucket import BucketShare
 from drmgr.system.mssql_server import identity_of
 from drmgr.system.secret import Secret
 from tests.support.folders import passable_directory
 from tests.support.tds import TdsServer
 from tests.support.tds.brain import Brain
-from tests.support.tds.store import Column, Database, Store, Table, appended, updated
+from tests.support.tds.devices import S3_IDENTITY
+from tests.support.tds.store import BucketOf, Column, Database, Store, Table, appended, updated
 
 USER, PASSWORD = "drmgr", "dr\\m\"g'#r;{é}"
 REAL = "DRMGR_TEST_SQLSERVER"
@@ -134,8 +136,15 @@ class StandIn:
     store: Store
     server: TdsServer
     access: Access
+    folder: Share
     databases: int = 0
     engines: list[SqlServerEngine] = field(default_factory=list)
+
+    def into(self, share: BucketShare, bucket: BucketOf) -> "StandIn":
+        """The same server, which has a credential for that bucket, with its backups in there."""
+        self.store.buckets[share.credentials[0]] = bucket
+        self.store.credentials[share.credentials[0]] = S3_IDENTITY
+        return replace(self, access=replace(self.access, share=share))
 
     def create(self, name: str = "", **more: Any) -> Database:
         self.databases += 1
@@ -180,7 +189,8 @@ def stand_in(folder: Path, name: str = "HISDB", *, certificate: Path | None = No
         "127.0.0.1", server.port, USER, Secret(PASSWORD), "require" if certificate else "disable", silence=60
     )
     try:
-        yield StandIn(store, server, Access(place, Share("/backups", share)))
+        folder_share = Share("/backups", share)
+        yield StandIn(store, server, Access(place, folder_share), folder_share)
     finally:
         server.stop()
 

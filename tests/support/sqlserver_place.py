@@ -110,7 +110,7 @@ class SqlServerPlace:
 
     def left(self) -> list[str]:
         """Files that lie in the two shared folders."""
-        folders = (self.source.access.share.local, self.scratch.access.share.local)
+        folders = (self.source.folder.local, self.scratch.folder.local)
         return sorted(path.name for folder in folders for path in folder.iterdir())
 
     def end_kept(self) -> None:

@@ -4,19 +4,20 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from drmgr.engines.sqlserver import statements
 from drmgr.engines.sqlserver.chain import follows
 from drmgr.engines.sqlserver.connection import Endpoint, clock_of, opened, told
 from drmgr.engines.sqlserver.facts import MOVING, Groups, Scope, read_groups, settled, utc, version_of
 from drmgr.engines.sqlserver.headers import DIFFERENTIAL, FULL, LOG, Header, read_header
-from drmgr.engines.sqlserver.take import ENDINGS, Options, prefix_of, remove_file, take, verify
+from drmgr.engines.sqlserver.storing import store_backups
+from drmgr.engines.sqlserver.take import ENDINGS, Options, left_by, prefix_of, remove_file, take, verify
 from drmgr.errors import SourceError
 from drmgr.interfaces import Clock, Sink
-from drmgr.model import Facts, Json, Tree
+from drmgr.model import Facts, Json
 from drmgr.system.mssql import Complaint, Row, Session
 
-PART = "backup"
 POINT, SHIPPED = "point", "log"
 SIMPLE = "SIMPLE"
 TRIES = 5
@@ -31,9 +32,11 @@ class Plan:
     options: Options
     scope: Scope
     full_every: timedelta | None
+    runtime: Path
+    """A private folder (0700) for access files."""
 
     def prefix(self, use: str) -> str:
-        """How the files of that use begin in the shared folder: ``point`` or ``log``."""
+        """How the files of that use begin in the shared place: ``point`` or ``log``."""
         return f"{prefix_of(self.label, self.endpoint)}-{use}"
 
 
@@ -64,12 +67,7 @@ class SqlServerCapture:
         return True
 
     def store(self, sink: Sink) -> None:
-        names = tuple(header.file for header in self._taken.headers)
-        part = sink.save(Tree(PART, self._plan.endpoint.access.share.local, only=names))
-        share = self._plan.endpoint.access.share
-        found = {entry.path: entry.size for entry in sink.entries(part) if entry.path in names}
-        if found != {name: share.path(name).stat().st_size for name in names}:
-            raise SourceError("what was stored of the backups is not what the server wrote")
+        store_backups(sink, self._plan.endpoint.access, self._taken.headers, self._plan.runtime)
         moving = len(self._taken.groups[MOVING])
         if moving:
             sink.note(f"{moving} tables changed around the backup's instant: nothing is known of their content then")
@@ -183,7 +181,7 @@ def _main(plan: Plan, database: Row, base: Header | None, stack: ExitStack) -> t
 
 
 def _standing_base(session: Session, plan: Plan, database: Row) -> Header | None:
-    """The full backup of ours that still lies in the folder, if a differential may build upon it now."""
+    """The full backup of ours that still lies in the shared place, if a differential may build upon it now."""
     if plan.full_every is None or plan.options.copy_only or database["is_primary"] == 0:
         return None
     fulls = _fulls(plan)
@@ -201,10 +199,11 @@ def _standing_base(session: Session, plan: Plan, database: Row) -> Header | None
 
 
 def _remove_leftovers(plan: Plan, base: Header | None) -> None:
-    """What a killed backup of this source left in the folder. Only one runs at a time, under the system's lock."""
-    for path in sorted(plan.endpoint.access.share.local.glob(f"{plan.prefix(POINT)}-*")):
-        if base is None or path.name != base.file:
-            remove_file(plan.endpoint, path.name)
+    """What a killed backup of this source left behind. Only one runs at a time, under the system's lock."""
+    left = left_by(plan.endpoint, plan.prefix(POINT))
+    for name in (*left.files, *left.halves):
+        if base is None or name != base.file:
+            remove_file(plan.endpoint, name)
 
 
 def _guid(database: Row, name: str) -> str:
@@ -212,8 +211,8 @@ def _guid(database: Row, name: str) -> str:
 
 
 def _fulls(plan: Plan) -> list[str]:
-    folder = plan.endpoint.access.share.local
-    return sorted(path.name for path in folder.glob(f"{plan.prefix(POINT)}-*.{ENDINGS[FULL]}"))
+    files = left_by(plan.endpoint, plan.prefix(POINT)).files
+    return [name for name in files if name.endswith(f".{ENDINGS[FULL]}")]
 
 
 def _removed_at_the_end(stack: ExitStack, plan: Plan, header: Header) -> None:

@@ -11,19 +11,19 @@ from drmgr.errors import DrmgrError, PreflightError, SourceError
 from drmgr.model import Instance
 from drmgr.system import mssql
 from drmgr.system.mssql import Complaint, Server, Session
-from drmgr.system.mssql_access import Access, Share, read_access
+from drmgr.system.mssql_access import Access, Handover, read_access
 
 
 @dataclass(frozen=True)
 class SqlServerConnection:
-    """Where a database lives. ``share`` is the folder that the server writes its backups to, by both its names.
+    """Where a database lives. ``share`` is where the server writes its backups to, as both sides see it.
 
     ``copy_only`` leaves other people's differentials and logs alone; ``compression`` is the server's own.
     """
 
     server: Server
     database: str
-    share: Share
+    share: Handover
     compression: bool = False
     copy_only: bool = False
 
@@ -184,8 +184,3 @@ def _why(complaint: Complaint) -> tuple[str, str | None]:
 def clock_of(session: Session) -> mssql.Row:
     """The server's own time: ``utc_now`` and ``utc_offset_minutes``. Raises Complaint."""
     return session.row(statements.NOW)
-
-
-def remove(path: Path) -> None:
-    """Removes a file of ours that may be gone already. Raises OSError."""
-    path.unlink(missing_ok=True)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from drmgr.system.mssql_access import bracketed
+from drmgr.system.mssql_names import bracketed
 
 HASHED_WITHOUT_LIMIT = 13
 """From SQL Server 2016 on HASHBYTES takes inputs of any length; before it, 8000 bytes."""

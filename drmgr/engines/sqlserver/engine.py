@@ -34,7 +34,7 @@ FactsMode = Literal["full", "counts"]
 
 class SqlServerEngine:
     """See interfaces.SqlEngine. ``runtime`` is a private directory (0700) of the caller for access files.
-    ``label`` names this source's files in the shared folder.
+    ``label`` names this source's files in the shared place.
 
     ``full_every`` None backs up in full every time; else differentials lie between full backups of at least that age.
     """
@@ -72,7 +72,7 @@ class SqlServerEngine:
     def plan(self) -> Plan:
         """How the source is backed up."""
         options = Options(self._connection.compression, self._connection.copy_only)
-        return Plan(self._label, self.endpoint, options, self._scope, self._full_every)
+        return Plan(self._label, self.endpoint, options, self._scope, self._full_every, self._runtime)
 
     def preflight(self) -> None:
         check_server(self.endpoint, self._scope)

@@ -9,7 +9,7 @@ from typing import Any
 from drmgr.engines.sqlserver import statements
 from drmgr.errors import DrmgrError, SourceError
 from drmgr.system.mssql import Session
-from drmgr.system.mssql_access import Share
+from drmgr.system.mssql_access import Handover
 
 FULL, LOG, DIFFERENTIAL = "full", "log", "differential"
 KINDS: Mapping[int, str] = {1: FULL, 2: LOG, 5: DIFFERENTIAL}
@@ -41,7 +41,7 @@ class Header:
     copy_only: bool
 
 
-def read_header(session: Session, share: Share, name: str, error: type[DrmgrError] = SourceError) -> Header:
+def read_header(session: Session, share: Handover, name: str, error: type[DrmgrError] = SourceError) -> Header:
     """The header of the only backup in that file. Raises ``error`` when it is another; Complaint."""
     found = session.rows(statements.header_only(share.device(name)))
     if len(found) != 1:

@@ -9,18 +9,18 @@ from datetime import datetime
 from pathlib import Path
 
 from drmgr.engines.sqlserver import statements
-from drmgr.engines.sqlserver.capture import PART
 from drmgr.engines.sqlserver.chain import Chain, chain_of
 from drmgr.engines.sqlserver.connection import Endpoint, opened, told
 from drmgr.engines.sqlserver.facts import version_of
 from drmgr.engines.sqlserver.headers import Header, read_header
+from drmgr.engines.sqlserver.storing import PARTS
 from drmgr.engines.sqlserver.take import remove_file
 from drmgr.errors import LoadError, PreflightError, ScratchError
 from drmgr.interfaces import Progress
 from drmgr.model import RecoveryTarget
 from drmgr.system import mssql
 from drmgr.system.mssql import Row
-from drmgr.system.mssql_access import join
+from drmgr.system.mssql_names import join
 
 ENDINGS: Mapping[str, str] = {"D": "mdf", "L": "ldf"}
 HEADROOM_SHARE = 10
@@ -71,7 +71,7 @@ class Loader:
 
     @contextmanager
     def _handed_over(self, files: Mapping[str, Path]) -> Iterator[tuple[str, ...]]:
-        """Copies of the files in the folder that the server sees, removed at the end."""
+        """Copies of the files where the server sees them, removed at the end."""
         share, token = self.into.access.share, secrets.token_hex(6)
         names = {f"drmgr-load-{token}-{number:06}{path.suffix}": path for number, path in enumerate(files.values())}
         done: list[str] = []
@@ -82,8 +82,8 @@ class Loader:
                     share.put(path, name)
                 except OSError as failure:
                     raise ScratchError(
-                        f"the backups cannot be handed to the server in {share.local}: {failure.strerror}",
-                        hint="is the share mounted, and is there room in it?",
+                        f"the backups cannot be handed to the server in {share.where}: {failure.strerror}",
+                        hint="does it answer, may drmgr write there, and is there room in it?",
                     ) from failure
             yield tuple(names)
         finally:
@@ -226,7 +226,7 @@ def _stop_text(local: datetime) -> str:
 
 
 def _files(restored: Path) -> dict[str, Path]:
-    folders = [restored / PART, *sorted(restored.glob(LOGS))]
+    folders = [*(restored / part for part in PARTS), *sorted(restored.glob(LOGS))]
     found = [path for folder in folders if folder.is_dir() for path in sorted(folder.iterdir()) if path.is_file()]
     files = {str(path): path for path in found if path.suffix in BACKUP_SUFFIXES}
     if not files:

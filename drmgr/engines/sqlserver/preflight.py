@@ -1,6 +1,7 @@
 """What must hold before a backup can start, each with what to do when it does not."""
 
 import secrets
+import tempfile
 from pathlib import Path
 
 from drmgr.engines.sqlserver import statements
@@ -8,10 +9,20 @@ from drmgr.engines.sqlserver.connection import Endpoint, opened, told
 from drmgr.engines.sqlserver.facts import Scope, newest, version_of
 from drmgr.errors import PreflightError
 from drmgr.system.mssql import Row, Session
-from drmgr.system.mssql_access import Access, Share
+from drmgr.system.mssql_access import Access, Handover, Share
+from drmgr.system.mssql_bucket import BucketShare
 
 LEAST_VERSION = 12
 """SQL Server 2014."""
+
+LEAST_BUCKET_VERSION = 16
+"""SQL Server 2022."""
+
+EXPRESS = 4
+"""The engine edition that cannot back up to a bucket."""
+
+S3_IDENTITY = "S3 Access Key"
+"""What a credential for a bucket calls itself."""
 
 CLOUD_EDITIONS = frozenset({5, 6, 8, 9, 11})
 """Hosted ones, whose backups are not ours to take."""
@@ -31,10 +42,11 @@ def check_server(endpoint: Endpoint, scope: Scope) -> None:
         opened(endpoint, PreflightError) as session,
         told("the server could not be looked at", PreflightError),
     ):
-        check_version(session.row(statements.SERVER))
+        server = session.row(statements.SERVER)
+        check_version(server)
         _check_database(session, endpoint.database)
         _check_rights(session, endpoint)
-        check_share(session, endpoint.access.share)
+        _check_place(session, server, endpoint.access)
         if not session.rows(statements.TABLES):
             raise PreflightError(
                 f"the database {endpoint.database} has no tables",
@@ -50,13 +62,14 @@ def check_scratch(access: Access) -> None:
         opened(Endpoint(access, "master"), PreflightError) as session,
         told("the scratch server could not be looked at", PreflightError),
     ):
-        check_version(session.row(statements.SERVER))
+        server = session.row(statements.SERVER)
+        check_version(server)
         if not session.row(statements.rights("master"))["create_any_database"]:
             raise PreflightError(
                 f"user {access.server.user} may not create databases on the scratch server",
                 hint="make drmgr's login there a member of dbcreator",
             )
-        check_share(session, access.share)
+        _check_place(session, server, access)
 
 
 def check_version(server: Row) -> None:
@@ -96,7 +109,53 @@ def _check_rights(session: Session, endpoint: Endpoint) -> None:
         )
 
 
-def check_share(session: Session, share: Share) -> None:
+def _check_place(session: Session, server: Row, access: Access) -> None:
+    """Where the backups go is there for both sides. Raises PreflightError; Complaint."""
+    share: Handover = access.share
+    if isinstance(share, BucketShare):
+        _check_bucket(session, server, access, share)
+    elif isinstance(share, Share):
+        _check_folder(session, share)
+
+
+def _check_bucket(session: Session, server: Row, access: Access, share: BucketShare) -> None:
+    """The server may use it as far as it tells; and we may write, look and remove. Only a backup proves that it is the same."""
+    if version_of(server) < LEAST_BUCKET_VERSION or server["engine_edition"] == EXPRESS:
+        raise PreflightError(
+            f"SQL Server {server['version']} ({server['edition']}) cannot back up into a bucket",
+            hint="that came with 2022 (version 16), and not for Express; name a folder by backups.server and backups.local",
+        )
+    if not session.row(statements.rights("master"))["alter_any_credential"]:
+        raise PreflightError(
+            f"user {access.server.user} lacks the right ALTER ANY CREDENTIAL, which BACKUP TO URL needs",
+            hint="grant it to drmgr's login",
+        )
+    found = session.rows(statements.credentials(share.credentials))
+    bucket = share.credentials[0]
+    made = f"CREATE CREDENTIAL [{bucket}] WITH IDENTITY = '{S3_IDENTITY}', SECRET = 'KEY:SECRET'"
+    if not found:
+        raise PreflightError(f"the server has no credential for {bucket}", hint=f"an administrator makes it: {made}")
+    if found[0]["credential_identity"] != S3_IDENTITY:
+        raise PreflightError(
+            f"the server's credential {found[0]['name']} is not one for a bucket: its identity is not {S3_IDENTITY}",
+            hint=f"an administrator makes it anew: {made}",
+        )
+    marker = f"drmgr-probe-{secrets.token_hex(8)}"
+    try:
+        with tempfile.NamedTemporaryFile() as empty:
+            share.put(Path(empty.name), marker)
+        try:
+            share.size(marker)
+        finally:
+            share.remove(marker)
+    except OSError as failure:
+        raise PreflightError(
+            f"{share.where} cannot be used from this host: {failure.strerror}",
+            hint="look at backups.endpoint, backups.access_key and backups.secret_key in the site file",
+        ) from failure
+
+
+def _check_folder(session: Session, share: Share) -> None:
     """A file that we put into the folder is seen by the server. Raises PreflightError; Complaint."""
     marker = f".drmgr-{secrets.token_hex(8)}"
     path: Path = share.path(marker)
@@ -114,5 +173,5 @@ def check_share(session: Session, share: Share) -> None:
     if not next(iter(seen.values())):
         raise PreflightError(
             f"the server does not see in {share.server} what lies in {share.local}",
-            hint="backups.server and backups.local in the site file must name one and the same folder",
+            hint=share.hint,
         )

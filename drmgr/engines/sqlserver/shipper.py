@@ -4,7 +4,6 @@ import hashlib
 import json
 import os
 import re
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,12 +14,12 @@ from drmgr.engines.sqlserver.capture import SHIPPED, chain_name, has_log
 from drmgr.engines.sqlserver.connection import Endpoint, opened, told
 from drmgr.engines.sqlserver.engine import SqlServerEngine
 from drmgr.engines.sqlserver.headers import LOG, Header, read_header
-from drmgr.engines.sqlserver.take import Options, remove_file, take
+from drmgr.engines.sqlserver.take import Options, left_by, remove_file, take
 from drmgr.errors import DrmgrError, PreflightError, SourceError
 from drmgr.model import Instance, LogBatch, LogFile, Member, RecoveryTarget
 from drmgr.system.files import sync_directory, write_atomically
 from drmgr.system.mssql import Complaint, Session
-from drmgr.system.mssql_access import Share
+from drmgr.system.mssql_access import Handover
 
 WAITING, ABOUT, STATE = "waiting", "about", "state.json"
 NO_BACKUP = frozenset({3241, 3242, 3243, 3254})
@@ -41,7 +40,7 @@ class SqlServerLogShipper:
     """See interfaces.LogShipper. Log backups are taken by nobody else: two who take them make gaps for each other.
 
     The server gives each piece of its log away once. So a log's file is let go of only when it is durable in the spool,
-    and what a killed call left in the shared folder is taken up by the next one.
+    and what a killed call left in the shared place is taken up by the next one.
     """
 
     def __init__(self, engine: SqlServerEngine) -> None:
@@ -83,16 +82,18 @@ class SqlServerLogShipper:
         return "the server stopped at it"
 
     def _left_behind(self) -> list[Header]:
-        """Whole logs of ours that still lie in the shared folder, the oldest first."""
-        endpoint = self._plan.endpoint
-        share, found = endpoint.access.share, []
-        for path in sorted(share.local.glob(f"{self._plan.prefix(SHIPPED)}-*")):
-            with opened(endpoint) as session, told(f"the log {path.name}, left by an earlier call, could not be read"):
-                if not _whole(session, share, path.name):
+        """Whole logs of ours that still lie in the shared place, the oldest first."""
+        endpoint, found = self._plan.endpoint, []
+        share, left = endpoint.access.share, left_by(endpoint, self._plan.prefix(SHIPPED))
+        for name in left.halves:
+            remove_file(endpoint, name)
+        for name in left.files:
+            with opened(endpoint) as session, told(f"the log {name}, left by an earlier call, could not be read"):
+                if not _whole(session, share, name):
                     # broken off by the server, which then still has what was to be in it
-                    remove_file(endpoint, path.name)
+                    remove_file(endpoint, name)
                     continue
-                found.append(read_header(session, share, path.name))
+                found.append(read_header(session, share, name))
         return sorted(found, key=lambda header: header.first)
 
     def _take_up(self, spool: Path, header: Header) -> SourceError | None:
@@ -140,7 +141,7 @@ class SqlServerLogShipper:
         )
 
 
-def _whole(session: Session, share: Share, name: str) -> bool:
+def _whole(session: Session, share: Handover, name: str) -> bool:
     """Whether the server wrote the backup to its end. Raises Complaint when it cannot be known."""
     try:
         rows = session.rows(statements.header_only(share.device(name)))
@@ -161,9 +162,9 @@ def _read_state(spool: Path) -> _Last | None:
 
 
 def _keep(endpoint: Endpoint, header: Header, folder: Path, about: Path) -> None:
-    """Moves the log into the spool, durably. Raises SourceError; then it still lies in the shared folder."""
+    """Moves the log into the spool, durably. Raises SourceError; then it still lies in the shared place."""
     name = f"{header.first:025}-{header.last:025}.trn"
-    source, fresh = endpoint.access.share.path(header.file), about / f".{name}"
+    share, fresh = endpoint.access.share, about / f".{name}"
     described = {
         "chain": chain_name(header.family, header.fork),
         "first": str(header.first),
@@ -172,9 +173,9 @@ def _keep(endpoint: Endpoint, header: Header, folder: Path, about: Path) -> None
     }
     try:
         write_atomically(about / f"{name}.json", json.dumps(described).encode())
-        with source.open("rb") as content, fresh.open("wb") as file:
+        with fresh.open("wb") as file:
             os.fchmod(file.fileno(), 0o600)
-            shutil.copyfileobj(content, file)
+            share.read(header.file, file)
             file.flush()
             os.fsync(file.fileno())
         fresh.replace(folder / name)
@@ -183,7 +184,7 @@ def _keep(endpoint: Endpoint, header: Header, folder: Path, about: Path) -> None
         fresh.unlink(missing_ok=True)
         raise SourceError(
             f"the log {header.file} could not be kept: {failure.strerror}",
-            hint=f"it still lies in {endpoint.access.share.local}, and the next call takes it up: make room",
+            hint=f"it still lies in {share.where}, and the next call takes it up: make room",
         ) from failure
     remove_file(endpoint, header.file)
 

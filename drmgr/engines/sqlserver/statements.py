@@ -7,7 +7,7 @@ Each begins with a comment that names it, so that an administrator who watches t
 
 from collections.abc import Mapping, Sequence
 
-from drmgr.system.mssql_access import bracketed, literal
+from drmgr.system.mssql_names import Device, bracketed, literal
 from drmgr.system.mssql_server import SERVER as SERVER
 from drmgr.system.mssql_server import drop as drop
 
@@ -37,7 +37,8 @@ SELECT HAS_PERMS_BY_NAME({db}, N'DATABASE', N'BACKUP DATABASE') AS backup_databa
   HAS_PERMS_BY_NAME({db}, N'DATABASE', N'SELECT') AS select_all,
   HAS_PERMS_BY_NAME({db}, N'DATABASE', N'VIEW DEFINITION') AS view_definition,
   HAS_PERMS_BY_NAME(NULL, NULL, N'CREATE ANY DATABASE') AS create_any_database,
-  HAS_PERMS_BY_NAME(NULL, NULL, N'VIEW SERVER STATE') AS view_server_state"""
+  HAS_PERMS_BY_NAME(NULL, NULL, N'VIEW SERVER STATE') AS view_server_state,
+  HAS_PERMS_BY_NAME(NULL, NULL, N'ALTER ANY CREDENTIAL') AS alter_any_credential"""
 
 
 def file_exists(path: str) -> str:
@@ -48,29 +49,43 @@ def file_exists(path: str) -> str:
 # --- backups ---
 
 
-def backup(kind: str, name: str, device: str, options: Sequence[str], *, label: str, note: str) -> str:
+def credentials(names: Sequence[str]) -> str:
+    """Those of these names that the server has. Their secrets are nobody's to read."""
+    listed = ", ".join(map(literal, names))
+    return (
+        "/* drmgr: credentials */ SELECT c.name, c.credential_identity FROM sys.credentials AS c "
+        f"WHERE c.name IN ({listed}) ORDER BY LEN(c.name) DESC"
+    )
+
+
+def backup(kind: str, name: str, device: Device, options: Sequence[str], *, label: str, note: str) -> str:
     """``kind`` is full, differential or log. The label and the note are found again in the file's header."""
     what = "LOG" if kind == "log" else "DATABASE"
     differential = ("DIFFERENTIAL",) if kind == "differential" else ()
-    fixed = ("FORMAT", "INIT", "CHECKSUM", "STOP_ON_ERROR", "STATS = 1")
+    fixed = (*device.writing, *(device.compressing if "COMPRESSION" in options else ()), "STATS = 1")
     named = (f"NAME = {literal(label)}", f"DESCRIPTION = {literal(note)}")
     chosen = ", ".join((*differential, *options, *fixed, *named))
-    return f"/* drmgr: backup */ BACKUP {what} {bracketed(name)} TO {device} WITH {chosen}"
+    return f"/* drmgr: backup */ BACKUP {what} {bracketed(name)} TO {device.text} WITH {chosen}"
 
 
-def header_only(device: str) -> str:
+def header_only(device: Device) -> str:
     """What the file itself says it is."""
-    return f"/* drmgr: header */ RESTORE HEADERONLY FROM {device}"
+    return f"/* drmgr: header */ RESTORE HEADERONLY FROM {device.text}{_with(device)}"
 
 
-def file_list_only(device: str) -> str:
+def file_list_only(device: Device) -> str:
     """The files of the database inside."""
-    return f"/* drmgr: file list */ RESTORE FILELISTONLY FROM {device}"
+    return f"/* drmgr: file list */ RESTORE FILELISTONLY FROM {device.text}{_with(device)}"
 
 
-def verify_only(device: str) -> str:
+def verify_only(device: Device) -> str:
     """Reads all of the file and its checksums."""
-    return f"/* drmgr: verify */ RESTORE VERIFYONLY FROM {device} WITH CHECKSUM"
+    return f"/* drmgr: verify */ RESTORE VERIFYONLY FROM {device.text}{_with(device, 'CHECKSUM')}"
+
+
+def _with(device: Device, *options: str) -> str:
+    chosen = (*options, *device.reading)
+    return f" WITH {', '.join(chosen)}" if chosen else ""
 
 
 def log_backups_between(name: str, first: int, last: int) -> str:
@@ -85,19 +100,17 @@ ORDER BY b.first_lsn"""
 # --- restores ---
 
 
-def restore_database(name: str, device: str, moves: Mapping[str, str]) -> str:
+def restore_database(name: str, device: Device, moves: Mapping[str, str]) -> str:
     """The base, or a differential on top when there is nothing to move; more may follow."""
-    moved = "".join(f", MOVE {literal(logical)} TO {literal(path)}" for logical, path in moves.items())
-    return (
-        f"/* drmgr: restore */ RESTORE DATABASE {bracketed(name)} FROM {device} "
-        f"WITH NORECOVERY, CHECKSUM, STATS = 1{moved}"
-    )
+    moved = (f"MOVE {literal(logical)} TO {literal(path)}" for logical, path in moves.items())
+    how = _with(device, "NORECOVERY", "CHECKSUM", "STATS = 1", *moved)
+    return f"/* drmgr: restore */ RESTORE DATABASE {bracketed(name)} FROM {device.text}{how}"
 
 
-def restore_log(name: str, device: str, stop: str = "") -> str:
+def restore_log(name: str, device: Device, stop: str = "") -> str:
     """One log. With a stop the server ends the restore if, and only if, it comes to it in this log."""
-    how = f"RECOVERY, {stop}" if stop else "NORECOVERY"
-    return f"/* drmgr: restore log */ RESTORE LOG {bracketed(name)} FROM {device} WITH {how}, CHECKSUM, STATS = 1"
+    how = _with(device, *(("RECOVERY", stop) if stop else ("NORECOVERY",)), "CHECKSUM", "STATS = 1")
+    return f"/* drmgr: restore log */ RESTORE LOG {bracketed(name)} FROM {device.text}{how}"
 
 
 def stop_at(local_time: str) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from drmgr.engines.sqlserver import statements
-from drmgr.engines.sqlserver.connection import Endpoint, clock_of, opened, remove, told
+from drmgr.engines.sqlserver.connection import Endpoint, clock_of, opened, told
 from drmgr.engines.sqlserver.headers import DIFFERENTIAL, FULL, LOG, Header, note_of, read_header
 from drmgr.errors import DrmgrError, SourceError
 from drmgr.interfaces import Progress
@@ -36,7 +36,7 @@ def silent(_share: float, _word: str) -> None:
 def take(
     endpoint: Endpoint, kind: str, prefix: str, options: Options, progress: Progress = silent, *, verified: bool = True
 ) -> Header:
-    """One backup in the shared folder, proven by its own header and by reading it once more. Raises SourceError.
+    """One backup in the shared place, proven by its own header and by reading it once more. Raises SourceError.
 
     When it fails nothing is left in the folder, but for a log that the server may have given away with it.
     """
@@ -61,7 +61,7 @@ def _name(prefix: str, now: datetime, kind: str, label: str) -> str:
 
 
 def prefix_of(label: str, endpoint: Endpoint) -> str:
-    """How the files of one source begin: several sources, and several hosts, may share the folder."""
+    """How the files of one source begin: several sources, and several hosts, may share the place."""
     server = endpoint.server
     place = hashlib.sha256(f"{server.host}:{server.port}:{endpoint.database}".encode()).hexdigest()[:8]
     return f"drmgr-{_UNSAFE.sub('_', label)}-{place}"
@@ -79,21 +79,20 @@ def _percent(progress: Progress) -> Callable[[str], None]:
 def _proven(endpoint: Endpoint, name: str, kind: str, label: str, *, verified: bool) -> Header:
     """The server's word is not enough: it may have broken the backup off, or written it elsewhere."""
     share = endpoint.access.share
-    path = share.path(name)
     try:
-        size = path.stat().st_size
+        size = share.size(name)
     except OSError as failure:
         raise SourceError(
-            f"the server says that the {kind} backup is done, but there is no file {path}",
-            hint="do backups.server and backups.local in the site file name the same folder?",
+            f"the server says that the {kind} backup is done, but there is no file {name} in {share.where}",
+            hint=share.hint,
         ) from failure
     with opened(endpoint) as session:
         with told(f"the header of the {kind} backup could not be read"):
             header = read_header(session, share, name)
         if (header.label, header.kind, header.database.lower()) != (label, kind, endpoint.database.lower()):
-            raise SourceError(f"the file {path} does not hold the {kind} backup that was just made")
+            raise SourceError(f"the file {name} does not hold the {kind} backup that was just made")
         if not header.sound or size == 0:
-            raise SourceError(f"the {kind} backup in {path} is damaged")
+            raise SourceError(f"the {kind} backup in {name} is damaged")
     if verified:
         verify(endpoint, header)
     return header
@@ -106,12 +105,30 @@ def verify(endpoint: Endpoint, header: Header) -> None:
         act(endpoint.server, statement, lambda _text: None)
 
 
-def remove_file(endpoint: Endpoint, name: str, error: type[DrmgrError] = SourceError) -> None:
-    """Removes one of our files from the shared folder. Raises ``error``."""
+@dataclass(frozen=True)
+class Left:
+    """Names of our files in the shared place, sorted: whole ones, and those that were begun and take up room unseen."""
+
+    files: tuple[str, ...]
+    halves: tuple[str, ...]
+
+
+def left_by(endpoint: Endpoint, prefix: str) -> Left:
+    """What lies there of the files with that prefix. Raises SourceError."""
+    share = endpoint.access.share
     try:
-        remove(endpoint.access.share.path(name))
+        return Left(tuple(share.names(f"{prefix}-")), tuple(share.halves(f"{prefix}-")))
+    except OSError as failure:
+        raise SourceError(f"{share.where} cannot be listed: {failure.strerror}") from failure
+
+
+def remove_file(endpoint: Endpoint, name: str, error: type[DrmgrError] = SourceError) -> None:
+    """Removes one of our files from the shared place. Raises ``error``."""
+    share = endpoint.access.share
+    try:
+        share.remove(name)
     except OSError as failure:
         raise error(
-            f"the file {name} could not be removed from the shared folder: {failure.strerror}",
+            f"the file {name} could not be removed from {share.where}: {failure.strerror}",
             hint="give drmgr's account the right to remove files in it",
         ) from failure

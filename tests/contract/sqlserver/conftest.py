@@ -37,7 +37,7 @@ def new_place(servers: tuple[StandIn, StandIn], **options: object) -> Iterator[S
         finally:
             for server in servers:
                 server.server.faults.clear()
-                for path in server.access.share.local.iterdir():
+                for path in server.folder.local.iterdir():
                     path.unlink()
             scratch.store.databases.clear()
             scratch.store.free_bytes = 10**12

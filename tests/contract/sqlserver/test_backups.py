@@ -122,7 +122,7 @@ def next_log(place: SqlServerPlace) -> None:
 def test_a_base_that_was_damaged_while_it_lay_there_is_not_built_upon(servers: tuple[StandIn, StandIn]) -> None:
     with new_place(servers, full_every=timedelta(days=1)) as place:
         place.back_up()
-        (base,) = place.source.access.share.local.glob("*.bak")
+        (base,) = place.source.folder.local.glob("*.bak")
         content = bytearray(base.read_bytes())
         content[-5] ^= 1
         base.write_bytes(content)
@@ -184,7 +184,7 @@ def test_who_does_not_read_to_the_end_has_no_backup(place: SqlServerPlace) -> No
     import pymssql
 
     place.source.server.faults.append(Fault(r"BACKUP DATABASE \[", "rows", after=1))
-    server, path = place.source.access.server, place.source.access.share.path("naive.bak")
+    server, path = place.source.access.server, place.source.folder.path("naive.bak")
     assert server.password is not None
     with pymssql.connect(
         server.host, server.user, server.password.reveal(), port=str(server.port), tds_version="7.4", autocommit=True
@@ -209,15 +209,15 @@ def test_a_file_of_another_backup_is_not_taken_for_ours(place: SqlServerPlace) -
 
 def swap(place: SqlServerPlace) -> None:
     """Another backup of the same database lies where ours should be."""
-    for path in place.source.access.share.local.glob("*.bak"):
+    for path in place.source.folder.local.glob("*.bak"):
         path.write_bytes(path.read_bytes().replace(b'"BackupName": "drmgr ', b'"BackupName": "other '))
 
 
 def test_leftovers_of_a_killed_backup_are_removed_by_the_next(place: SqlServerPlace) -> None:
     place.back_up()
     name = f"{place.engine.plan.prefix('point')}-20260101T000000Z-00000000.bak"
-    place.source.access.share.path(name).write_bytes(b"half a backup")
-    stranger = place.source.access.share.path("drmgr-other-point.bak")
+    place.source.folder.path(name).write_bytes(b"half a backup")
+    stranger = place.source.folder.path("drmgr-other-point.bak")
     stranger.write_bytes(b"another's")
     place.back_up()
     assert place.left() == [stranger.name]

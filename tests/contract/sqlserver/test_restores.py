@@ -25,7 +25,7 @@ def test_one_flipped_byte_fails_the_restore(place: SqlServerPlace, ending: str) 
         place.back_up()
 
     def flip(_text: str) -> None:
-        (path,) = place.scratch.access.share.local.glob(f"*.{ending}")
+        (path,) = place.scratch.folder.local.glob(f"*.{ending}")
         content = bytearray(path.read_bytes())
         content[-5] ^= 1
         path.write_bytes(content)

@@ -12,11 +12,14 @@ from drmgr.errors import (
     PreflightError,
     SourceError,
 )
+from drmgr.model import Level
 from drmgr.system import mssql
 from drmgr.system.mssql import Complaint, Server, act, connect
+from drmgr.system.mssql_access import Share
 from drmgr.system.secret import Secret
-from tests.support.sqlserver import make_certificate, stand_in
-from tests.support.sqlserver_place import SqlServerPlace
+from tests.contract.sqlserver.conftest import new_place
+from tests.support.sqlserver import StandIn, make_certificate, stand_in
+from tests.support.sqlserver_place import SqlServerPlace, passed
 from tests.support.tds.server import Fault
 
 
@@ -44,7 +47,7 @@ def test_preflight_names_what_is_wrong(place: SqlServerPlace, tmp_path: Path) ->
         setattr(store, name, value)
         refused(message)
         setattr(store, name, right)
-    elsewhere = replace(place.source.access.share, local=tmp_path)
+    elsewhere = replace(place.source.folder, local=tmp_path)
     refused("does not see in /backups", engine_on(place, share=elsewhere))
     refused("cannot be written", engine_on(place, share=replace(elsewhere, local=tmp_path / "nowhere")))
     refused("does not let user drmgr into the database nothing", engine_on(place, database="nothing"))
@@ -61,6 +64,31 @@ def engine_on(place: SqlServerPlace, **changes: object) -> SqlServerEngine:
     found = {"server": access.server, "database": place.database.name, "share": access.share} | changes
     connection = SqlServerConnection(**found)  # type: ignore[arg-type]
     return SqlServerEngine("his", connection, clock=place.clock, runtime=place.directory / "runtime")
+
+
+def test_a_folder_by_its_unc_name_is_the_folder_that_this_host_mounts(servers: tuple[StandIn, StandIn]) -> None:
+    source, scratch = servers
+    unc = Share("\\\\nas\\drmgr$\\his", source.folder.local)
+    source.store.folders[unc.server] = source.folder.local
+    try:
+        with new_place((replace(source, access=replace(source.access, share=unc)), scratch)) as place:
+            place.engine.preflight()
+            place.back_up()
+            assert passed(place.restore(), Level.FACTS)
+            ours = [text for text in source.server.statements if place.database.name in text and " TO DISK" in text]
+            assert len(ours) == 2
+            assert all(" TO DISK = N'\\\\nas\\drmgr$\\his\\drmgr-" in text for text in ours)
+    finally:
+        del source.store.folders[unc.server]
+
+
+def test_logs_are_not_taken_from_a_replica_that_the_group_does_not_prefer(place: SqlServerPlace) -> None:
+    place.back_up()
+    place.database.preferred = 0
+    with pytest.raises(PreflightError, match="not the one that the availability group of"):
+        place.ship()
+    place.database.preferred = 1
+    assert place.ship().files == 1
 
 
 # --- the way to the server ---

@@ -3,10 +3,10 @@
 import uuid
 from collections.abc import Iterator
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from tests.support.tds import media
+from tests.support.tds.devices import FileDevice, NoDevice, ObjectDevice, open_device
 from tests.support.tds.media import Damaged, Medium, NoBackup
 from tests.support.tds.server import Breath, Piece, Rows, Say, Session
 from tests.support.tds.store import LSN_STEP, Database, Store
@@ -24,6 +24,11 @@ OPTIONS = {
     "NO_COMPRESSION",
     "DIFFERENTIAL",
 }
+OF_OBJECTS = (OPTIONS - {"INIT", "STOP_ON_ERROR"}) | {
+    "MAXTRANSFERSIZE = 20971520",
+    """BACKUP_OPTIONS = N'{"s3": {"region": "cn-north-1"}}'""",
+}
+"""What BACKUP TO URL takes."""
 
 
 class Refused(Exception):
@@ -45,37 +50,39 @@ def _database(store: Store, name: str, act: str) -> Database:
     return store.databases[name]
 
 
-def _device(store: Store, path: str, act: str, *, must_exist: bool) -> Path:
+def _device(store: Store, kind: str, path: str, act: str, *, must_exist: bool) -> FileDevice | ObjectDevice:
     path = path.replace("''", "'")
-    real = store.real(path)
-    if real is None or not real.parent.is_dir() or (must_exist and not real.is_file()):
-        text = (
-            f"Cannot open backup device '{path}'. Operating system error 3(The system cannot find the path specified.)."
-        )
-        raise Refused(Say(3201, 16, text), ended(act))
-    return real
+    try:
+        return open_device(store, kind, path, must_exist=must_exist)
+    except NoDevice as failure:
+        raise Refused(Say(3201, 16, f"Cannot open backup device '{path}'. {failure}."), ended(act)) from None
+
+
+def _file(store: Store, kind: str, path: str, act: str) -> FileDevice | ObjectDevice:
+    return _device(store, kind, path, act, must_exist=True)
 
 
 def backup(
-    store: Store, _session: Session, what: str, name: str, path: str, options: str, label: str, note: str
+    store: Store, _session: Session, what: str, name: str, kind_of: str, path: str, options: str, label: str, note: str
 ) -> Iterator[Piece]:
     act = f"BACKUP {what}"
     chosen = set(options.split(", "))
-    if chosen - OPTIONS:
-        raise Refused(Say(155, 15, f"{sorted(chosen - OPTIONS)} is not a recognized BACKUP option."))
+    unknown = chosen - (OPTIONS if kind_of == "DISK" else OF_OBJECTS)
+    if unknown or ("MAXTRANSFERSIZE = 20971520" in chosen and "COMPRESSION" not in chosen):
+        raise Refused(Say(155, 15, f"{sorted(unknown)} is not a recognized BACKUP option."))
     database = _database(store, name, act)
     kind = "log" if what == "LOG" else ("differential" if "DIFFERENTIAL" in chosen else "full")
     copy_only = "COPY_ONLY" in chosen
     _refuse_kind(database, kind, act, copy_only=copy_only)
-    real = _device(store, path, act, must_exist=False)
-    media.begin(real)
+    device = _device(store, kind_of, path, act, must_exist=False)
+    device.begin()
     for percent in (10, 50, 90):
         yield Say(3211, 0, f"{percent} percent processed.")
         yield Breath()
     with store.lock:
         header, medium = _made(store, database, kind, copy_only=copy_only)
         header["BackupName"], header["BackupDescription"] = label, note
-        media.write(real, medium)
+        device.end(medium)
         store.history.append({**header, "path": path})
     yield Say(3211, 0, "100 percent processed.")
     yield Say(3014, 0, f"{act} successfully processed 402 pages in 0.1 seconds (31.2 MB/sec).")
@@ -152,7 +159,7 @@ HEADER = [
 ]
 
 
-def _read(real: Path, act: str) -> Medium:
+def _read(real: FileDevice | ObjectDevice, act: str) -> Medium:
     try:
         return media.read(real)
     except NoBackup:
@@ -163,8 +170,8 @@ def _read(real: Path, act: str) -> Medium:
         raise Refused(Say(3183, 16, text), ended(act)) from None
 
 
-def header(store: Store, _session: Session, path: str) -> Iterator[Piece]:
-    real = _device(store, path, "RESTORE HEADERONLY", must_exist=True)
+def header(store: Store, _session: Session, kind: str, path: str) -> Iterator[Piece]:
+    real = _file(store, kind, path, "RESTORE HEADERONLY")
     try:
         found = media.read_header(real)
     except NoBackup:
@@ -173,8 +180,8 @@ def header(store: Store, _session: Session, path: str) -> Iterator[Piece]:
     yield Rows(HEADER, [[found[column.name] for column in HEADER]])
 
 
-def file_list(store: Store, _session: Session, path: str) -> Iterator[Piece]:
-    found = media.read_header(_device(store, path, "RESTORE FILELISTONLY", must_exist=True))
+def file_list(store: Store, _session: Session, kind: str, path: str) -> Iterator[Piece]:
+    found = media.read_header(_file(store, kind, path, "RESTORE FILELISTONLY"))
     columns = [Column("LogicalName", "text"), Column("PhysicalName", "text"), Column("Type", "text")]
     columns += [Column("Size", "decimal"), Column("FileId", "bigint")]
     name, size = found["DatabaseName"], found["DatabaseBytes"]
@@ -182,14 +189,16 @@ def file_list(store: Store, _session: Session, path: str) -> Iterator[Piece]:
     yield Rows(columns, rows)
 
 
-def verify(store: Store, _session: Session, path: str) -> Iterator[Piece]:
-    _read(_device(store, path, "VERIFY DATABASE", must_exist=True), "VERIFY DATABASE")
+def verify(store: Store, _session: Session, kind: str, path: str) -> Iterator[Piece]:
+    _read(_file(store, kind, path, "VERIFY DATABASE"), "VERIFY DATABASE")
     yield Say(3262, 0, "The backup set on file 1 is valid.")
 
 
-def restore(store: Store, _session: Session, name: str, path: str, moves: str, *_last: str) -> Iterator[Piece]:
+def restore(
+    store: Store, _session: Session, name: str, kind: str, path: str, moves: str, *_last: str
+) -> Iterator[Piece]:
     act, name = "RESTORE DATABASE", name.replace("]]", "]")
-    medium = _read(_device(store, path, act, must_exist=True), act)
+    medium = _read(_file(store, kind, path, act), act)
     found = medium.header
     if found["SoftwareVersionMajor"] > int(store.version.split(".")[0]):
         text = "The database was backed up on a server running a newer version. That version is incompatible."
@@ -215,11 +224,18 @@ def restore(store: Store, _session: Session, name: str, path: str, moves: str, *
 
 
 def restore_log(
-    store: Store, _session: Session, name: str, path: str, how: str, stop: str | None, position: str | None
+    store: Store,
+    _session: Session,
+    name: str,
+    kind: str,
+    path: str,
+    how: str,
+    stop: str | None,
+    position: str | None,
 ) -> Iterator[Piece]:
     act = "RESTORE LOG"
     database = _database(store, name, act)
-    medium = _read(_device(store, path, act, must_exist=True), act)
+    medium = _read(_file(store, kind, path, act), act)
     first, last = medium.header["FirstLSN"], medium.header["LastLSN"]
     if database.state != "RESTORING":
         raise Refused(Say(3117, 16, "The log or differential backup cannot be restored."), ended(act))

@@ -14,6 +14,8 @@ from tests.support.tds.wire import Column
 
 GOLDEN = Path(__file__).parents[2] / "contract" / "golden" / "sqlserver"
 NAME, TEXT = r"\[((?:[^\]]|\]\])*)\]", r"N'((?:[^']|'')*)'"
+DEVICE = rf"(DISK|URL) = {TEXT}"
+REGION = r"""RESTORE_OPTIONS = N'\{"s3": \{"region": "[a-z0-9-]+"\}\}'"""
 
 Handler = Callable[..., Iterator[Piece]]
 
@@ -58,6 +60,13 @@ class Brain:
             (_pattern("rights", TEXT, times=4), self._rights),
             (_pattern("file-exists", TEXT), self._file_exists),
             (
+                re.compile(
+                    r"/\* drmgr: credentials \*/ SELECT c\.name, c\.credential_identity FROM sys\.credentials AS c "
+                    r"WHERE c\.name IN \((.*)\) ORDER BY LEN\(c\.name\) DESC"
+                ),
+                self._credentials,
+            ),
+            (
                 re.compile(rf"/\* drmgr: occupied \*/ SELECT COUNT\(\*\) AS objects FROM {NAME}\.sys\.objects .*"),
                 self._occupied,
             ),
@@ -94,31 +103,34 @@ class Brain:
             ),
             (
                 re.compile(
-                    rf"/\* drmgr: backup \*/ BACKUP (DATABASE|LOG) {NAME} TO DISK = {TEXT} WITH (.*), NAME = {TEXT}, "
+                    rf"/\* drmgr: backup \*/ BACKUP (DATABASE|LOG) {NAME} TO {DEVICE} WITH (.*), NAME = {TEXT}, "
                     rf"DESCRIPTION = {TEXT}"
                 ),
                 partial(backup, store),
             ),
-            (re.compile(rf"/\* drmgr: header \*/ RESTORE HEADERONLY FROM DISK = {TEXT}"), partial(header, store)),
             (
-                re.compile(rf"/\* drmgr: file list \*/ RESTORE FILELISTONLY FROM DISK = {TEXT}"),
+                re.compile(rf"/\* drmgr: header \*/ RESTORE HEADERONLY FROM {DEVICE}(?: WITH {REGION})?"),
+                partial(header, store),
+            ),
+            (
+                re.compile(rf"/\* drmgr: file list \*/ RESTORE FILELISTONLY FROM {DEVICE}(?: WITH {REGION})?"),
                 partial(file_list, store),
             ),
             (
-                re.compile(rf"/\* drmgr: verify \*/ RESTORE VERIFYONLY FROM DISK = {TEXT} WITH CHECKSUM"),
+                re.compile(rf"/\* drmgr: verify \*/ RESTORE VERIFYONLY FROM {DEVICE} WITH CHECKSUM(?:, {REGION})?"),
                 partial(verify, store),
             ),
             (
                 re.compile(
-                    rf"/\* drmgr: restore \*/ RESTORE DATABASE {NAME} FROM DISK = {TEXT} "
-                    rf"WITH NORECOVERY, CHECKSUM, STATS = 1((?:, MOVE {TEXT} TO {TEXT})*)"
+                    rf"/\* drmgr: restore \*/ RESTORE DATABASE {NAME} FROM {DEVICE} "
+                    rf"WITH NORECOVERY, CHECKSUM, STATS = 1((?:, MOVE {TEXT} TO {TEXT})*)(?:, {REGION})?"
                 ),
                 partial(restore, store),
             ),
             (
                 re.compile(
-                    rf"/\* drmgr: restore log \*/ RESTORE LOG {NAME} FROM DISK = {TEXT} WITH (NORECOVERY|RECOVERY)"
-                    rf"(?:, STOPAT = {TEXT})?(?:, STOPATMARK = N'lsn:(\d+)')?, CHECKSUM, STATS = 1"
+                    rf"/\* drmgr: restore log \*/ RESTORE LOG {NAME} FROM {DEVICE} WITH (NORECOVERY|RECOVERY)"
+                    rf"(?:, STOPAT = {TEXT})?(?:, STOPATMARK = N'lsn:(\d+)')?, CHECKSUM, STATS = 1(?:, {REGION})?"
                 ),
                 partial(restore_log, store),
             ),
@@ -234,8 +246,15 @@ class Brain:
             "view_definition",
             "create_any_database",
             "view_server_state",
+            "alter_any_credential",
         )
         yield Rows([Column(name, "int") for name in names], [[self.store.rights.get(name, 1) for name in names]])
+
+    def _credentials(self, _session: Session, listed: str) -> Iterator[Piece]:
+        asked = re.findall(TEXT, listed)
+        found = [[name, identity] for name, identity in self.store.credentials.items() if name in asked]
+        found.sort(key=lambda row: -len(row[0]))
+        yield Rows([Column("name", "text"), Column("credential_identity", "text")], found)
 
     def _file_exists(self, _session: Session, path: str) -> Iterator[Piece]:
         real = self.store.real(text_of(path))

@@ -7,12 +7,21 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 from tests.support.tds.store import Column, Commit, Table
 
 MAGIC = b"TDS-STAND-IN 1\n"
+
+
+class Readable(Protocol):
+    """A file, or something that is read like one."""
+
+    @property
+    def name(self) -> str: ...
+
+    def read_bytes(self) -> bytes: ...
 
 
 class NoBackup(Exception):
@@ -39,6 +48,10 @@ def begin(path: Path) -> None:
 
 def write(path: Path, medium: Medium) -> int:
     """Bytes written."""
+    return path.write_bytes(content_of(medium))
+
+
+def content_of(medium: Medium) -> bytes:
     body = json.dumps(
         {
             "tables": {name: _table_json(table) for name, table in medium.tables.items()},
@@ -50,16 +63,14 @@ def write(path: Path, medium: Medium) -> int:
         ensure_ascii=False,
     ).encode("utf-8")
     header = json.dumps({**medium.header, "sha256": hashlib.sha256(body).hexdigest()}, default=_plain).encode()
-    content = MAGIC + header + b"\n" + body
-    path.write_bytes(content)
-    return len(content)
+    return MAGIC + header + b"\n" + body
 
 
-def read_header(path: Path) -> dict[str, Any]:
+def read_header(path: Readable) -> dict[str, Any]:
     return _parts(path)[0]
 
 
-def read(path: Path) -> Medium:
+def read(path: Readable) -> Medium:
     header, body = _parts(path)
     if hashlib.sha256(body).hexdigest() != header["sha256"]:
         raise Damaged
@@ -71,7 +82,7 @@ def read(path: Path) -> Medium:
     return Medium(header, {name: _table(table) for name, table in found["tables"].items()}, commits)
 
 
-def _parts(path: Path) -> tuple[dict[str, Any], bytes]:
+def _parts(path: Readable) -> tuple[dict[str, Any], bytes]:
     content = path.read_bytes()
     head, _, body = content.removeprefix(MAGIC).partition(b"\n")
     if not content.startswith(MAGIC):

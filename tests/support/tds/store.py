@@ -78,9 +78,20 @@ class Database:
             del self.tables[name]
 
 
+@dataclass(frozen=True)
+class BucketOf:
+    """A real bucket behind a URL."""
+
+    client: Any
+    name: str
+
+
 @dataclass
 class Store:
-    """One server. ``folders`` maps the folders that it sees to where they really lie."""
+    """One server. ``folders`` maps the folders that it sees to where they really lie, ``buckets`` the URLs of buckets.
+
+    ``credentials`` are the identities of its credentials by their names.
+    """
 
     folders: dict[str, Path]
     name: str = "HISDB"
@@ -91,6 +102,8 @@ class Store:
     free_bytes: int | None = 10**12
     offset: timedelta = timedelta(hours=8)
     drift: timedelta = timedelta()
+    buckets: dict[str, "BucketOf"] = field(default_factory=dict)
+    credentials: dict[str, str] = field(default_factory=dict)
     guid: str = field(default_factory=lambda: str(uuid.uuid4()).upper())
     databases: dict[str, Database] = field(default_factory=dict)
     history: list[dict[str, Any]] = field(default_factory=list)

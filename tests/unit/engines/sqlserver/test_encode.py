@@ -3,7 +3,7 @@
 import pytest
 
 from drmgr.engines.sqlserver.encode import Column, row_text
-from drmgr.system.mssql_access import bracketed, join, literal
+from drmgr.system.mssql_names import bracketed, join, literal
 
 INT, TEXT = Column("n", "int", 4), Column("t", "nvarchar", -1)
 

@@ -1,0 +1,1 @@
+/* drmgr: backup */ BACKUP DATABASE [his] TO URL = N's3://store.example:9000/drmgr/his/example.bak' WITH DIFFERENTIAL, COMPRESSION, FORMAT, CHECKSUM, BACKUP_OPTIONS = N'{"s3": {"region": "cn-north-1"}}', MAXTRANSFERSIZE = 20971520, STATS = 1, NAME = N'drmgr 0123456789abcdef', DESCRIPTION = N'drmgr begun=2026-11-22T14:00:00.000000 utc_offset_minutes=480'

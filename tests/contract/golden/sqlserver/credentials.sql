@@ -1,0 +1,1 @@
+/* drmgr: credentials */ SELECT c.name, c.credential_identity FROM sys.credentials AS c WHERE c.name IN (N's3://store.example:9000/drmgr', N's3://store.example:9000/drmgr/his') ORDER BY LEN(c.name) DESC

@@ -1,0 +1,1 @@
+/* drmgr: file list */ RESTORE FILELISTONLY FROM URL = N's3://store.example:9000/drmgr/his/example.bak'

@@ -1,0 +1,1 @@
+/* drmgr: restore */ RESTORE DATABASE [drill] FROM URL = N's3://store.example:9000/drmgr/his/example.bak' WITH NORECOVERY, CHECKSUM, STATS = 1, MOVE N'his' TO N'/data/drill_1.mdf', RESTORE_OPTIONS = N'{"s3": {"region": "cn-north-1"}}'

@@ -1,0 +1,1 @@
+/* drmgr: verify */ RESTORE VERIFYONLY FROM URL = N's3://store.example:9000/drmgr/his/example.bak' WITH CHECKSUM, RESTORE_OPTIONS = N'{"s3": {"region": "cn-north-1"}}'

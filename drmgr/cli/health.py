@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from drmgr.cli.background import unfinished
 from drmgr.cli.proofs import missing_evidence, newest_proofs
 from drmgr.errors import DrmgrError
 from drmgr.flows.status import CLOCK_TOLERANCE, DeclaredDrill, DrillProof, Health, Watched, by_trouble, health
@@ -59,6 +60,7 @@ def _look_at(opened: "Site", name: str, proofs: list[DrillProof]) -> Health:
         drills=drills,
         proofs=tuple(proofs),
         drill_within=opened.config.schedule.drill_within,
+        rests=lambda: unfinished(opened, name),
     )
     return health(watched, opened.catalog, opened.clock)
 

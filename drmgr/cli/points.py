@@ -26,6 +26,7 @@ def points(
     from_copy: Annotated[str, typer.Option("--from-copy", metavar="NAME", help="Those of this copy.")] = "",
 ) -> None:
     """List the recovery points of a system, as its repository itself tells them, and what its copies hold."""
+    from drmgr.cli.background import rest_json, show_unfinished, unfinished
     from drmgr.cli.protection import protected_until
     from drmgr.cli.repo_copy import ask_copies
     from drmgr.cli.ship import reachable, reachable_json, show_reachable
@@ -42,13 +43,16 @@ def points(
         locked = None if from_copy else protected_until(opened, job.system)
         copies, zone = ask_copies(opened, job.system), opened.zone
         times = reachable(opened, job, found, from_copy)
+        rests = unfinished(opened, job.system)
     problems = [*found.problems, *(locked.problems if locked else ())]
     problems += [problem for held in copies.held.values() if held for problem in held.problems]
     document = {**_points_json(system, found, locked, copies, problems), **reachable_json(times)}
+    document["restores"] = [rest_json(rest, at_work=at_work) for rest, at_work in rests]
 
     def show(console: "Console") -> None:
         _show_points(console, found, locked, copies, zone)
         show_reachable(console, times, zone)
+        show_unfinished(console, rests, zone)
 
     answers.answer(document, show)
     for name, error in copies.errors.items():

@@ -1,15 +1,24 @@
 """``drmgr restore``."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from drmgr.cli.context import output, site
+from drmgr.cli.background import rest_json, rest_text, start
+from drmgr.cli.context import config_path, output, site
 from drmgr.cli.restored import done_json, plan_json, show_done, show_plan
-from drmgr.cli.restoretarget import newest_first, target
+from drmgr.cli.restoretarget import gone_on_with, left_of, newest_first, target
 from drmgr.cli.safekeeping import keep_safe
-from drmgr.errors import NotAllowedError
+from drmgr.errors import IncompleteError, NotAllowedError, UsageError
 from drmgr.model import OccasionKind
+
+if TYPE_CHECKING:
+    from drmgr.cli.output import Output
+    from drmgr.cli.wire import Site
+    from drmgr.model import Rest
+
+NOT_BEGUN = "the older files are not on their way: the process that was to bring them ended"
+NOT_BEGUN_HINT = "its words are in the log below state/rests; then call the same command again"
 
 
 def register(app: typer.Typer) -> None:
@@ -31,6 +40,9 @@ def restore(
             metavar="AGE|DATE", help="To a folder: files since then first (1y, 30d, 2026-01-31), then the rest."
         ),
     ] = "",
+    background: Annotated[
+        bool, typer.Option("--background", help="With --newer-than: the rest by a process that survives this one.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell what would be done, write nothing.")] = False,
     reason: Annotated[str, typer.Option(help="Why; kept in the record. Needed for a connection.")] = "",
     confirm: Annotated[str, typer.Option(help="The system's name once more; needed for a connection.")] = "",
@@ -48,14 +60,21 @@ def restore(
         opened.loaded.job(system)
         chosen = tuple(source or ())
         where = target(opened, system, to, chosen, keep)
+        if background and not newer_than:
+            raise UsageError("--background is for what --newer-than leaves for later", hint="add --newer-than AGE|DATE")
         if newer_than:
-            where = newest_first(opened, where, newer_than, answers)
+            where = newest_first(opened, where, newer_than, answers, background=background)
         touches_database = isinstance(where, plans.ToConnection)
         if touches_database and not dry_run:
             _insist(system, reason, confirm)
         kind = occasion or (OccasionKind.INCIDENT if touches_database else OccasionKind.SIMULATION)
-        plan = plans.RestorePlan(point, where, chosen, reason, kind, at)
-        bench, wired = opened.bench(progress), opened.system(system, cold=True, copy=from_copy)
+        plan = gone_on_with(opened, plans.RestorePlan(point, where, chosen, reason, kind, at), system)
+        left = left_of(plan)
+        if left is not None and background and not dry_run:
+            _only_rest(answers, opened, start(opened, config_path(context), left, reason))
+            return
+        copy = from_copy or ("" if left is None else left.copy)
+        bench, wired = opened.bench(progress), opened.system(system, cold=True, copy=copy)
         if dry_run:
             found = plans.plan_only(bench, wired, plan)
             answers.answer(
@@ -65,11 +84,25 @@ def restore(
             return
         done = flow.restore(bench, wired, plan)
         unkept = keep_safe(opened)
-    answers.answer(done_json(system, done, at), lambda console: show_done(console, done))
+        rest = None if done.rest is None else start(opened, config_path(context), done.rest, reason)
+    document = {**done_json(system, done, at), "rest": None if rest is None else rest_json(rest, at_work=True)}
+    answers.answer(document, lambda console: show_done(console, done))
+    if done.rest is not None and rest is None:
+        answers.note(f"drmgr: {NOT_BEGUN}. HINT: {NOT_BEGUN_HINT}")
+        raise typer.Exit(IncompleteError.exit_code)
     if unkept is not None:
         answers.note(f"drmgr: the evidence is sealed here, but: {unkept.message}")
     if done.record.verdict != "passed":
         raise typer.Exit(4)
+
+
+def _only_rest(answers: "Output", opened: "Site", rest: "Rest | None") -> None:
+    """The newest files are there already: all that was done is to go on with the rest."""
+    if rest is None:
+        raise IncompleteError(NOT_BEGUN, hint=NOT_BEGUN_HINT)
+    told = rest_json(rest, at_work=True)
+    document = {"run": rest.worker, "system": rest.system, "status": "running", "target": told["target"], "rest": told}
+    answers.answer(document, lambda console: console.print(rest_text(rest, opened.zone, at_work=True), markup=False))
 
 
 def _insist(system: str, reason: str, confirm: str) -> None:

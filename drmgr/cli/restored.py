@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from drmgr.flows.restore import RestoreDone
-    from drmgr.model import Instance, RecoveryPoint
+    from drmgr.model import Instance, Outcome, RecoveryPoint
 
 
 def plan_json(system: str, to: str, point: "RecoveryPoint", sources: tuple[str, ...]) -> Json:
@@ -71,6 +71,7 @@ def done_json(system: str, done: "RestoreDone", at: str = "") -> Json:
         "point": outcome.point.id if outcome.point else None,
         "at": at or (rfc3339(outcome.point.consistent_at) if outcome.point else None),
         "seconds": outcome.rto.measured,
+        "usable_at": rfc3339(outcome.timeline.t5) if outcome.timeline.t5 else None,
         "phases": [
             {"name": phase.name, "source": phase.source, "seconds": round(phase.seconds, 3)} for phase in outcome.phases
         ],
@@ -79,6 +80,12 @@ def done_json(system: str, done: "RestoreDone", at: str = "") -> Json:
         "instances": instances,
         "evidence": done.evidence.path,
     }
+
+
+def _usable_after(outcome: "Outcome") -> float | None:
+    """Seconds from T0 to T5."""
+    line = outcome.timeline
+    return None if line.t5 is None else max(0.0, (line.t5 - line.t0).total_seconds())
 
 
 def _instance_json(instance: "Instance") -> Json:
@@ -112,7 +119,8 @@ def show_done(console: "Console", done: "RestoreDone") -> None:
             "verdict": str(done.record.verdict),
             "recovery point": outcome.point.id if outcome.point else "-",
             "verified to level": str(int(outcome.level)),
-            "took": human_seconds(outcome.rto.measured),
+            "usable after": human_seconds(_usable_after(outcome)),
+            "took": "the rest is on its way" if done.rest else human_seconds(outcome.rto.measured),
             "evidence": done.evidence.path,
         },
     )

@@ -11,7 +11,8 @@ from drmgr.errors import NotAllowedError, UsageError
 if TYPE_CHECKING:
     from drmgr.cli.output import Output
     from drmgr.cli.wire import Site
-    from drmgr.flows.restoreplan import Target
+    from drmgr.flows.restoreplan import RestorePlan, Target
+    from drmgr.model import Rest
 
 
 def target(opened: "Site", system: str, to: str, sources: tuple[str, ...], keep: str) -> "Target":
@@ -33,14 +34,37 @@ def target(opened: "Site", system: str, to: str, sources: tuple[str, ...], keep:
     raise UsageError(f"--to {to}: not a target", hint="use scratch, folder:PATH or connection:NAME")
 
 
-def newest_first(opened: "Site", chosen: "Target", text: str, answers: "Output") -> "Target":
+def newest_first(opened: "Site", chosen: "Target", text: str, answers: "Output", *, background: bool) -> "Target":
     from drmgr.flows.restoreplan import ToFolder
     from drmgr.flows.tofolder import NewestFirst
 
     if not isinstance(chosen, ToFolder):
         raise UsageError("--newer-than is for --to folder:PATH", hint="leave it out; a drill proves all or nothing")
     instant = since(text, opened.clock.now().astimezone(opened.zone))
-    return replace(chosen, newest=NewestFirst(instant, lambda said: answers.note(f"drmgr: {said}")))
+    newest = NewestFirst(instant, lambda said: answers.note(f"drmgr: {said}"), opened.rest_book, background)
+    return replace(chosen, newest=newest)
+
+
+def gone_on_with(opened: "Site", plan: "RestorePlan", system: str) -> "RestorePlan":
+    """The plan, or that for the rest when its folder holds the newest files already."""
+    from drmgr.cli.background import begun, going_on
+    from drmgr.flows.restoreplan import ToFolder
+
+    where = plan.target
+    if not isinstance(where, ToFolder) or where.newest is None:
+        return plan
+    left = begun(opened, system, where.path)
+    if left is None:
+        return plan
+    return going_on(plan, replace(where, permit=lambda: _permit_folder(opened, where.path, begun=True)), left)
+
+
+def left_of(plan: "RestorePlan") -> "Rest | None":
+    """What was left of the restore that this one goes on with."""
+    from drmgr.flows.restoreplan import ToFolder
+
+    newest = plan.target.newest if isinstance(plan.target, ToFolder) else None
+    return None if newest is None else newest.left
 
 
 def since(text: str, now: datetime) -> datetime:
@@ -58,10 +82,11 @@ def since(text: str, now: datetime) -> datetime:
         ) from error
 
 
-def _permit_folder(opened: "Site", path: Path) -> None:
+def _permit_folder(opened: "Site", path: Path, *, begun: bool = False) -> None:
     from drmgr.scratch.guard import refuse_outside_folders, refuse_source_folders
 
-    real = refuse_outside_folders(path, [opened.place(folder) for folder in opened.config.restore.allow.folders])
+    allowed = [opened.place(folder) for folder in opened.config.restore.allow.folders]
+    real = refuse_outside_folders(path, allowed, begun=begun)
     connections = opened.config.connections.items()
     refuse_source_folders(
         real, {name: opened.place(where.root) for name, where in connections if where.engine == "files"}

@@ -71,6 +71,7 @@ def _status_json(found: "SiteHealth") -> Json:
 
 
 def _health_json(each: "Health") -> Json:
+    from drmgr.cli.background import rest_json
     from drmgr.system.clock import rfc3339
 
     objectives, proof = each.system.objectives, each.proof
@@ -92,6 +93,7 @@ def _health_json(each: "Health") -> Json:
         "last_rto": rto.measured if rto else None,
         "rto_met": rto.met if rto else None,
         "points": each.points,
+        "restores": [rest_json(rest, at_work=at_work) for rest, at_work in each.rests],
         "problems": [_problem_json(problem) for problem in each.problems],
     }
 
@@ -104,6 +106,7 @@ def _problem_json(problem: "Problem") -> Json:
 
 
 def _show(console: "Console", found: "SiteHealth", zone: Json, site_name: str) -> None:
+    from drmgr.cli.background import show_unfinished
     from drmgr.cli.output import human_time, table
 
     bad = sum(not each.ok for each in found.systems)
@@ -114,8 +117,10 @@ def _show(console: "Console", found: "SiteHealth", zone: Json, site_name: str) -
     console.print()
     rows = [_row(each, found) for each in found.systems]
     table(console, ["", "system", "", "data age", "RPO", "last drill", "took", "RTO"], rows)
-    if not found.ok:
+    rests = [rest for each in found.systems for rest in each.rests]
+    if rests or not found.ok:
         console.print()
+    show_unfinished(console, rests, zone)
     for problem in found.all_problems():
         console.print(f"{problem.system or 'site'}: {problem.message}", style="red", markup=False)
 

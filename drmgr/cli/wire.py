@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from drmgr.state.care import SqlCareBook
     from drmgr.state.catalog import SqlCatalog
     from drmgr.state.locks import FileLocks
+    from drmgr.state.rest_book import FileRestBook
     from drmgr.state.schedule_book import SqlScheduleBook
 
 
@@ -102,6 +103,12 @@ class Site:
         catalog = open_catalog(url, self.state, self.clock)
         self._stack.callback(catalog.close)
         return catalog
+
+    @cached_property
+    def rest_book(self) -> "FileRestBook":
+        from drmgr.state.rest_book import FileRestBook
+
+        return FileRestBook(self.state / "rests")
 
     @cached_property
     def care_book(self) -> "SqlCareBook":

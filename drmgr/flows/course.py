@@ -38,6 +38,25 @@ class Course:
         """T5."""
         self._t5 = self._clock.now()
 
+    def goes_on(self, t4: datetime | None, t5: datetime | None) -> None:
+        """What an earlier run came to, whose T0 is that of this one."""
+        self._t4, self._t5 = t4, t5
+
+    @property
+    def t0(self) -> datetime:
+        """The fault."""
+        return self._t0
+
+    @property
+    def restored_from(self) -> datetime | None:
+        """T4."""
+        return self._t4
+
+    @property
+    def usable_at(self) -> datetime | None:
+        """T5."""
+        return self._t5
+
     def verified(self) -> None:
         """T6: the time that counts ends here."""
         self._t6, self._seconds = self._clock.now(), self._clock.monotonic() - self._started

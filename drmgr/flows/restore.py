@@ -1,7 +1,7 @@
 """Restore of one system to where the engineer says: scratch that is kept, a folder, or an allowed connection."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from drmgr.errors import DrmgrError
@@ -21,7 +21,7 @@ from drmgr.flows.course import Course
 from drmgr.flows.drill import overall, verdict
 from drmgr.flows.reach import Aim
 from drmgr.flows.restoreplan import RestorePlan, ToConnection, ToFolder, ToScratch, describe, planned
-from drmgr.flows.tofolder import FolderRestore
+from drmgr.flows.tofolder import FolderRestore, NewestFirst, can_be_used
 from drmgr.interfaces import Check, Engine
 from drmgr.model import (
     CheckResult,
@@ -31,6 +31,7 @@ from drmgr.model import (
     Instance,
     Level,
     Outcome,
+    Rest,
     Restored,
     RunKind,
     RunStatus,
@@ -47,6 +48,8 @@ class RestoreDone:
     outcome: Outcome
     evidence: EvidenceEntry
     instances: Mapping[str, Instance] = field(default_factory=dict)
+    rest: Rest | None = None
+    """What another run is to bring."""
 
 
 def restore(bench: Bench, wired: WiredSystem, plan: RestorePlan) -> RestoreDone:
@@ -57,7 +60,7 @@ def restore(bench: Bench, wired: WiredSystem, plan: RestorePlan) -> RestoreDone:
     """
     system = wired.system.id
     with recorded(bench, RunKind.RESTORE, system, plan.reason) as run, bench.locks.hold(f"restore-{system}"):
-        t0, started = bench.clock.now(), bench.clock.monotonic()
+        t0, started = _begun(bench, plan)
         found, doubts = planned(bench, wired, plan)
         act = _Act(bench, wired, plan, aim=found, doubts=doubts, run=run.run.id, t0=t0, started=started)
         error: DrmgrError | None = None
@@ -68,13 +71,23 @@ def restore(bench: Bench, wired: WiredSystem, plan: RestorePlan) -> RestoreDone:
         outcome = act.outcome(error)
         record = _record(bench, plan, run.run.id, outcome, wired.copy)
         entry = bench.evidence.seal(record)
+        act.sealed(error)
         run.detail.update(
             point=found.point.id, target=record.target, reason=plan.reason, evidence=entry.id, copy=wired.copy
         )
         if error is not None:
             raise error
         run.status = RunStatus.OK if outcome.verdict is Verdict.PASSED else RunStatus.FAILED
-        return RestoreDone(record, outcome, entry, act.instances)
+        return RestoreDone(record, outcome, entry, act.instances, act.rest)
+
+
+def _begun(bench: Bench, plan: RestorePlan) -> tuple[datetime, float]:
+    """T0, and the same instant by the monotonic clock: those of the run whose rest is restored now."""
+    now, ticks = bench.clock.now(), bench.clock.monotonic()
+    newest = plan.target.newest if isinstance(plan.target, ToFolder) else None
+    if newest is None or newest.left is None:
+        return now, ticks
+    return newest.left.t0, ticks - max(0.0, (now - newest.left.t0).total_seconds())
 
 
 class _Act:
@@ -93,6 +106,7 @@ class _Act:
         started: float,
     ) -> None:
         self.instances: dict[str, Instance] = {}
+        self.rest: Rest | None = None
         self._bench = bench
         self._wired = wired
         self._plan = plan
@@ -132,15 +146,70 @@ class _Act:
             self.instances.update(loaded.instances)
 
     def _to_folder(self, target: ToFolder) -> None:
-        FolderRestore(self._bench, self._wired, target.folder, self._phases, self._course.usable).perform(self._chosen)
+        newest, folder = target.newest, FolderRestore(self._bench, self._wired, target.folder, self._phases)
         for member in self._chosen:
             self.instances[member.source] = Instance(engine=member.engine, path=target.path / member.source)
+        if newest is None or newest.left is None:
+            later = folder.first(self._chosen)
+            self.rest = None if newest is None or not later else self._to_come(newest, target, later)
+        else:
+            self._course.goes_on(newest.left.t4, newest.left.t5)
+            self.rest = replace(newest.left, worker=self._run)
+        self._name(folder, target)
+        if newest is not None and self.rest is not None:
+            if newest.background and newest.left is None:
+                self._checks += newest_checks(folder.newest_files)
+                return
+            folder.rest(self._chosen, self.rest, newest.book)
         self._course.verified()
         files = sum(part.files for member in self._chosen for part in member.parts)
         # restic verified each blob's hash on the way; what arrived was counted
         self._checks += (
             CheckResult("files-complete", CheckStatus.PASS, Level.STRUCTURE, files, files, title=_FILES_COMPLETE),
         )
+
+    def _to_come(self, newest: NewestFirst, target: ToFolder, later: tuple[str, ...]) -> Rest:
+        return Rest(
+            run=self._run,
+            worker=self._run,
+            system=self._wired.system.id,
+            point=self._point.id,
+            target=target.path,
+            since=newest.since,
+            sources=self._plan.sources,
+            copy=self._wired.copy,
+            t0=self._course.t0,
+            t4=self._course.restored_from,
+            t5=None,
+            later=later,
+        )
+
+    def _name(self, folder: FolderRestore, target: ToFolder) -> None:
+        """T5. What is still to come is noted before the folder gets its name: nobody would know afterwards."""
+        newest, rest = target.newest, self.rest
+        if newest is not None and rest is not None:
+            newest.book.note(rest)
+        folder.take_name()
+        if self._course.usable_at is None:
+            self._course.usable()
+        if newest is not None:
+            if rest is not None:
+                self.rest = replace(rest, t5=self._course.usable_at)
+                newest.book.note(self.rest)
+            newest.tell(can_be_used(target.path, newest.since, self._chosen, rest.later if rest else ()))
+
+    def sealed(self, error: DrmgrError | None) -> None:
+        """Evidence is there: a rest that has come, and was not left to another run, is none any more."""
+        target = self._plan.target
+        newest = target.newest if isinstance(target, ToFolder) else None
+        if (
+            newest is not None
+            and self.rest is not None
+            and (newest.left is not None or not newest.background)
+            and error is None
+        ):
+            newest.book.strike(self.rest)
+            self.rest = None
 
     def _to_connection(self, engine: Engine) -> None:
         member, bench = self._chosen[0], self._bench
@@ -186,6 +255,16 @@ class _Act:
         return verdict(partial if self._plan.sources else self._checks, error, objectives_met=True)
 
 
+def newest_checks(files: int) -> tuple[CheckResult, ...]:
+    """What is proven when the rest is left to another run, and what is not."""
+    rest = "the older files are still to come, by a run of their own"
+    return (
+        CheckResult("newest-complete", CheckStatus.PASS, Level.STRUCTURE, files, files, title=_NEWEST_COMPLETE),
+        CheckResult("files-complete", CheckStatus.SKIPPED, Level.STRUCTURE, title=_FILES_COMPLETE, message=rest),
+    )
+
+
+_NEWEST_COMPLETE = Text("较新的文件已全部到位", "all of the newest files arrived")
 _FILES_COMPLETE = Text("文件数与字节数一致", "all files and bytes arrived")
 
 
@@ -209,7 +288,17 @@ def _record(bench: Bench, plan: RestorePlan, run: str, outcome: Outcome, copy: s
         target=describe(plan.target),
         host=bench.host,
         operator=bench.operator,
-        reason="; ".join(text for text in (plan.reason, f"from the copy {copy}" if copy else "") if text),
+        reason="; ".join(text for text in (plan.reason, f"from the copy {copy}" if copy else "", _part(plan)) if text),
         tools=bench.tools,
         timezone=bench.timezone,
     )
+
+
+def _part(plan: RestorePlan) -> str:
+    """Which part of a restore in two runs this is."""
+    newest = plan.target.newest if isinstance(plan.target, ToFolder) else None
+    if newest is None:
+        return ""
+    if newest.left is not None:
+        return f"the rest of the restore {newest.left.run}"
+    return f"the newest files first, those since {newest.since:%Y-%m-%d}" if newest.background else ""

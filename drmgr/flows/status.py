@@ -1,6 +1,6 @@
 """How each system stands: decided from its objectives, its repository and the signed evidence, never from 'a run said ok'."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -9,7 +9,7 @@ from drmgr.flows.expire import Doubts, no_doubts
 from drmgr.flows.points import SealedPoint, believed, find
 from drmgr.flows.reach import log_ranges, reach
 from drmgr.interfaces import Catalog, Clock, Repository
-from drmgr.model import Measure, PointStatus, RecoveryPoint, Run, RunKind, RunStatus, System
+from drmgr.model import Measure, PointStatus, RecoveryPoint, Rest, Run, RunKind, RunStatus, System
 from drmgr.system.cron import Cron
 from drmgr.trouble import Problem
 
@@ -21,8 +21,8 @@ DRILL_GRACE = timedelta(days=1)
 
 WORST_FIRST = (
     "repository-unreachable", "repository-access", "repository-missing", "repository-damaged", "repository",
-    "repository-locked", "point-suspicious", "point-damaged", "no-point", "clock", "rpo-missed", "run-failed", "drill-failed",
-    "evidence-broken", "drill-overdue", "point-incomplete",
+    "repository-locked", "point-suspicious", "point-damaged", "no-point", "clock", "rpo-missed", "run-failed",
+    "restore-unfinished", "drill-failed", "evidence-broken", "drill-overdue", "point-incomplete",
 )  # fmt: skip
 """The order in which trouble is shown; what is not named here comes first."""
 
@@ -51,6 +51,7 @@ class DeclaredDrill:
 class Watched:
     """One system, what proofs of it there are, and which drills should give them.
 
+    ``rests`` gives unfinished restores, as in Health.
     ``logged`` are the sources whose logs are shipped. ``proofs`` are the newest of each declared drill.
     """
 
@@ -61,11 +62,15 @@ class Watched:
     proofs: tuple[DrillProof, ...]
     drill_within: timedelta
     doubts: Doubts = no_doubts
+    rests: Callable[[], Sequence[tuple[Rest, bool]]] = tuple
 
 
 @dataclass(frozen=True)
 class Health:
-    """How one system stands. ``newest`` is the instant up to which its data can be brought back; None: unknown or none."""
+    """How one system stands. ``newest`` is the instant up to which its data can be brought back; None: unknown or none.
+
+    ``rests`` are restores whose rest is still to come, and whether a run is at work on it.
+    """
 
     system: System
     point: RecoveryPoint | None
@@ -75,6 +80,7 @@ class Health:
     problems: tuple[Problem, ...]
     points: int = 0
     reachable: bool = False
+    rests: tuple[tuple[Rest, bool], ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -91,7 +97,7 @@ class Health:
 def health(watched: Watched, catalog: Catalog, clock: Clock) -> Health:
     """Looks at one system. Never raises a DrmgrError: what cannot be looked at is itself trouble."""
     judge = _Judge(watched, catalog, clock.now())
-    for look in (judge.look_at_repository, judge.look_at_runs, judge.look_at_drills):
+    for look in (judge.look_at_repository, judge.look_at_runs, judge.look_at_drills, judge.look_at_rests):
         try:
             look()
         except DrmgrError as error:
@@ -120,6 +126,7 @@ class _Judge:
         self._point: RecoveryPoint | None = None
         self._newest: datetime | None = None
         self._reachable = False
+        self._rests: tuple[tuple[Rest, bool], ...] = ()
 
     def health(self) -> Health:
         age = None if self._newest is None else (self._now - self._newest).total_seconds()
@@ -133,6 +140,7 @@ class _Judge:
             problems=tuple(self._problems),
             points=len(self._points),
             reachable=self._reachable,
+            rests=self._rests,
         )
 
     def cannot(self, error: DrmgrError) -> None:
@@ -201,6 +209,16 @@ class _Judge:
             if closed and closed[0].status in {RunStatus.FAILED, RunStatus.INTERRUPTED}:
                 self._say(
                     "run-failed", f"the last {kind.value} {_ended(closed[0])}", kind.value, error=_code(closed[0])
+                )
+
+    def look_at_rests(self) -> None:
+        self._rests = tuple(self._watched.rests())
+        for rest, at_work in self._rests:
+            if not at_work:
+                self._say(
+                    "restore-unfinished",
+                    "the rest of a restore is still to come, and nobody is at work on it",
+                    rest.run,
                 )
 
     # --- what the signed evidence tells ---

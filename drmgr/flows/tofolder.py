@@ -1,18 +1,21 @@
-"""Restore into a folder: under a name of its own until all of it is there; on wish the newest files before the rest."""
+"""Restore into a folder: under a name of its own until all of it is there; on wish the newest files before the rest.
+
+The rest may come later, by another process; what it needs to know is in interfaces.RestBook.
+"""
 
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
 from drmgr.errors import PreflightError, RepositoryDamagedError, ScratchError, UsageError
 from drmgr.flows.bench import Bench, WiredSystem
 from drmgr.flows.bringback import Phases, fetch
-from drmgr.interfaces import TreeEngine
-from drmgr.model import Member, Part
+from drmgr.interfaces import RestBook, TreeEngine
+from drmgr.model import Member, Part, Rest
 from drmgr.system.files import count_files, free_bytes
 
 PARTIAL = ".partial"
@@ -23,10 +26,17 @@ HEADROOM_SHARE = 20
 
 @dataclass(frozen=True)
 class NewestFirst:
-    """Files written (images: examined) since ``since`` come before all others; ``tell`` hears what can be used by then."""
+    """Files written (images: examined) since ``since`` come before all others; ``tell`` hears what can be used by then.
+
+    ``book`` remembers what is still to come. ``background``: leave it at that, for another run to go on. ``left`` is what an
+    earlier run left: then the newest files are there.
+    """
 
     since: datetime
     tell: Callable[[str], None]
+    book: RestBook
+    background: bool = False
+    left: Rest | None = None
 
 
 @dataclass(frozen=True)
@@ -48,6 +58,9 @@ class FolderTarget:
 
 def refuse_folder(target: FolderTarget, chosen: tuple[Member, ...], wired: WiredSystem) -> None:
     """Raises PreflightError for leftovers and for a disk that is too small, UsageError when nothing can come first."""
+    if target.newest is not None and target.newest.left is not None:
+        # what lies there is ours, and the room was asked for before
+        return
     for left in (target.partial, target.older):
         if left.exists() or left.is_symlink():
             raise PreflightError(
@@ -66,20 +79,19 @@ def refuse_folder(target: FolderTarget, chosen: tuple[Member, ...], wired: Wired
 
 
 class FolderRestore:
-    """One restore into a folder. ``usable`` is called as soon as there is something to work with."""
+    """One restore into a folder, each member below its source's name. Raises RepositoryError, ScratchError."""
 
-    def __init__(
-        self, bench: Bench, wired: WiredSystem, target: FolderTarget, phases: Phases, usable: Callable[[], None]
-    ) -> None:
+    def __init__(self, bench: Bench, wired: WiredSystem, target: FolderTarget, phases: Phases) -> None:
+        self.newest_files = 0
+        """How many files came first, of sources whose others are still to come."""
         self._bench = bench
         self._wired = wired
         self._target = target
         self._phases = phases
-        self._usable = usable
-        self._later: list[tuple[Member, TreeEngine, Path]] = []
 
-    def perform(self, chosen: tuple[Member, ...]) -> None:
-        """Writes the members below the folder, each below its source's name. Raises RepositoryError, ScratchError."""
+    def first(self, chosen: tuple[Member, ...]) -> tuple[str, ...]:
+        """All of it below another name, or what is to come first; gives the sources whose rest is to follow."""
+        later = []
         newest, partial = self._target.newest, self._target.partial
         trees = {member.source: self._wired.source(member.source).tree for member in chosen}
         # an index is of use before its files are; files are of none before their index is there
@@ -90,19 +102,27 @@ class FolderRestore:
                     fetch(self._bench, self._wired, member, partial / member.source)
             else:
                 with self._phases.step("restore-newest", member.source):
-                    self._newest(member, tree, newest)
-        with _told(f"{partial} could not get its name {self._target.path}"):
-            _take_name(partial, self._target.path)
-        self._usable()
-        if newest is not None:
-            newest.tell(self._can_be_used(newest, chosen))
-        for member, tree, patterns in self._later:
-            with self._phases.step("restore-older", member.source):
-                self._older(member, tree, self._target.path / patterns)
-        if self._later:
-            self._remove_rest()
+                    later += [member.source] if self._newest(member, tree, newest) else []
+        return tuple(later)
 
-    def _newest(self, member: Member, tree: TreeEngine, newest: NewestFirst) -> None:
+    def take_name(self) -> None:
+        """From here on what came can be used. Does nothing when the folder has its name."""
+        partial = self._target.partial
+        if partial.exists():
+            with _told(f"{partial} could not get its name {self._target.path}"):
+                _take_name(partial, self._target.path)
+
+    def rest(self, chosen: tuple[Member, ...], left: Rest, book: RestBook) -> None:
+        """What did not come first. Goes on where an earlier one was killed."""
+        for member in chosen:
+            if member.source in left.later:
+                with self._phases.step("restore-older", member.source):
+                    left = self._older(member, left, book)
+        with _told(f"{self._target.older} could not be removed"), suppress(FileNotFoundError):
+            self._target.older.rmdir()
+
+    def _newest(self, member: Member, tree: TreeEngine, newest: NewestFirst) -> bool:
+        """Whether older ones are still to come."""
         into = self._target.partial / member.source
         main, *others = member.parts
         for part in others:
@@ -113,7 +133,7 @@ class FolderRestore:
         if selected.all:
             patterns.unlink()
             self._wired.repository.restore(main.snapshot, where, main.files, main.bytes, self._shown(member))
-            return
+            return False
         if selected.files:
             self._wired.repository.restore_some(main.snapshot, where, patterns, only=True, progress=self._shown(member))
         else:
@@ -123,30 +143,36 @@ class FolderRestore:
             raise RepositoryDamagedError(
                 f"{lacking} of the {selected.files} newest files of {member.source} did not come"
             )
-        self._later.append((member, tree, patterns.relative_to(self._target.partial)))
+        self.newest_files += selected.files
+        return True
 
-    def _older(self, member: Member, tree: TreeEngine, patterns: Path) -> None:
-        main = member.parts[0]
-        where, rest = self._target.path / member.source / main.name, self._target.older / member.source
-        with _told(f"the folder {rest.parent} cannot be made"):
-            rest.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._wired.repository.restore_some(main.snapshot, rest, patterns, only=False, progress=self._shown(member))
+    def _older(self, member: Member, left: Rest, book: RestBook) -> Rest:
+        main, source = member.parts[0], self._target.path / member.source
+        where, rest, patterns = source / main.name, self._target.older / member.source, source / PATTERNS
+        if member.source not in left.moving:
+            with _told(f"the folder {rest.parent} cannot be made"):
+                rest.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._wired.repository.restore_some(main.snapshot, rest, patterns, only=False, progress=self._shown(member))
+            # from here on some lie here and some there, and none may be brought once more
+            left = replace(left, moving=(*left.moving, member.source))
+            book.note(left)
         with _told(f"the older files of {member.source} could not be put beside the newest ones"):
-            merge(rest, where)
-            patterns.unlink()
+            if rest.exists():
+                merge(rest, where)
+            patterns.unlink(missing_ok=True)
         _proven(main, where)
-
-    def _can_be_used(self, newest: NewestFirst, chosen: tuple[Member, ...]) -> str:
-        ready = [member.source for member in chosen if member not in [later for later, _, _ in self._later]]
-        partly = [f"the files of {member.source} since {newest.since:%Y-%m-%d}" for member, _, _ in self._later]
-        return f"can be used now, below {self._target.path}: {', '.join([*ready, *partly])}; the rest is on its way"
-
-    def _remove_rest(self) -> None:
-        with _told(f"{self._target.older} could not be removed"):
-            self._target.older.rmdir()
+        return left
 
     def _shown(self, member: Member) -> Callable[[float, str], None]:
         return self._bench.progress(f"{self._wired.system.id}/{member.source}")
+
+
+def can_be_used(target: Path, since: datetime, chosen: tuple[Member, ...], later: tuple[str, ...]) -> str:
+    """What people hear as soon as there is something to work with."""
+    ready = [member.source for member in chosen if member.source not in later]
+    partly = [f"the files of {source} since {since:%Y-%m-%d}" for source in later]
+    rest = "; the rest is on its way" if later else ""
+    return f"can be used now, below {target}: {', '.join([*ready, *partly])}{rest}"
 
 
 PATTERNS = "newest.partial"

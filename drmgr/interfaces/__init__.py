@@ -1,6 +1,6 @@
 """The verbs: every Protocol behind one door. The comments are the contract; tests/contract/ holds each maker to it."""
 
-from drmgr.interfaces.memory import Audit, CareBook, Catalog, Clock, Keystore, Locks, PointMemory, Progress
+from drmgr.interfaces.memory import Audit, CareBook, Catalog, Clock, Keystore, Locks, PointMemory, Progress, RestBook
 from drmgr.interfaces.proofs import AcrossCheck, Check, EvidenceStore, Scratch, Workspace
 from drmgr.interfaces.sources import Capture, Engine, LogShipper, Pause, Sink, SqlEngine, TreeEngine
 from drmgr.interfaces.stores import CaredRepository, Objects, Renewal, Repository, RepositoryPasswords, Sealer, Shelf
@@ -26,6 +26,7 @@ __all__ = [
     "Renewal",
     "Repository",
     "RepositoryPasswords",
+    "RestBook",
     "Scratch",
     "Sealer",
     "Shelf",

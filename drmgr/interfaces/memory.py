@@ -11,6 +11,7 @@ from drmgr.model import (
     Json,
     Readback,
     RecoveryPoint,
+    Rest,
     Run,
     RunKind,
     RunStatus,
@@ -81,6 +82,18 @@ class CareBook(Protocol):
 
     def memory(self, copy: str) -> PointMemory:
         """What is known of the points in that copy."""
+
+
+class RestBook(Protocol):
+    """What is remembered of restores whose rest is still to come."""
+
+    def all(self) -> list[Rest]: ...
+
+    def note(self, rest: Rest) -> None:
+        """Durably, in place of what was noted of the same target. Raises PreflightError."""
+
+    def strike(self, rest: Rest) -> None:
+        """All of it came, or its folder is gone."""
 
 
 class Audit(Protocol):

@@ -16,7 +16,7 @@ from drmgr.model.backup import (
     Tree,
 )
 from drmgr.model.objects import ObjectKind, Retention, Stored, Version
-from drmgr.model.records import AuditHead, CheckReport, EvidenceEntry, Readback, Run
+from drmgr.model.records import AuditHead, CheckReport, EvidenceEntry, Readback, Rest, Run
 from drmgr.model.restore import (
     CheckResult,
     Destruction,
@@ -80,6 +80,7 @@ __all__ = [
     "Recipe",
     "RecoveryPoint",
     "RecoveryTarget",
+    "Rest",
     "Restored",
     "Retention",
     "Run",

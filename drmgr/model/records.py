@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 
 from drmgr.model.words import Json, RunKind, RunStatus, Verdict
 
@@ -31,6 +32,30 @@ class Run:
     finished_at: datetime | None = None
     detail: Mapping[str, Json] = field(default_factory=dict)
     error: Mapping[str, Json] | None = None
+
+
+@dataclass(frozen=True)
+class Rest:
+    """What is still to come of a restore into a folder whose index and newest files can be used already.
+
+    ``run`` brought those; ``worker`` is the run that is at work on the rest, or was. ``later`` are the sources whose older
+    files are missing; those in ``moving`` are restored, and on the way to their place. ``t5`` None: the folder had not yet
+    got its name.
+    """
+
+    run: str
+    worker: str
+    system: str
+    point: str
+    target: Path
+    since: datetime
+    sources: tuple[str, ...]
+    copy: str
+    t0: datetime
+    t4: datetime | None
+    t5: datetime | None
+    later: tuple[str, ...]
+    moving: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

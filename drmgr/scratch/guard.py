@@ -33,14 +33,15 @@ def refuse_outside_connections(name: str, allowed: Collection[str]) -> None:
         raise NotAllowedError(f"the site file does not allow a restore into the connection {name}")
 
 
-def refuse_outside_folders(target: Path, allowed: Sequence[Path]) -> Path:
+def refuse_outside_folders(target: Path, allowed: Sequence[Path], *, begun: bool = False) -> Path:
     """The real path of ``target``, which is empty or absent and lies below an allowed folder.
 
-    Links are followed first, so none can lead out. Raises NotAllowedError.
+    Links are followed first, so none can lead out. ``begun``: what is in it is of the restore that goes on. Raises
+    NotAllowedError.
     """
     real = target.resolve()
     if not any(folder.resolve() in real.parents for folder in allowed):
         raise NotAllowedError(f"the site file does not allow a restore into the folder {target}")
-    if real.exists() and (not real.is_dir() or any(real.iterdir())):
+    if not begun and real.exists() and (not real.is_dir() or any(real.iterdir())):
         raise NotAllowedError(f"the folder {target} is not empty", hint="name a new folder; nothing is written over")
     return real

@@ -1,11 +1,12 @@
 """``drmgr restore --to folder:PATH``: nothing half under its name, and the newest first on wish."""
 
+import json
 import os
 import signal
 import subprocess
 from pathlib import Path
 
-from tests.support.site import Site, flip_byte
+from tests.support.site import Site, flip_byte, wait_until
 
 OLD = 1_700_000_000
 
@@ -52,8 +53,8 @@ def test_the_newest_files_come_first_and_the_rest_after_them(site: Site) -> None
     assert sorted(path.name for path in (back / "files").iterdir()) == ["files", "manifest"]
 
 
-def test_what_was_ended_between_newest_and_rest_is_named_and_not_restored_over(site: Site) -> None:
-    aged(site)
+def test_what_was_ended_between_newest_and_rest_is_told_and_gone_on_with_by_the_same_command(site: Site) -> None:
+    root = aged(site)
     site.json("backup", "docs")
     back = site.directory / "restored/now"
     held = site.hold("restic", at="--exclude-file")
@@ -62,11 +63,48 @@ def test_what_was_ended_between_newest_and_rest_is_named_and_not_restored_over(s
         held.wait()
         assert site.ended(process, signal.SIGTERM).code == 130
     held.let_go()
-    # it holds the newest files, and is not written over
+    (told,) = site.json("points", "docs")["restores"]
+    assert (told["state"], told["target"]) == ("interrupted", f"folder:{back}")
+    assert "asks for another one" in site.json(*words, "--source", "files", code=2)["error"]["message"]
+    done = site.json(*words)
+    assert (done["status"], [phase["name"] for phase in done["phases"]]) == ("ok", ["restore-older"])
+    assert same_tree(root, back / "files/files")
+    assert site.json("points", "docs")["restores"] == []
+    # it is whole now, and nothing is written over
     assert site.json(*words, code=13)["error"]["code"] == "not-allowed"
-    back.rename(back.with_name("kept"))
-    assert "now.older.partial is left over" in site.json(*words, code=11)["error"]["message"]
     assert site.json("restore", "docs", "--to", "scratch", "--newer-than", "1y", code=2)["error"]["code"] == "usage"
+
+
+def test_the_rest_comes_by_a_process_of_its_own_that_may_be_killed(site: Site) -> None:
+    root, back = aged(site), site.directory / "restored/now"
+    site.json("backup", "docs")
+    held = site.hold("restic", at="--exclude-file")
+    words = ("restore", "docs", "--to", f"folder:{back}", "--newer-than", "2024-01-01", "--background")
+    first = site.json(*words)
+    # the command has ended, the newest files are there, and somebody is at work on the rest
+    assert (first["status"], first["rest"]["state"], first["seconds"]) == ("ok", "running", None)
+    assert first["usable_at"] == first["rest"]["usable_at"]
+    assert (back / "files/files/2026/1.txt").exists()
+    assert not (back / "files/files/2023/a.dcm").exists()
+    restic = held.wait()
+    assert restores(site) == ["running"]
+    holder = json.loads((site.directory / "state/locks/restore-docs.holder.json").read_text())
+    os.kill(holder["pid"], signal.SIGKILL)
+    os.killpg(restic, signal.SIGKILL)
+    wait_until(lambda: restores(site) == ["interrupted"], "the kill to be noticed")
+    (problem,) = site.json("status", "docs", code=4)["systems"][0]["problems"]
+    assert problem["code"] == "restore-unfinished"
+    held.let_go()
+    assert site.json(*words)["rest"]["run"] == first["run"]
+    wait_until(lambda: restores(site) == [], "the rest to come")
+    assert same_tree(root, back / "files/files")
+    statuses = [run.status for run in site.runs() if run.kind == "restore"]
+    assert sorted(statuses) == ["interrupted", "ok", "ok"]
+    assert site.json("evidence", "verify", "--all")["chain"]["length"] == 2
+
+
+def restores(site: Site) -> list[str]:
+    return [rest["state"] for rest in site.json("points", "docs")["restores"]]
 
 
 def test_damage_leaves_no_folder_of_the_wanted_name(site: Site) -> None:

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from drmgr.cli.wire import Site
     from drmgr.flows.drill import DrillDone, DrillPlan
     from drmgr.flows.due import Decision
-    from drmgr.model import Measure, Outcome, Run
+    from drmgr.model import Measure, Outcome, Run, Timeline
+
+STAGES = ("t0", "t1", "t2", "t3", "t4", "t5", "t6")
 
 SHOWN_ID = 14
 """Characters of a point's id that name it well enough: --point takes a part too, and the row fits 80 columns."""
@@ -159,11 +161,13 @@ def _plan(opened: "Site", name: str, from_copy: str) -> "DrillPlan":
         approval=declared.approval,
         copy=copy,
         at=declared.at,
+        limits=opened.limits(),
         across=tuple(across_check(check, systems, opened.row_key, opened.zone) for check in declared.across),
     )
 
 
 def _drill_json(played: Played) -> Json:
+    from drmgr.evidence.build import seconds_of_all
     from drmgr.flows.bench import error_json
 
     error = error_json(played.error) if played.error else None
@@ -185,6 +189,7 @@ def _drill_json(played: Played) -> Json:
         "scenario": record.scenario,
         "verdict": str(record.verdict),
         "level": int(record.level),
+        **seconds_of_all(record.outcomes),
         "systems": [_outcome_json(outcome) for outcome in record.outcomes],
         "evidence": played.done.evidence.path,
         "report": str(played.report) if played.report else None,
@@ -198,11 +203,21 @@ def _outcome_json(outcome: "Outcome") -> Json:
         "point": outcome.point.id if outcome.point else None,
         "verdict": str(outcome.verdict),
         "level": int(outcome.level),
+        "tier": outcome.system.tier,
+        "depends_on": list(outcome.system.depends_on),
+        **_timeline_json(outcome.timeline),
         "rto": _measure_json(outcome.rto),
         "rpo": _measure_json(outcome.rpo),
         "checks": [check_json(check) for check in outcome.checks],
         "error": outcome.error,
     }
+
+
+def _timeline_json(line: "Timeline") -> dict[str, Json]:
+    from drmgr.system.clock import rfc3339
+
+    instants = {name: getattr(line, name) for name in STAGES}
+    return {name: None if at is None else rfc3339(at) for name, at in instants.items()}
 
 
 def _measure_json(measure: "Measure") -> Json:
@@ -211,6 +226,7 @@ def _measure_json(measure: "Measure") -> Json:
 
 def show(console: "Console", played: list[Played]) -> None:
     """The drills for people: what was reached, what was wrong, and where the papers lie."""
+    from drmgr.cli.course import show_course
     from drmgr.cli.output import human_seconds, table
 
     rows = [
@@ -229,6 +245,7 @@ def show(console: "Console", played: list[Played]) -> None:
     table(console, ["system", "recovery point", "level", "RTO / target", "RPO / target", "verdict"], rows)
     for each in played:
         if each.done:
+            show_course(console, each.done.record.outcomes)
             for outcome in each.done.record.outcomes:
                 _show_trouble(console, outcome)
             console.print(f"evidence  {each.done.evidence.path}", markup=False, soft_wrap=True)

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, redirect_stdout
 from datetime import datetime, tzinfo
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from drmgr.errors import ConfigError, DrmgrError
@@ -69,29 +70,35 @@ class Output:
 
     @contextmanager
     def progress(self) -> Iterator[Callable[[str], Progress]]:
-        """Progress bars on a terminal's standard error; nothing elsewhere."""
+        """Progress bars on a terminal's standard error, one for each system; nothing elsewhere.
+
+        The first word of a label, up to a slash, names the system; its bar shows the step that it is at.
+        """
         if not sys.stderr.isatty():
             yield lambda _label: lambda _share, _word: None
             return
         from rich.console import Console
         from rich.progress import BarColumn, TaskID, TextColumn, TimeElapsedColumn
         from rich.progress import Progress as Bars
+        from rich.table import Column
 
         columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.fields[word]}"),
+            TextColumn("{task.description}", table_column=Column(width=30, no_wrap=True, overflow="ellipsis")),
+            BarColumn(bar_width=16),
+            TextColumn("{task.fields[word]}", table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1)),
             TimeElapsedColumn(),
         )
-        with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
+        with Bars(*columns, console=Console(stderr=True), transient=True, expand=True) as bars:
             tasks: dict[str, TaskID] = {}
+            taking = Lock()
 
             def progress_for(label: str) -> Progress:
-                for task in tasks.values():
-                    bars.update(task, completed=1.0)
-                if label not in tasks:
-                    tasks[label] = bars.add_task(label, total=1.0, word="")
-                return lambda share, word: bars.update(tasks[label], completed=share, word=word)
+                system = label.split(maxsplit=1)[0].partition("/")[0]
+                with taking:
+                    if system not in tasks:
+                        tasks[system] = bars.add_task(label, total=1.0, word="")
+                bars.update(tasks[system], description=label, completed=0.0, word="")
+                return lambda share, word: bars.update(tasks[system], completed=share, word=word)
 
             yield progress_for
 

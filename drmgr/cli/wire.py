@@ -6,6 +6,7 @@ import socket
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 from zoneinfo import ZoneInfo
@@ -27,9 +28,11 @@ from drmgr.repository.restic_care import CaredRepository
 from drmgr.state.runtime import runtime_directory
 from drmgr.system.clock import SystemClock
 from drmgr.system.command import Runner
+from drmgr.system.files import free_bytes
 
 if TYPE_CHECKING:
     from drmgr.flows.ship_logs import Spool
+    from drmgr.flows.turns import Limits
     from drmgr.keystore.store import FileKeystore
     from drmgr.repository.bucket import Bucket
     from drmgr.scratch.workspace import ScratchHost
@@ -57,6 +60,7 @@ class Site:
         self.host = socket.gethostname()
         self.zone = ZoneInfo(loaded.site.site.timezone)
         self._stack = stack
+        self._colds = count(1)
 
     # --- places ---
 
@@ -179,6 +183,8 @@ class Site:
     def repository(self, system: str, *, cold: bool = False, at: str | None = None) -> ResticRepository:
         """The repository of one system. ``cold``: without what restic remembers on this host, as after its loss.
 
+        Each cold one has a cache of its own: a second drill of this process begins as cold as the first.
+
         ``at`` is another location of it in the same store, in restic's notation.
         """
         return self._repository(ResticRepository, system, "", cold=cold, at=at)
@@ -209,7 +215,7 @@ class Site:
         settings = ResticSettings(
             location=at or place.location(system),
             host=self.config.site.id,
-            cache=(self.runtime if cold else self.state) / "restic-cache",
+            cache=self._cold_cache(system) if cold else self.state / "restic-cache",
             program=self.config.restic.program,
             env=place.environment,
             options=(*place.options, *(("--no-lock",) if self.config.restic.read_only else ())),
@@ -217,6 +223,9 @@ class Site:
         )
         ask = (lambda: None) if place.bucket is None else place.bucket.probe
         return kind(settings, lambda: self.keystore.repository_password(system, copy), self.runner, ask)
+
+    def _cold_cache(self, system: str) -> Path:
+        return self.runtime / "restic-cache" / f"{next(self._colds)}-{system}"
 
     def location(self, system: str) -> str:
         """Where the system's repository lies, in restic's notation."""
@@ -303,6 +312,21 @@ class Site:
             ),
             tools=self.tools(),
             progress=progress,
+            work=self.runner,
+        )
+
+    def limits(self) -> "Limits":
+        """What one drill may take of this host, as the site file says or else by what is free now."""
+        from drmgr.flows.turns import Limits
+        from drmgr.system.capacity import available_memory, cores
+
+        declared = self.config.scratch
+        free = free_bytes(self.place(declared.directory))
+        return Limits(
+            parallel=declared.parallel or cores(),
+            memory=declared.memory or available_memory() * 4 // 5,
+            disk=free if declared.disk is None else min(declared.disk, free),
+            memory_is_set=declared.memory is not None,
         )
 
 

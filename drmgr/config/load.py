@@ -11,7 +11,16 @@ from pydantic import BaseModel
 
 from drmgr.config.models import Drill, Job, SiteFile
 from drmgr.config.problems import mistakes_in
-from drmgr.config.references import Loc, Mistake, drill_mistakes, job_mistakes, nearest, site_mistakes, source_mistakes
+from drmgr.config.references import (
+    Loc,
+    Mistake,
+    dependency_mistakes,
+    drill_mistakes,
+    job_mistakes,
+    nearest,
+    site_mistakes,
+    source_mistakes,
+)
 from drmgr.config.yamlfile import YamlFile, read_yaml
 from drmgr.errors import ConfigError, UsageError
 from drmgr.model import Json
@@ -87,6 +96,7 @@ class _Reader:
         self.problems: set[tuple[int, Path, int, str]] = set()
         self._order: dict[Path, int] = {}
         self._unread: list[str] = []
+        self._read_jobs: dict[str, YamlFile] = {}
 
     def site(self) -> SiteFile | None:
         """Reads all files; what it finds is in the attributes."""
@@ -94,6 +104,7 @@ class _Reader:
         site = self._model(file, SiteFile, site_mistakes(file.data))
         for job_file in self._files(file, "jobs"):
             self._job(job_file, file.data)
+        self._dependencies()
         for drill_file in self._files(file, "drills"):
             self._drill(drill_file, file.data)
         return site
@@ -113,11 +124,18 @@ class _Reader:
             self._unread.append(path.stem)
         else:
             mistakes += self._claim(self.job_files, system, path, "system")
+            self._read_jobs.setdefault(system, file)
             if path.name not in {f"{system}{suffix}" for suffix in _SUFFIXES}:
                 mistakes.append(Mistake(("system",), f"is {system}, so the file must be named {system}.yaml"))
         job = self._model(file, Job, mistakes)
         if job is not None:
             self.jobs[job.system] = job
+
+    def _dependencies(self) -> None:
+        jobs = {system: file.data for system, file in self._read_jobs.items()}
+        for system, mistakes in dependency_mistakes(jobs, [*self.job_files, *self._unread]).items():
+            for mistake in mistakes:
+                self._add(self._read_jobs[system], mistake)
 
     def _drill(self, path: Path, site: Json) -> None:
         file = self._read(path)

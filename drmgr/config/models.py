@@ -39,6 +39,7 @@ from drmgr.config.values import (
     Line,
     PointChoice,
     SecretRef,
+    Size,
     Timezone,
     Whole,
     YesNo,
@@ -129,6 +130,16 @@ class Scratch(Part):
     sqlserver: Id | None = Field(
         default=None, description="a connection to a SQL Server for drills alone, no source's; null for none"
     )
+    parallel: Whole | None = Field(
+        default=None, ge=1, le=64, description="systems of one drill that are brought back at once; null: one per core"
+    )
+    memory: Size | None = Field(
+        default=None,
+        description="what the servers of one drill may take together; null: four fifths of what is available",
+    )
+    disk: Size | None = Field(
+        default=None, description="what the restored data of one drill may take together; null: what is free"
+    )
 
 
 class Restic(Part):
@@ -216,6 +227,9 @@ class Job(Part):
     system: Id = Field(description="id of the system; the file has the same name")
     title: BilingualText = Field(description="name of the system, as reports print it")
     tier: Whole = Field(ge=1, le=3, description="importance: 1 is recovered first")
+    depends_on: tuple[Id, ...] = Field(
+        default=(), description="systems that this one cannot work without; a drill brings them back before it"
+    )
     objectives: Objectives = Field(description="what was promised")
     schedule: JobSchedule = Field(default=JobSchedule(), description="when the system is backed up")
     sources: tuple[Source, ...] = Field(min_length=1, description="the sources, in the order they are captured")
@@ -265,4 +279,4 @@ def text_of(text: BilingualText) -> model.Text:
 def system_of(job: Job) -> model.System:
     """The system that the job declares."""
     objectives = model.Objectives(job.objectives.rpo, job.objectives.rto)
-    return model.System(job.system, text_of(job.title), job.tier, objectives)
+    return model.System(job.system, text_of(job.title), job.tier, objectives, job.depends_on)

@@ -91,7 +91,7 @@ def job_mistakes(job: Json) -> list[Mistake]:
     for _, source in _items(job, "sources"):
         if isinstance(source.get("name"), str):
             kinds.setdefault(source["name"], []).append(source.get("kind"))
-    mistakes = [*_twice(job, "sources"), *_twice(job, "checks")]
+    mistakes = [*_twice(job, "sources"), *_twice(job, "checks"), *_own_dependencies(job)]
     for loc, check in _items(job, "checks"):
         for way, wanted in (
             (("source",), "database"),
@@ -156,6 +156,45 @@ def source_mistakes(job: Json, site: Json) -> list[Mistake]:
             text = f"names the connection {name}, whose engine {engine} is not for a source of kind {kind}"
             mistakes.append(Mistake((*loc, "connection"), text))
     return mistakes
+
+
+def _own_dependencies(job: Json) -> Iterator[Mistake]:
+    seen = set()
+    for loc, name in _names(job, "depends_on"):
+        if name == _at(job, "system"):
+            yield Mistake(loc, f"names the system {name}, which is this one")
+        if name in seen:
+            yield Mistake(loc, f"names the system {name} twice")
+        seen.add(name)
+
+
+def dependency_mistakes(jobs: Mapping[str, Json], systems: list[str]) -> dict[str, list[Mistake]]:
+    """By system: dependencies that have no job, and those that come back to the system itself. ``systems``: all there are."""
+    needs = {system: {name: loc for loc, name in _names(job, "depends_on")} for system, job in jobs.items()}
+    found: dict[str, list[Mistake]] = {system: [] for system in jobs}
+    for system, needed in needs.items():
+        for name, loc in needed.items():
+            if name not in systems:
+                text = f"names the system {name}, which has no job{nearest(name, systems)}"
+                found[system].append(Mistake(loc, text))
+            elif name != system and (way := _way_back(needs, name, system)):
+                text = f"names the system {name}, which itself depends on this one: {' → '.join((system, *way))}"
+                found[system].append(Mistake(loc, text))
+    return found
+
+
+def _way_back(needs: Mapping[str, Mapping[str, Loc]], begin: str, end: str) -> tuple[str, ...]:
+    """From one system by its dependencies to another; nothing when there is no such way."""
+    ways: list[tuple[str, ...]] = [(begin,)]
+    seen = {begin}
+    for way in ways:
+        for name in needs.get(way[-1], {}):
+            if name == end:
+                return (*way, name)
+            if name not in seen:
+                seen.add(name)
+                ways.append((*way, name))
+    return ()
 
 
 def drill_mistakes(drill: Json, systems: list[str], site: Json) -> list[Mistake]:

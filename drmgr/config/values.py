@@ -69,6 +69,41 @@ def _duration(value: object) -> object:
     return parse_duration(value)
 
 
+_SIZE = re.compile(r"([1-9][0-9]{0,6}) ?(MiB|GiB|TiB)")
+_SIZES = {"MiB": 1024**2, "GiB": 1024**3, "TiB": 1024**4}
+
+
+def parse_size(text: str) -> int:
+    """Bytes from text such as ``512MiB``, ``8GiB`` or ``2TiB``. Raises ValueError for anything else."""
+    match = _SIZE.fullmatch(text)
+    if match is None:
+        raise ValueError("must be a size such as 512MiB, 8GiB or 2TiB")
+    return int(match[1]) * _SIZES[match[2]]
+
+
+def format_size(size: int) -> str:
+    """The shortest text that ``parse_size`` reads back as ``size``, to the MiB."""
+    unit = next((name for name, bytes_ in reversed(_SIZES.items()) if size % bytes_ == 0), "MiB")
+    return f"{size // _SIZES[unit]}{unit}"
+
+
+def _size(value: object) -> object:
+    if isinstance(value, int) and not isinstance(value, bool) and value > 0 and value % _SIZES["MiB"] == 0:
+        # as it was read once already
+        return value
+    if not isinstance(value, str):
+        raise ValueError("must be a size such as 512MiB, 8GiB or 2TiB")  # noqa: TRY004 - pydantic reads these
+    return parse_size(value)
+
+
+Size = Annotated[
+    int,
+    BeforeValidator(_size),
+    PlainSerializer(format_size, return_type=str),
+    WithJsonSchema({"type": "string", "pattern": rf"^{_SIZE.pattern}$", "examples": ["512MiB", "8GiB", "2TiB"]}),
+]
+"""Bytes, written as text in YAML and JSON."""
+
 Duration = Annotated[
     timedelta,
     BeforeValidator(_duration),

@@ -1,6 +1,6 @@
 """From the record of a drill to the in-toto statement that is signed. Pure: no files, no clock, no keys."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -136,6 +136,7 @@ class _Builder:
             "system": system.id,
             "title": _text(system.title),
             "tier": system.tier,
+            "depends_on": list(system.depends_on),
             "point": None if outcome.point is None else self._point(outcome.point),
             "cipher": CIPHER,
             "key_version": self._record.tools.get("key-version"),
@@ -236,6 +237,7 @@ class _Builder:
         return {
             "verdict": self._record.verdict.value,
             "level": int(self._record.level),
+            **seconds_of_all(self._record.outcomes),
             "systems": [
                 {"system": outcome.system.id, "verdict": outcome.verdict.value, "level": int(outcome.level)}
                 for outcome in self._record.outcomes
@@ -266,6 +268,17 @@ class _Builder:
             for outcome in self._record.outcomes
             if outcome.error is not None
         ]
+
+
+def seconds_of_all(outcomes: Sequence[Outcome]) -> dict[str, Json]:
+    """From T0 until the last system was verified, and what all take by themselves from T4 to T6; None where one did not."""
+    waited = [outcome.rto.measured for outcome in outcomes]
+    own = [line.t6 - line.t4 for line in (outcome.timeline for outcome in outcomes) if line.t4 and line.t6]
+    whole = bool(outcomes) and None not in waited and len(own) == len(outcomes)
+    return {
+        "total_seconds": _seconds(max(filter(None, waited), default=0.0)) if whole else None,
+        "single_seconds": _seconds(sum(span.total_seconds() for span in own)) if whole else None,
+    }
 
 
 def _text(text: Text) -> dict[str, Json]:

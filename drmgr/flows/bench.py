@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from threading import Event
+from typing import Protocol
 
 from drmgr.errors import DrmgrError, Interrupted, UsageError
 from drmgr.interfaces import (
@@ -58,6 +60,30 @@ class WiredSystem:
         raise UsageError(f"the job of {self.system.id} declares no source {name}", hint="see the job's sources")
 
 
+class Work(Protocol):
+    """What is under way, in whichever thread."""
+
+    def stop_all(self) -> None:
+        """Ends what other threads have running; they get Interrupted, now or at their next step."""
+
+    def refuse_stopped(self) -> None:
+        """Raises Interrupted once ``stop_all`` was called."""
+
+
+class _Steps:
+    """Knows of no programs, only of steps."""
+
+    def __init__(self) -> None:
+        self._stopped = Event()
+
+    def stop_all(self) -> None:
+        self._stopped.set()
+
+    def refuse_stopped(self) -> None:
+        if self._stopped.is_set():
+            raise Interrupted("the main thread")
+
+
 ProgressFor = Callable[[str], Progress]
 """Makes the progress display for one labelled step."""
 
@@ -82,6 +108,7 @@ class Bench:
     evidence: EvidenceStore
     tools: Mapping[str, str]
     progress: ProgressFor = field(default=_silent)
+    work: Work = field(default_factory=_Steps)
 
 
 def error_json(error: DrmgrError) -> dict[str, Json]:

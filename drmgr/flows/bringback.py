@@ -49,6 +49,7 @@ class Phases:
     def step(self, name: str, source: str = "") -> Iterator[None]:
         """Records the step with its real start and end, also when it fails."""
         clock = self._bench.clock
+        self._bench.work.refuse_stopped()
         started_at, started, ok = clock.now(), clock.monotonic(), False
         try:
             yield
@@ -131,6 +132,12 @@ def needed_bytes(chosen: tuple[Member, ...], replays: Mapping[str, Replay] = NOT
     """Scratch space that the members will take at most."""
     logs = sum(each.snapshot.bytes for replay in replays.values() for each in replay.ranges)
     return int(sum(member.bytes for member in chosen) * STAGING_FACTOR) + 2 * logs
+
+
+def needed_memory(bench: Bench, wired: WiredSystem, chosen: tuple[Member, ...]) -> int:
+    """Memory that the members' instances take, all of them at once."""
+    recipes = (wired.source(member.source).engine.recipe(member.facts) for member in chosen)
+    return sum(bench.scratch.memory(recipe) for recipe in recipes)
 
 
 def fetch(bench: Bench, wired: WiredSystem, member: Member, into: Path) -> None:
@@ -217,6 +224,7 @@ def prove(bench: Bench, checks: tuple[Check, ...], restored: Restored) -> tuple[
     """Runs every check; one that could not look is an ``error``, never left out."""
     results = []
     for check in checks:
+        bench.work.refuse_stopped()
         bench.progress(f"{restored.point.system} check")(0.0, check.name)
         started = bench.clock.monotonic()
         try:

@@ -24,11 +24,14 @@ class Course:
         self._t5: datetime | None = None
         self._t6: datetime | None = None
         self._seconds: float | None = None
+        self._begun: float | None = None
+        self.own_seconds: float | None = None
+        """From T4 to T6."""
         self._went_to: datetime | None = None
 
     def restoring(self) -> None:
         """T4."""
-        self._t4 = self._clock.now()
+        self._t4, self._begun = self._clock.now(), self._clock.monotonic()
 
     def went_to(self, instant: datetime | None) -> None:
         """Everything before that instant is back, and not only before the point's own; None changes nothing."""
@@ -59,7 +62,9 @@ class Course:
 
     def verified(self) -> None:
         """T6: the time that counts ends here."""
-        self._t6, self._seconds = self._clock.now(), self._clock.monotonic() - self._started
+        now = self._clock.monotonic()
+        self._t6, self._seconds = self._clock.now(), now - self._started
+        self.own_seconds = None if self._begun is None else now - self._begun
 
     def measures(
         self, system: System, point: RecoveryPoint | None, error: DrmgrError | None

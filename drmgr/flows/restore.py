@@ -18,9 +18,10 @@ from drmgr.flows.bringback import (
     target_reached,
 )
 from drmgr.flows.course import Course
-from drmgr.flows.drill import overall, verdict
+from drmgr.flows.drill import overall
 from drmgr.flows.reach import Aim
 from drmgr.flows.restoreplan import RestorePlan, ToConnection, ToFolder, ToScratch, describe, planned
+from drmgr.flows.story import verdict
 from drmgr.flows.tofolder import FolderRestore, NewestFirst, can_be_used
 from drmgr.interfaces import Check, Engine
 from drmgr.model import (

@@ -37,6 +37,12 @@ class Scratch(Protocol):
     def open(self, run: str, needed_bytes: int) -> AbstractContextManager[Workspace]:
         """A workspace that is destroyed on leaving the block, whatever happens. Raises ScratchError if it would not fit."""
 
+    def memory(self, recipe: Recipe) -> int:
+        """Bytes of this host's memory that an instance of that recipe takes, and the programs that fill it."""
+
+    def halt(self) -> None:
+        """Ends what runs in the open workspaces, so that whoever waits for it gets an error; they stay to be destroyed."""
+
     def keep(self, run: str, until: datetime) -> None:
         """Takes the run's workspace out of the destruction at the end of the block; ``reap`` ends it after ``until``."""
 

@@ -102,9 +102,10 @@ class Objectives:
 
 @dataclass(frozen=True)
 class System:
-    """One business system, as its job declares it."""
+    """One business system, as its job declares it; ``depends_on`` are those that it cannot work without."""
 
     id: str
     title: Text
     tier: int
     objectives: Objectives
+    depends_on: tuple[str, ...] = ()

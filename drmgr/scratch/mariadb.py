@@ -213,10 +213,20 @@ def _reason(log: str) -> str:
 
 def plan_server(recipe: Recipe, home: Path, socket: Path, passfile: Path, user: str) -> MariadbPlan:
     """The server that takes in the recipe's source; one that writes a log when another is to be replayed into it."""
-    large = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >= LARGE_HOST_BYTES
-    memory = {"innodb-buffer-pool-size": "256M" if large else "64M"}
+    memory = {"innodb-buffer-pool-size": f"{_buffer_pool()}M"}
     taken = {name: recipe.settings[name] for name in TAKEN_OVER if name in recipe.settings}
     return MariadbPlan(home, socket, passfile, user, {**FAST, **memory, **taken, **(LOGGED if recipe.target else {})})
+
+
+def _buffer_pool() -> int:
+    """MiB."""
+    large = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >= LARGE_HOST_BYTES
+    return 256 if large else 64
+
+
+def memory_of() -> int:
+    """Bytes that a server of ``plan_server`` takes while it is loaded: its buffers, its log, its threads."""
+    return (_buffer_pool() + 192) * 1024**2
 
 
 def fits_socket(directory: Path) -> bool:

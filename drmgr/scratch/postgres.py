@@ -29,6 +29,11 @@ FAST = {
 }
 
 
+def memory_of() -> int:
+    """Bytes that a server of ``plan_server`` takes while it is loaded: shared buffers, building an index, its processes."""
+    return (2 * (256 if _large() else 64) + 64) * 1024**2
+
+
 def needed_locales(recipe: Recipe) -> list[str]:
     """The operating system's locales that the database asks for."""
     names = {recipe.settings.get("collate", "C"), recipe.settings.get("ctype", "C")}
@@ -63,9 +68,12 @@ def fits_socket(directory: Path) -> bool:
 
 def plan_server(recipe: Recipe, home: Path, socket: Path, passfile: Path, user: str) -> ServerPlan:
     """The server that takes in the recipe's source."""
-    large = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >= LARGE_HOST_BYTES
-    memory = {"shared_buffers": "256MB", "maintenance_work_mem": "256MB"} if large else {"shared_buffers": "64MB"}
+    memory = {"shared_buffers": "256MB", "maintenance_work_mem": "256MB"} if _large() else {"shared_buffers": "64MB"}
     return ServerPlan(home, socket, passfile, recipe.version, user, SUPERUSER, settings={**FAST, **memory})
+
+
+def _large() -> bool:
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >= LARGE_HOST_BYTES
 
 
 def check_host(recipe: Recipe, directory: Path, user: str, runner: Runner) -> None:

@@ -74,6 +74,11 @@ def end_processes(directory: Path, clock: Clock, first: signal.Signals = signal.
     return len(found)
 
 
+def kill_processes(directory: Path) -> None:
+    """Ends all processes in ``directory`` by force, and does not wait."""
+    _signal(processes_in(directory), signal.SIGKILL)
+
+
 def _parent(pid: int) -> int | None:
     fields = _stat(pid)
     return None if fields is None else int(fields[1])

@@ -15,7 +15,7 @@ from drmgr.interfaces import Clock
 from drmgr.model import Destruction, Instance, Recipe
 from drmgr.scratch.folder import start_folder
 from drmgr.scratch.label import PREFIX, Label, new_label, read_label, write_label
-from drmgr.scratch.processes import end_processes, processes_in
+from drmgr.scratch.processes import end_processes, kill_processes, processes_in
 from drmgr.scratch.server import account_of, give_to, remove_tree, short_directory, write_private
 from drmgr.system.command import Runner
 from drmgr.system.files import free_bytes
@@ -23,8 +23,14 @@ from drmgr.system.files import free_bytes
 if TYPE_CHECKING:
     from drmgr.scratch.sqlserver import SqlServerScratch
 
+POSTGRES, MARIADB = ("postgresql", "postgresql-physical"), ("mariadb", "mariadb-physical")
+"""Engines whose instance is a server of this host."""
+
 HEADROOM_SHARE = 10
 """One part in so many more than asked for must be free."""
+
+RESTORING_BYTES = 128 * 1024**2
+"""Memory of the programs that fill an instance, restic above all."""
 
 _SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
@@ -44,9 +50,9 @@ class ScratchWorkspace:
 
     def start(self, recipe: Recipe) -> Instance:
         self._count += 1
-        if recipe.engine in ("postgresql", "postgresql-physical"):
+        if recipe.engine in POSTGRES:
             return self._start_postgres(recipe)
-        if recipe.engine in ("mariadb", "mariadb-physical"):
+        if recipe.engine in MARIADB:
             return self._start_mariadb(recipe)
         if recipe.engine == "sqlserver":
             return self._start_sqlserver(recipe)
@@ -154,6 +160,7 @@ class ScratchHost:
         self._clock = clock
         self._host = host
         self._destructions: list[Destruction] = []
+        self._open: set[Path] = set()
 
     @contextmanager
     def open(self, run: str, needed_bytes: int) -> Iterator[ScratchWorkspace]:
@@ -162,6 +169,7 @@ class ScratchHost:
             raise ScratchError(f"run {run} has a workspace already at {path}", hint="end the run that holds it")
         self._refuse_full(needed_bytes)
         try:
+            self._open.add(path)
             self._make(path, run)
             yield ScratchWorkspace(path, self._user, self._runner, self._clock, sqlserver=self._sqlserver)
         finally:
@@ -171,6 +179,23 @@ class ScratchHost:
                 # a signal comes only once: the destruction that it broke into is made good before it goes on
                 self._end(path)
                 raise
+            finally:
+                self._open.discard(path)
+
+    def memory(self, recipe: Recipe) -> int:
+        if recipe.engine in POSTGRES:
+            from drmgr.scratch import postgres
+
+            return RESTORING_BYTES + postgres.memory_of()
+        if recipe.engine in MARIADB:
+            from drmgr.scratch import mariadb
+
+            return RESTORING_BYTES + mariadb.memory_of()
+        return RESTORING_BYTES
+
+    def halt(self) -> None:
+        for path in tuple(self._open):
+            kill_processes(path)
 
     def _end(self, path: Path) -> None:
         label = read_label(path)

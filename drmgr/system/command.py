@@ -130,7 +130,8 @@ class Runner:
         for process in running:
             process.stop(grace)
 
-    def _refuse_stopped(self) -> None:
+    def refuse_stopped(self) -> None:
+        """Raises Interrupted once ``stop_all`` was called."""
         if self._stopping:
             raise Interrupted("the main thread")
 
@@ -153,7 +154,7 @@ class Runner:
     @contextmanager
     def start(self, command: Command, *, stdout: IO[bytes] | None = None) -> Iterator[Process]:
         """Starts a command; on leaving the block its process group is ended, whatever state it is in."""
-        self._refuse_stopped()
+        self.refuse_stopped()
         process: Process | None = None
         with tempfile.TemporaryFile(prefix="drmgr-stderr-") as stderr:
             try:
@@ -161,9 +162,9 @@ class Runner:
                 with undisturbed():
                     process = Process(_spawn(command, stdout or subprocess.PIPE, stderr), stderr)
                     self._running.add(process)
-                self._refuse_stopped()
+                self.refuse_stopped()
                 yield process
-                self._refuse_stopped()
+                self.refuse_stopped()
             finally:
                 if process is not None:
                     self._running.discard(process)
@@ -173,6 +174,7 @@ class Runner:
 
     def start_daemon(self, command: Command, log: Path) -> int:
         """Starts a command that outlives this process, output to ``log``; returns its pid (leader of its own group)."""
+        self.refuse_stopped()
         with log.open("ab") as output:
             popen = _spawn(command, output, output)
         # somebody must take note of its end, should it come before ours

@@ -60,6 +60,39 @@ def test_several_backups_at_once_are_all_interrupted(site: Site) -> None:
     assert (len(site.points("his")), len(site.points("docs"))) == (1, 1)
 
 
+BOTH = """\
+drill: both-restore
+title: {zh: 两个系统, en: Both}
+scenario: site-lost
+systems: [his, docs]
+level: 3
+"""
+
+
+def test_a_drill_of_several_systems_leaves_nothing_of_any(site: Site) -> None:
+    (site.directory / "drills/both-restore.yaml").write_text(BOTH, encoding="utf-8")
+    site.edit(lambda document: document.setdefault("scratch", {}).update(parallel=2))
+    # the one that restores and the one whose server is up are in threads of their own
+    load, fetch = site.hold("pg_restore"), site.hold("restic", at=" restore ")
+    with site.started("drill", "run", "both-restore", "--json") as process:
+        fetch.wait()
+        stopped(site.ended(process, SIGTERM))
+    site.assert_clean()
+    assert site.runs()[-1] == Recorded("drill", "both-restore", "interrupted", "interrupted")
+
+    fetch.let_go()
+    with site.started("drill", "run", "both-restore", "--json") as process:
+        load.wait()
+        stopped(site.ended(process, SIGTERM))
+    site.assert_clean()
+
+    load.let_go()
+    (played,) = site.json("drill", "run", "both-restore")["drills"]
+    assert (played["verdict"], len(played["systems"])) == ("passed", 2)
+    assert played["total_seconds"] > 0
+    assert all(system["t6"] > system["t5"] > system["t4"] > system["t0"] for system in played["systems"])
+
+
 def test_killed_backup_leaves_nothing_to_offer_and_the_next_one_succeeds(site: Site) -> None:
     (before,) = site.points("docs")
     held = site.hold("restic", at="recovery-point.json")

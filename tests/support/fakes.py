@@ -145,6 +145,7 @@ class FakeScratch:
         self.directory = directory
         self.opened: list[str] = []
         self.kept: dict[str, datetime] = {}
+        self.halted = 0
         self._clock = clock
         self._destroyed: list[Destruction] = []
 
@@ -160,6 +161,12 @@ class FakeScratch:
             if run not in self.kept:
                 shutil.rmtree(path)
                 self._destroyed.append(Destruction(str(path), 1, 1, 0, not path.exists(), self._clock.now()))
+
+    def memory(self, recipe: Recipe) -> int:
+        return 100
+
+    def halt(self) -> None:
+        self.halted += 1
 
     def keep(self, run: str, until: datetime) -> None:
         self.kept[run] = until

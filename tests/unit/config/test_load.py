@@ -182,6 +182,20 @@ def test_all_mistakes_of_all_files_come_at_once_with_their_lines(write: Write) -
         ("jobs/his.yaml", "{at_least: 1}", "{at_least: .inf}", "14: checks[0].expect.at_least: must be a number"),
         ("jobs/his.yaml", "{at_least: 1}", "{}", "14: checks[0].expect: must hold exactly one of"),
         ("jobs/his.yaml", "exclude: [", "exclude: [3, ", "7: sources[1].exclude[0]: must be text; put it in quotes"),
+        (
+            "jobs/his.yaml",
+            "tier: 1",
+            "tier: 1\ndepends_on: [lis]",
+            "4: depends_on[0]: names the system lis, which has no job",
+        ),
+        (
+            "jobs/his.yaml",
+            "tier: 1",
+            "tier: 1\ndepends_on: [his]",
+            "4: depends_on[0]: names the system his, which is this",
+        ),
+        ("drmgr.yaml", "restore:", "scratch: {memory: 8GB}\nrestore:", "12: scratch.memory: must be a size such as"),
+        ("drmgr.yaml", "restore:", "scratch: {parallel: 0}\nrestore:", "12: scratch.parallel: must be at least 1"),
         ("drills/his-restore.yaml", "[his]", "[]", "4: systems: must hold at least 1 item"),
         ("drills/his-restore.yaml", "[his]", "[his, his]", "4: systems[1]: names the system his twice"),
         ("drills/his-restore.yaml", "[his]", "[his]\npoint: newest", "5: point: must be latest or the id"),
@@ -194,6 +208,24 @@ def test_a_mistake_is_named_with_its_line(write: Write, name: str, old: str, new
     write(name, right.replace(old, new, 1))
     found = [line for line in problems() if line.startswith(f"{name}:")]
     assert any(line.startswith(f"{name}:{problem}") for line in found), found
+
+
+def test_dependencies_that_go_round_are_named_where_they_stand(write: Write) -> None:
+    for system, needs in (("his", "lis"), ("lis", "pacs"), ("pacs", "his"), ("emr", "his, mri")):
+        text = JOB.replace("system: his", f"system: {system}").replace("tier: 1", f"tier: 1\ndepends_on: [{needs}]")
+        write(f"jobs/{system}.yaml", text)
+    assert problems() == [
+        "jobs/emr.yaml:4: depends_on[1]: names the system mri, which has no job; did you mean emr?",
+        "jobs/his.yaml:4: depends_on[0]: names the system lis, which itself depends on this one: his → lis → pacs → his",
+        "jobs/lis.yaml:4: depends_on[0]: names the system pacs, which itself depends on this one: lis → pacs → his → lis",
+        "jobs/pacs.yaml:4: depends_on[0]: names the system his, which itself depends on this one: pacs → his → lis → pacs",
+    ]
+
+
+def test_limits_of_a_drill_are_sizes(write: Write) -> None:
+    write("drmgr.yaml", SITE + "scratch: {parallel: 3, memory: 8GiB, disk: 512MiB}\n")
+    scratch = load_site(Path("drmgr.yaml")).site.scratch
+    assert (scratch.parallel, scratch.memory, scratch.disk) == (3, 8 * 1024**3, 512 * 1024**2)
 
 
 def test_a_value_that_yaml_got_wrong_is_named_once(write: Write) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drmgr.config.values import SecretRef, format_duration, parse_duration
+from drmgr.config.values import SecretRef, format_duration, format_size, parse_duration, parse_size
 
 
 @given(st.integers(min_value=1, max_value=99_999 * 86400))
@@ -20,6 +20,17 @@ def test_every_span_goes_to_text_and_back(seconds: int) -> None:
 )
 def test_durations_that_people_write(text: str, seconds: int) -> None:
     assert parse_duration(text).total_seconds() == seconds
+
+
+@given(st.integers(min_value=1, max_value=9_999_999))
+def test_every_size_goes_to_text_and_back(mebibytes: int) -> None:
+    assert parse_size(format_size(mebibytes * 1024**2)) == mebibytes * 1024**2
+
+
+@pytest.mark.parametrize("text", ["", "8", "8GB", "8 gib", "0GiB", "-1GiB", "1.5GiB", "8GiB\n", "٣GiB", "8  GiB"])
+def test_sizes_that_are_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="size"):
+        parse_size(text)
 
 
 @pytest.mark.parametrize("text", ["", "5", "5 m", "m", "1.5h", "-1h", "30m1h", "1w", "5M", "1h\n", "0s", "0d0h", "٣m"])

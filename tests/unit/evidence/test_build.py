@@ -37,6 +37,17 @@ def test_every_group_is_hashed_in_the_subject_by_its_canonical_json() -> None:
         assert item["digest"]["sha256"] == hashlib.sha256(rfc8785.dumps(group)).hexdigest()
 
 
+def test_the_whole_time_is_told_only_where_all_came_back() -> None:
+    verdict = build_document(records.passed(), ID, 7, None)["predicate"]["verdict"]
+    lines = [outcome.timeline for outcome in records.passed().outcomes]
+    single = sum((line.t6 - line.t4).total_seconds() for line in lines if line.t6 and line.t4)
+    assert verdict["total_seconds"] == max(outcome.rto.measured or 0 for outcome in records.passed().outcomes)
+    assert verdict["single_seconds"] == pytest.approx(single)
+
+    verdict = build_document(records.failed(), ID, 7, None)["predicate"]["verdict"]
+    assert (verdict["total_seconds"], verdict["single_seconds"]) == (None, None)
+
+
 def test_the_groups_say_what_the_record_says() -> None:
     predicate = build_document(records.passed(), ID, 7, "ab" * 32)["predicate"]
 

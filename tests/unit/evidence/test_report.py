@@ -68,6 +68,37 @@ def test_the_drill_report_says_everything_that_the_evidence_says(
     assert not any(left in text for left in ("none", "null", "TODO", "{", "�", "☑", "■ 通过", "■ Passed"))
 
 
+@pytest.mark.parametrize(
+    ("lang", "words"),
+    [
+        (
+            "zh",
+            [
+                "1 级系统",
+                "2 级系统",
+                "依赖 his",
+                "全部系统验证完成用时",
+                "1 小时 30 分",
+                "各系统单独用时之和",
+                "细竖线",
+            ],
+        ),
+        ("en", ["Tier 1", "Tier 2", "after his", "All verified (since T0)", "1 h 30 min", "Sum of each by itself"]),
+    ],
+)
+def test_systems_that_came_back_at_once_are_drawn_by_tier_with_their_total(
+    tmp_path: Path, lang: Language, words: list[str]
+) -> None:
+    his, pacs = records.passed().outcomes
+    pacs = replace(
+        pacs, system=replace(pacs.system, depends_on=("his", "absent")), rto=replace(pacs.rto, measured=5400.0)
+    )
+    _, text, _ = make(tmp_path, replace(records.passed(), outcomes=(pacs, his)), "drill", lang)
+
+    assert [word for word in words if word not in text] == []
+    assert "absent" not in text
+
+
 def test_a_failed_drill_lists_its_problems_and_leaves_the_conclusion_to_people(tmp_path: Path) -> None:
     _, text, _ = make(tmp_path, records.failed(), "drill", "zh")
 

@@ -7,7 +7,8 @@ import pytest
 
 from drmgr.errors import LoadError, PreflightError, RepositoryDamagedError, RepositoryUnreachableError, SourceError
 from drmgr.flows.bringback import data_lost, level_reached
-from drmgr.flows.drill import overall, verdict
+from drmgr.flows.drill import overall
+from drmgr.flows.story import verdict
 from drmgr.model import CheckResult, CheckStatus, Level, Verdict
 from tests.support.fakes import START
 from tests.unit.flows.test_points import a_point

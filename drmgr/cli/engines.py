@@ -103,6 +103,7 @@ def _postgres(
     from drmgr.engines.postgres.connection import PostgresConnection
     from drmgr.engines.postgres.engine import PostgresEngine
     from drmgr.engines.postgres.physical import PhysicalPostgresEngine
+    from drmgr.engines.postgres.remote import RemotePostgresEngine
 
     make: Callable[..., Engine] = PostgresEngine
     if where.method == "physical" and where.data_directory is not None:
@@ -111,6 +112,10 @@ def _postgres(
             data_directory=site.place(where.data_directory),
             identifier=where.system_identifier,
         )
+    elif where.method == "physical":
+        # several sources may share the folder, and each clears its own
+        staging = None if where.staging is None else site.place(where.staging) / f"drmgr-{job.system}-{source.name}"
+        make = partial(RemotePostgresEngine, staging=staging, identifier=where.system_identifier)
     return make(
         source.name,
         PostgresConnection(

@@ -29,7 +29,12 @@ class PostgresqlConnection(Part):
         default="logical", description="logical: pg_dump; physical: the server's files, and any minute in between"
     )
     data_directory: AnyPath | None = Field(
-        default=None, description="the server's data directory on this host; needed for physical"
+        default=None,
+        description="for physical, the server's data directory on this host; null: it is elsewhere, and is streamed",
+    )
+    staging: AnyPath | None = Field(
+        default=None,
+        description="folder for the copy that a server elsewhere with tablespaces needs; null refuses such a server",
     )
     system_identifier: Line | None = Field(
         default=None, description="the new one, after a server was made anew: else its first backup is refused"

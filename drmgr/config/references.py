@@ -61,7 +61,10 @@ def site_mistakes(site: Json) -> list[Mistake]:
             ("connections", name), "has the method physical and needs data_directory, the server's files on this host"
         )
         for name, connection in connections.items()
-        if _at(connection, "method") == "physical" and _at(connection, "data_directory") is None
+        if _at(connection, "method") == "physical"
+        and _at(connection, "data_directory") is None
+        # what PostgreSQL has elsewhere can be streamed
+        and _at(connection, "engine") != "postgresql"
     ]
     return [
         *physical,

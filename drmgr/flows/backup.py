@@ -24,7 +24,6 @@ from drmgr.model import (
     Snapshot,
     Standstill,
     Stream,
-    Tree,
 )
 
 
@@ -227,8 +226,7 @@ class _RepositorySink:
     def _store(self, payload: Payload) -> tuple[Snapshot, Part]:
         started = self._bench.clock.monotonic()
         progress: Progress = self._bench.progress(f"{self._label} {payload.part}")
-        labels = payload.labels if isinstance(payload, Tree) else ()
-        snapshot = self._repository.backup(payload, (*self._tags, f"part={payload.part}", *labels), progress)
+        snapshot = self._repository.backup(payload, (*self._tags, f"part={payload.part}", *payload.labels), progress)
         if snapshot.files == 0 or (isinstance(payload, Stream) and snapshot.bytes == 0):
             raise SourceError(f"{self._label}: nothing of {payload.part} was stored")
         seconds = self._bench.clock.monotonic() - started

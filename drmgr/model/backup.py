@@ -10,12 +10,16 @@ from drmgr.model.words import Json, PointStatus
 
 @dataclass(frozen=True)
 class Stream:
-    """A command whose standard output is stored as one file, and only if the command succeeds."""
+    """A command whose standard output is stored as one file, and only if the command succeeds.
+
+    ``labels`` become tags of the snapshot.
+    """
 
     part: str
     argv: tuple[str, ...]
     filename: str
     env: Mapping[str, str] = field(default_factory=dict)
+    labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import psycopg
 from drmgr.errors import LoadError, ScratchError
 from drmgr.interfaces import Clock
 from drmgr.model import Instance, Recipe, RecoveryTarget
+from drmgr.scratch.basebackup import BASE_MANIFEST, prove_base
 from drmgr.scratch.clusterfiles import Restored, arrange, cut_off, refuse_gaps
 from drmgr.scratch.foreign import refuse_foreign_places
 from drmgr.scratch.postgres import FAST
@@ -54,7 +55,10 @@ def start_cluster(recipe: Recipe, plan: ServerPlan, runner: Runner, clock: Clock
     if recipe.restored is None or recipe.target is None:
         raise ScratchError(f"{recipe.source}: a physical backup is started from its restored parts")
     restored = Restored(recipe.restored, plan.home)
-    arrange(restored, recipe.settings.get("manifest", ""))
+    manifest = recipe.settings.get("manifest", "")
+    arrange(restored, manifest)
+    if manifest == BASE_MANIFEST:
+        prove_base(restored.data, restored.log, plan.version, runner)
     cut_off(restored.data, recipe.settings["admin"])
     refuse_foreign_places(restored.log, restored.data / "backup_label", recipe.target, plan.version, runner)
     control = _control(restored.data, plan, runner)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from drmgr.errors import LoadError
+from drmgr.scratch.basebackup import ARCHIVE, BASE_MANIFEST, unpack
 
 CLUSTER, LABEL, WAL = "cluster", "label", "wal"
 TABLESPACE, REREAD = "tablespace-", "reread-"
@@ -41,7 +42,8 @@ class Restored:
 def arrange(restored: Restored, manifest: str) -> None:
     """Moves the parts to where the server wants them; all lie on one file system, so nothing is copied.
 
-    ``manifest`` names the list of the files beside the label; empty for a backup that has none. Raises LoadError.
+    ``manifest`` names the list of the files beside the label; empty for a backup that has none. pg_basebackup's own list
+    and label lie among the files; see basebackup.prove_base. Raises LoadError.
     """
     parts = restored.parts
     for part in (CLUSTER, LABEL, WAL):
@@ -49,16 +51,20 @@ def arrange(restored: Restored, manifest: str) -> None:
             raise LoadError(f"the part {part} of the physical backup is not there")
     for again in sorted(parts.glob(f"{REREAD}*")):
         _merge(again, parts / again.name.removeprefix(REREAD))
-    (parts / CLUSTER).rename(restored.data)
+    if (parts / CLUSTER / ARCHIVE).is_file():
+        unpack(parts / CLUSTER / ARCHIVE, restored.data)
+    else:
+        (parts / CLUSTER).rename(restored.data)
     _unlink_strangers(restored.data)
     restored.tablespaces.mkdir(mode=0o700)
     for stored in sorted(parts.glob(f"{TABLESPACE}*")):
         place = restored.tablespaces / stored.name.removeprefix(TABLESPACE)
         stored.rename(place)
         (restored.data / "pg_tblspc" / place.name).symlink_to(place)
-    if manifest:
-        _prove_whole(restored, parts / LABEL / manifest)
-    shutil.copyfile(parts / LABEL / "backup_label", restored.data / "backup_label")
+    if manifest != BASE_MANIFEST:
+        if manifest:
+            _prove_whole(restored, parts / LABEL / manifest)
+        shutil.copyfile(parts / LABEL / "backup_label", restored.data / "backup_label")
     _arrange_log(restored)
 
 
@@ -125,7 +131,7 @@ def cut_off(data: Path, admin: str) -> None:
         (data / name).unlink(missing_ok=True)
     for name in EMPTIED:
         (data / name).mkdir(mode=0o700, exist_ok=True)
-    (data / "pg_wal" / "archive_status").mkdir(mode=0o700, parents=True)
+    (data / "pg_wal" / "archive_status").mkdir(mode=0o700, parents=True, exist_ok=True)
     # the roles are production's, so nobody's password is ours to know: who may open the socket is settled by the
     # operating system, and the socket lies in a directory that only we can enter
     role, us = admin.replace('"', '""'), getpass.getuser() if os.geteuid() else "root"

@@ -12,20 +12,21 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from drmgr.engines.postgres.physical import PhysicalPostgresEngine
+from drmgr.engines.postgres.cluster import FUNCTIONS_FROM_AFAR
+from drmgr.engines.postgres.instant import PATIENCE_SECONDS
 from drmgr.errors import LoadError, PreflightError, SourceError
 from drmgr.flows.backup import backup
 from drmgr.flows.drill import DrillPlan, drill
-from drmgr.model import CheckStatus, Facts, Instance, Level, Part, Payload, RecoveryTarget, Text, Verdict
+from drmgr.model import CheckStatus, Facts, Instance, Level, RecoveryTarget, Text, Verdict
 from drmgr.scratch.processes import wait_until
-from drmgr.scratch.server import give_to, server_programs
+from drmgr.scratch.server import server_programs
 from drmgr.scratch.workspace import ScratchHost
 from drmgr.system.clock import SystemClock
 from drmgr.system.command import Runner
 from tests.support.facts import differences
 from tests.support.folder_sink import FolderSink
 from tests.support.folders import passable_directory
-from tests.support.physical import Place, fill, pgbench, physical_server
+from tests.support.physical import AnyPhysical, KillingSink, Place, fill, pgbench, physical_server, tablespace
 from tests.support.postgres import SERVER_USER, PostgresServer, installed_major
 
 BACKUPS = 3
@@ -44,7 +45,7 @@ def folder() -> Iterator[Path]:
         yield path
 
 
-def store(engine: PhysicalPostgresEngine, into: Path) -> Facts:
+def store(engine: AnyPhysical, into: Path) -> Facts:
     with engine.capture() as capture:
         capture.store(FolderSink(into))
         return capture.facts()
@@ -55,7 +56,7 @@ def recovered(folder: Path) -> Iterator[Callable[..., Instance]]:
     scratch = ScratchHost(folder / "scratch", SERVER_USER, Runner(), SystemClock(), "test")
     with scratch.open("R1", 0) as workspace:
 
-        def recover(engine: PhysicalPostgresEngine, parts: Path, facts: Facts, target: str = "") -> Instance:
+        def recover(engine: AnyPhysical, parts: Path, facts: Facts, target: str = "") -> Instance:
             recipe = engine.recipe(facts)
             if target:
                 recipe = replace(recipe, target=RecoveryTarget("name", target))
@@ -92,32 +93,98 @@ class Moments(SystemClock):
             self._acts.pop(0)()
 
 
-def test_a_commit_that_is_logged_but_not_yet_seen_is_waited_for(
-    server: PostgresServer, folder: Path, recovered: Callable[..., Instance]
-) -> None:
-    """A commit that waits for its standby is in the log, and no snapshot shows it: here for as long as we like."""
+@contextmanager
+def limbo(server: PostgresServer) -> Iterator[tuple[Callable[[], None], Callable[[], None]]]:
+    """What begins and what ends a commit that is in the log and in no snapshot, for it waits for its standby."""
     waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
+    auto = server.private.data / "postgresql.auto.conf"
 
     def commit() -> None:
         server.execute("his", "SET synchronous_commit = on; INSERT INTO note (text) VALUES ('in limbo')")
 
     def begin() -> None:
-        server.private.data.joinpath("postgresql.auto.conf").write_text("synchronous_standby_names = 'nobody'\n")
+        auto.write_text("synchronous_standby_names = 'nobody'\n")
         server.execute("his", "SELECT pg_reload_conf()")
         thread.start()
-        assert wait_until(lambda: server.execute("his", waits) == [(1,)], clock, 10)
+        assert wait_until(lambda: server.execute("his", waits) == [(1,)], SystemClock(), 10)
 
     def end() -> None:
-        server.private.data.joinpath("postgresql.auto.conf").write_text("")
+        auto.write_text("")
         server.execute("his", "SELECT pg_reload_conf()")
         thread.join()
 
-    thread, clock = threading.Thread(target=commit), SystemClock()
-    engine = Place(folder, server).make(clock=Moments(begin, lambda: None, end))
-    facts = store(engine, folder / "b")
+    thread = threading.Thread(target=commit)
+    try:
+        yield begin, end
+    finally:
+        end()
+
+
+@pytest.mark.parametrize("when", ["after the files", "before the backup", "before the backup, from afar"])
+def test_a_commit_that_is_logged_but_not_yet_seen_is_waited_for(
+    server: PostgresServer, folder: Path, recovered: Callable[..., Instance], when: str
+) -> None:
+    place = Place(folder, server)
+    make = place.make_remote if "afar" in when else place.make
+    with limbo(server) as (begin, end):
+        if when == "after the files":
+            acts = (begin, lambda: None, end)
+        else:
+            begin()
+            acts = (lambda: None, lambda: None, end)
+        engine = make(clock=Moments(*acts))
+        facts = store(engine, folder / "b")
     assert facts.groups["recovery"]["tries"] == 3
     instance = recovered(engine, folder / "b", facts)
     assert differences(facts, engine.facts(instance, facts)) == []
+
+
+def test_an_account_that_may_not_look_who_waits_says_so(server: PostgresServer, folder: Path) -> None:
+    """A long transaction may be a commit that waits: without the right to look, nobody can tell."""
+    auto = server.private.data / "postgresql.auto.conf"
+    dsn = f"host={server.socket} user=postgres password={server.password} dbname=his"
+    place = Place(folder, server)
+    place.sql("CREATE ROLE blind LOGIN REPLICATION")
+    place.sql(f"ALTER ROLE blind PASSWORD '{server.password}'")
+    place.sql("GRANT pg_read_all_data, pg_read_all_settings, pg_checkpoint TO blind")
+    for function in FUNCTIONS_FROM_AFAR[:2]:
+        place.sql(f"GRANT EXECUTE ON FUNCTION {function} TO blind")
+    place.user = "blind"
+    engine = place.make_remote(clock=Impatient())
+    with psycopg.connect(dsn) as writer:
+        writer.execute("SELECT pg_current_xact_id()")
+        auto.write_text("synchronous_standby_names = 'nobody'\n")
+        try:
+            server.execute("his", "SELECT pg_reload_conf()")
+            with pytest.raises(SourceError, match="cannot be seen without the role pg_read_all_stats"):
+                store(engine, folder / "b")
+            place.sql("SET synchronous_commit = off; GRANT pg_read_all_stats TO blind")
+            # nobody waits: the long transaction is one that goes on
+            assert store(engine, folder / "c").groups["recovery"]["tries"] == 1
+        finally:
+            auto.write_text("")
+            server.execute("his", "SELECT pg_reload_conf()")
+
+
+class Impatient(SystemClock):
+    """A clock by which every try takes half of the time there is."""
+
+    def sleep(self, seconds: float) -> None:
+        super().sleep(seconds)
+        self.ahead = getattr(self, "ahead", 0.0) + PATIENCE_SECONDS / 2
+
+    def monotonic(self) -> float:
+        return super().monotonic() + getattr(self, "ahead", 0.0)
+
+
+def test_a_server_that_never_lets_it_is_reported(server: PostgresServer, folder: Path) -> None:
+    engine = Place(folder, server).make(clock=Impatient())
+    with limbo(server) as (begin, _):
+        begin()
+        with pytest.raises(
+            SourceError, match=r"was found in 2 tries within 60 s: a commit from before the backup waits"
+        ):
+            store(engine, folder / "b")
 
 
 def test_a_drill_plays_a_physical_backup_from_a_real_repository(server: PostgresServer, folder: Path) -> None:
@@ -227,20 +294,6 @@ def test_the_files_of_another_cluster_are_refused(server: PostgresServer, folder
     place.engine.preflight()
 
 
-@contextmanager
-def tablespace(server: PostgresServer, name: str) -> Iterator[Path]:
-    """A tablespace outside of the data directory; dropped at the end, which also proves that it is empty by then."""
-    space = server.plan.home / name
-    space.mkdir()
-    give_to(space, SERVER_USER)
-    server.execute("his", f"CREATE TABLESPACE {name} LOCATION '{space}'")
-    try:
-        yield space
-    finally:
-        server.execute("his", f"DROP TABLE IF EXISTS in_{name}")
-        server.execute("his", f"DROP TABLESPACE {name}")
-
-
 def test_a_tablespace_comes_along_and_stays_off_its_old_place(
     server: PostgresServer, folder: Path, recovered: Callable[..., Instance]
 ) -> None:
@@ -303,21 +356,6 @@ def test_nothing_is_left_on_the_server(server: PostgresServer, folder: Path) -> 
     store(engine, folder / "b")
     assert server.execute("his", "SELECT count(*) FROM pg_replication_slots") == [(0,)]
     assert list((server.plan.passfile.parent / "runtime").glob("label-*")) == []
-
-
-class KillingSink(FolderSink):
-    """Ends the server without warning once that part is stored."""
-
-    def __init__(self, folder: Path, server: PostgresServer, after: str) -> None:
-        super().__init__(folder)
-        self._server = server
-        self._after = after
-
-    def save(self, payload: Payload) -> Part:
-        part = super().save(payload)
-        if payload.part == self._after:
-            self._server.private.stop()
-        return part
 
 
 @pytest.mark.parametrize("after", ["cluster", "label", "wal"])

@@ -12,6 +12,7 @@ from drmgr.checks.facts import FactsCheck
 from drmgr.checks.technical import IntegrityCheck, OpensCheck
 from drmgr.engines.postgres.engine import PostgresEngine
 from drmgr.engines.postgres.physical import PhysicalPostgresEngine
+from drmgr.engines.postgres.remote import RemotePostgresEngine
 from drmgr.engines.postgres.shipper import PostgresLogShipper
 from drmgr.flows.backup import backup
 from drmgr.flows.bench import Bench, Source, WiredSystem
@@ -19,7 +20,7 @@ from drmgr.flows.restore import RestoreDone, restore
 from drmgr.flows.restoreplan import RestorePlan, ToScratch
 from drmgr.flows.ship_logs import Shipped, Spool, ship
 from drmgr.interfaces import Check, Repository
-from drmgr.model import DrillRecord, EvidenceEntry, Objectives, RecoveryPoint, System, Text
+from drmgr.model import DrillRecord, EvidenceEntry, Objectives, Part, Payload, RecoveryPoint, System, Text
 from drmgr.repository.restic import ResticRepository, ResticSettings
 from drmgr.scratch.server import PostgresServer as PrivateServer
 from drmgr.scratch.server import ServerPlan, give_to, server_programs
@@ -31,9 +32,11 @@ from drmgr.system.secret import Secret
 from tests.support.fake_audit import FakeAudit
 from tests.support.fake_catalog import FakeCatalog
 from tests.support.fake_repository import FakeRepository
+from tests.support.folder_sink import FolderSink
 from tests.support.postgres import SERVER_USER, PostgresServer, installed_major
 from tests.support.restic_key import cheapen
 
+AnyPhysical = PhysicalPostgresEngine | RemotePostgresEngine
 SLOT = "drmgr_his_main"
 WAL = {"wal_level": "replica", "fsync": "off", "max_connections": "40", "max_wal_senders": "4"}
 
@@ -95,6 +98,35 @@ def fill(server: PostgresServer, scale: int = 1) -> None:
     )
 
 
+@contextmanager
+def tablespace(server: PostgresServer, name: str) -> Iterator[Path]:
+    """A tablespace outside of the data directory; dropped at the end, which also proves that it is empty by then."""
+    space = server.plan.home / name
+    space.mkdir()
+    give_to(space, SERVER_USER)
+    server.execute("his", f"CREATE TABLESPACE {name} LOCATION '{space}'")
+    try:
+        yield space
+    finally:
+        server.execute("his", f"DROP TABLE IF EXISTS in_{name}")
+        server.execute("his", f"DROP TABLESPACE {name}")
+
+
+class KillingSink(FolderSink):
+    """Ends the server without warning once that part is stored."""
+
+    def __init__(self, folder: Path, server: PostgresServer, after: str) -> None:
+        super().__init__(folder)
+        self._server = server
+        self._after = after
+
+    def save(self, payload: Payload) -> Part:
+        part = super().save(payload)
+        if payload.part == self._after:
+            self._server.private.stop()
+        return part
+
+
 class Sealed:
     """An evidence store that only keeps what it is given."""
 
@@ -123,7 +155,7 @@ class Place:
         if real:
             cheapen(directory / "repository", "p" * 64)
         self.user = "postgres"
-        self.engine = self.make()
+        self.engine: AnyPhysical = self.make()
         self.evidence = Sealed()
         self.directory = directory
         scratch = ScratchHost(directory / "scratch", SERVER_USER, self.runner, self.clock, "test")
@@ -160,6 +192,13 @@ class Place:
         self.user = user
         self.engine = self.make()
         self.use(self.repository)
+
+    def make_remote(self, **options: Any) -> RemotePostgresEngine:
+        """As if the server's files were on another host."""
+        runtime = self.server.plan.passfile.parent / "runtime"
+        defaults: dict[str, Any] = {"runner": self.runner, "clock": self.clock, "runtime": runtime}
+        connection = replace(self.server.connection("his", self.user), binaries=options.pop("binaries", None))
+        return RemotePostgresEngine("main", connection, **(defaults | options))
 
     def make(self, **options: Any) -> PhysicalPostgresEngine:
         defaults: dict[str, Any] = {

@@ -5,7 +5,6 @@ is opened after it, whose place in the binary log the server knows exactly. The 
 a restore replays it: so it ends with exactly the data of which the facts were taken.
 """
 
-import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
@@ -36,6 +35,7 @@ from drmgr.engines.mariadb.preflight import check_server
 from drmgr.engines.mariadb.replay_plan import Planner, Start
 from drmgr.engines.mariadb.structure import read_structure
 from drmgr.engines.mariadb.tools import find_client, find_series
+from drmgr.engines.staging import fresh
 from drmgr.errors import LoadError, PreflightError, SourceError
 from drmgr.interfaces import Clock, Sink
 from drmgr.model import Facts, Json, RecoveryTarget, Tree
@@ -75,7 +75,7 @@ class PhysicalMariadbEngine(MariadbEngine):
         with ExitStack() as stack:
             view, control = (stack.enter_context(_closed(connect(own))) for _ in range(2))
             directory = self._look_at(control)
-            staging = stack.enter_context(_fresh(self._staging))
+            staging = stack.enter_context(fresh(self._staging))
             label = stack.enter_context(private_directory(self._runtime, "label-"))
             copier = Copier(self._runner, self._clock, directory, own, staging, self.patience)
             yield PhysicalCapture(view, control, copier, label, scope=self._scope, clock=self._clock)
@@ -95,20 +95,6 @@ def _closed(session: Session) -> Iterator[Session]:
         # the server may be gone, and then there is nothing left to give back
         with suppress(pymysql.Error):
             session.close()
-
-
-@contextmanager
-def _fresh(staging: Path) -> Iterator[Path]:
-    """A folder of this source alone; what a killed backup left in it goes first."""
-    try:
-        if staging.exists():
-            shutil.rmtree(staging)
-        staging.mkdir(mode=0o700, parents=True)
-        yield staging
-    except OSError as error:
-        raise SourceError(f"the staging folder {staging} cannot be used: {error.strerror}") from error
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,13 @@
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import LiteralString
 
 from drmgr.engines.postgres.connection import Session, told
-from drmgr.errors import PreflightError
+from drmgr.errors import DrmgrError, PreflightError
 from drmgr.system.command import Command, Runner
 
 OLDEST_MAJOR = 15
@@ -18,6 +18,9 @@ FUNCTIONS = (
     *("pg_backup_start(text, boolean)", "pg_backup_stop(boolean)", "pg_create_restore_point(text)"),
     *("pg_switch_wal()", "pg_create_physical_replication_slot(name, boolean, boolean)"),
 )
+"""What is called for a backup on this host; from afar PostgreSQL's own program begins and ends the backup."""
+
+FUNCTIONS_FROM_AFAR = FUNCTIONS[2:]
 
 _SETTINGS: LiteralString = """
 SELECT name, setting FROM pg_catalog.pg_settings WHERE name IN ('data_directory', 'wal_level', 'wal_segment_size',
@@ -36,17 +39,23 @@ SELECT rolname FROM pg_catalog.pg_roles WHERE rolsuper AND rolcanlogin ORDER BY 
 
 
 @dataclass(frozen=True)
-class Cluster:
-    """What is to be known of the server before its files are read; ``admin`` is a superuser that may log in.
+class Origin:
+    """What is to be known of the server before its files are read; ``admin`` is a superuser that may log in."""
+
+    identifier: str
+    segment_size: int
+    preload_libraries: str
+    admin: str
+
+
+@dataclass(frozen=True)
+class Cluster(Origin):
+    """An origin whose files lie on this host.
 
     ``tablespaces`` maps their numbers to their places, in each of which ``folder`` is this server's own.
     """
 
     directory: Path
-    identifier: str
-    segment_size: int
-    preload_libraries: str
-    admin: str
     tablespaces: Mapping[str, Path]
     folder: str
     settings_files: tuple[Path, ...] = ()
@@ -54,32 +63,39 @@ class Cluster:
 
 def look_at(session: Session, directory: Path, runner: Runner, pg_controldata: Path) -> Cluster:
     """Proves that ``directory`` is the server's own and can be backed up. Raises PreflightError."""
+    origin, settings = look_from_afar(session, FUNCTIONS)
+    _refuse_other_directory(settings, directory, session.info.user)
+    inside = control(runner, pg_controldata, directory)
+    found = inside["Database system identifier"]
+    if found != origin.identifier:
+        raise PreflightError(
+            f"{directory} holds the cluster {found}, and the connection's server is the cluster {origin.identifier}",
+            hint="mend host, port or data_directory of the connection in the site file",
+        )
+    _refuse_elsewhere(directory)
+    return Cluster(
+        **vars(origin),
+        directory=directory,
+        tablespaces=read_tablespaces(session),
+        settings_files=_settings_elsewhere(settings, directory),
+        folder=f"PG_{session.info.server_version // 10000}_{inside['Catalog version number']}",
+    )
+
+
+def look_from_afar(session: Session, functions: Sequence[str]) -> tuple[Origin, Mapping[str, str]]:
+    """Proves that the server is of the kind, and set, so that its files can be backed up; with the settings read.
+
+    ``functions`` are those that drmgr's account must be able to call. Raises PreflightError.
+    """
     _refuse_wrong_kind(session)
     with told("the server's settings could not be read", PreflightError):
         settings: dict[str, str] = dict(session.execute(_SETTINGS).fetchall())
         identifier = _value(session, _CONTROL)
         admin = _value(session, _ADMIN)
     _refuse_settings(session, settings)
-    _refuse_rights(session)
-    _refuse_other_directory(settings, directory, session.info.user)
-    inside = control(runner, pg_controldata, directory)
-    found = inside["Database system identifier"]
-    if found != identifier:
-        raise PreflightError(
-            f"{directory} holds the cluster {found}, and the connection's server is the cluster {identifier}",
-            hint="mend host, port or data_directory of the connection in the site file",
-        )
-    _refuse_elsewhere(directory)
-    return Cluster(
-        directory,
-        identifier,
-        int(settings["wal_segment_size"]),
-        settings["shared_preload_libraries"],
-        admin,
-        tablespaces=read_tablespaces(session),
-        settings_files=_settings_elsewhere(settings, directory),
-        folder=f"PG_{session.info.server_version // 10000}_{inside['Catalog version number']}",
-    )
+    _refuse_rights(session, functions)
+    size = int(settings["wal_segment_size"])
+    return Origin(identifier, size, settings["shared_preload_libraries"], admin), settings
 
 
 def _settings_elsewhere(settings: Mapping[str, str], directory: Path) -> tuple[Path, ...]:
@@ -93,10 +109,15 @@ def _settings_elsewhere(settings: Mapping[str, str], directory: Path) -> tuple[P
     )
 
 
+def list_tablespaces(session: Session, error: type[DrmgrError] = PreflightError) -> Mapping[str, Path]:
+    """Number and place, on the server, of those outside the data directory. Raises ``error``."""
+    with told("the tablespaces could not be listed", error):
+        return {number: Path(place) for number, place in session.execute(_TABLESPACES).fetchall()}
+
+
 def read_tablespaces(session: Session) -> Mapping[str, Path]:
     """Number and place of those outside the data directory. Raises PreflightError for one that cannot be read here."""
-    with told("the tablespaces could not be listed", PreflightError):
-        found = {number: Path(place) for number, place in session.execute(_TABLESPACES).fetchall()}
+    found = list_tablespaces(session)
     for place in found.values():
         if not os.access(place, os.R_OK | os.X_OK):
             raise PreflightError(
@@ -150,9 +171,9 @@ def _refuse_settings(session: Session, settings: Mapping[str, str]) -> None:
             )
 
 
-def _refuse_rights(session: Session) -> None:
+def _refuse_rights(session: Session, functions: Sequence[str]) -> None:
     with told("the rights of drmgr's account could not be read", PreflightError):
-        missing = [name for name in FUNCTIONS if not _may_call(session, name)]
+        missing = [name for name in functions if not _may_call(session, name)]
         replicates = _value(
             session, "SELECT rolreplication OR rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user"
         )

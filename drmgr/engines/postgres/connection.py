@@ -17,6 +17,7 @@ from drmgr.model import Instance
 from drmgr.system.secret import Secret
 
 CONNECT_SECONDS = 10
+KEEPALIVE_SECONDS = 60
 LOCK_SECONDS = 60
 MESSAGE_CHARACTERS = 200
 
@@ -114,9 +115,17 @@ def write_passfile(directory: Path, connection: PostgresConnection) -> Path:
 
 
 def connect(
-    endpoint: Endpoint, error: type[DrmgrError] = SourceError, *, database: str = "", autocommit: bool = False
+    endpoint: Endpoint,
+    error: type[DrmgrError] = SourceError,
+    *,
+    database: str = "",
+    autocommit: bool = False,
+    replication: bool = False,
 ) -> Session:
-    """An open session. Raises ``error`` with one sentence that says why not, never libpq's own text."""
+    """An open session; with ``replication`` one that knows replication commands only.
+
+    Raises ``error`` with one sentence that says why not, never libpq's own text.
+    """
     try:
         return psycopg.connect(
             host=endpoint.host,
@@ -129,7 +138,10 @@ def connect(
             application_name="drmgr",
             client_encoding="UTF8",
             options="",
+            # a session waits in silence while files are copied for hours, and firewalls forget it
+            keepalives_idle=KEEPALIVE_SECONDS,
             autocommit=autocommit,
+            replication="true" if replication else None,
         )
     except psycopg.Error as failure:
         message, hint = _why_refused(str(failure), endpoint, database or endpoint.database)
@@ -157,6 +169,11 @@ _REASONS: tuple[tuple[str, str, str], ...] = (
         r'role "[^\n]*" does not exist|[角用][色户]\s*"?[^\n]*"?\s*不存在',
         "the database server at {place} knows no user {user}",
         "create it on the server, or mend the connection's user in the site file",
+    ),
+    (
+        r"pg_hba\.conf entry for replication",
+        "the database server at {place} does not let user {user} replicate from this host",
+        "add a line for drmgr's account and the database replication to the server's pg_hba.conf",
     ),
     (
         r"pg_hba\.conf|[Pp]eer authentication",

@@ -2,7 +2,8 @@
 
 A snapshot shows the transactions that had ended for other sessions; a replay shows those whose commit was in the log.
 The two agree when nothing began or ended around the restore point, and no commit was in the log already that the
-snapshot did not show yet. Both are proven here, and tried again until they hold.
+snapshot did not show yet: neither since the backup began, which the log itself tells, nor before, when only a wait for
+a synchronous standby can have hidden it so long. All of it is proven here, and tried again until it holds.
 """
 
 from collections.abc import Callable
@@ -26,6 +27,12 @@ PAUSES = (0.0, 0.001, 0.003, 0.01, 0.02)
 _VIEW: LiteralString = "SELECT pg_catalog.statement_timestamp(), pg_catalog.pg_current_snapshot()::text"
 _MARK: LiteralString = "SELECT pg_catalog.pg_create_restore_point(%s)::text"
 _AGAIN: LiteralString = "SELECT pg_catalog.pg_current_snapshot()::text"
+_STANDBYS: LiteralString = "SELECT pg_catalog.current_setting('synchronous_standby_names')"
+_MAY_LOOK: LiteralString = "SELECT pg_catalog.pg_has_role(current_user, 'pg_read_all_stats', 'USAGE')"
+# one that ends what was prepared has no number of its own
+_WAITING: LiteralString = """
+SELECT count(*) FROM pg_catalog.pg_stat_activity
+WHERE wait_event = 'SyncRep' AND (backend_xid IS NULL OR backend_xid::text = ANY (%s))"""
 
 
 @dataclass(frozen=True)
@@ -63,7 +70,8 @@ class Instant:
 class Bracket:
     """What the search needs. ``open_view`` begins a transaction whose first statement takes its snapshot.
 
-    ``view`` is the session of that transaction, ``marker`` another one. ``flush`` writes the log out up to the present.
+    ``view`` is the session of that transaction, ``marker`` another one. ``flush`` brings the log into ``log`` up to the
+    present. What was logged before ``since`` is of transactions with a smaller number than ``older``.
     """
 
     view: Session
@@ -74,6 +82,7 @@ class Bracket:
     log: Path
     timeline: int
     since: int
+    older: int
     clock: Clock
 
 
@@ -102,17 +111,38 @@ def _try(bracket: Bracket, number: int) -> tuple[Instant | None, str]:
         assert row is not None
         at, before = row
         sequences = read_sequences(bracket.view)
+    snapshot = Snapshot.parse(before)
     with told("no restore point could be made"):
-        position = _text(bracket.marker, _MARK, name)
-        after = _text(bracket.marker, _AGAIN)
+        hidden = _hidden(bracket, snapshot)
+        position = _text(bracket.marker, _MARK, name) if not hidden else ""
+        after = _text(bracket.marker, _AGAIN) if not hidden else ""
+    if hidden:
+        return None, hidden
     if before != after:
         return None, "transactions began or ended around the restore point"
     bracket.flush()
-    snapshot, end = Snapshot.parse(before), parse_lsn(position)
+    end = parse_lsn(position)
     for ending in bracket.reader.endings(bracket.log, bracket.timeline, bracket.since, end):
         if ending.committed and not snapshot.shows(ending.xid):
             return None, "a commit was in the log before it could be seen"
     return Instant(name, end, at, number, sequences), ""
+
+
+def _hidden(bracket: Bracket, snapshot: Snapshot) -> str:
+    """Why a commit may be in the log from before ``since`` that cannot be seen yet; empty: there is none.
+
+    Only one that waits for a synchronous standby stays so for as long as a backup takes to begin.
+    """
+    old = [str(xid % 2**32) for xid in snapshot.running if xid < bracket.older]
+    if not old or not _text(bracket.marker, _STANDBYS):
+        return ""
+    if _text(bracket.marker, _MAY_LOOK) != "True":
+        return (
+            f"{len(old)} transactions are older than the backup, the server has synchronous standbys, and whether they "
+            "wait for one cannot be seen without the role pg_read_all_stats"
+        )
+    row = bracket.marker.execute(_WAITING, (old,)).fetchone()
+    return "" if row == (0,) else "a commit from before the backup waits for a synchronous standby"
 
 
 def _text(session: Session, query: LiteralString, *values: str) -> str:

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import re
 import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -15,7 +14,16 @@ from drmgr.engines.postgres.connection import Endpoint, Session, connect, told
 from drmgr.engines.postgres.engine import PostgresEngine
 from drmgr.engines.postgres.slot import SlotState, slot_state
 from drmgr.engines.postgres.tools import find_client, find_exact
-from drmgr.engines.postgres.wal import HISTORY, SEGMENT, WalReader, lsn_text, parse_lsn, segment_name, segment_of
+from drmgr.engines.postgres.wal import (
+    HISTORY,
+    SEGMENT,
+    WalReader,
+    lsn_text,
+    parse_lsn,
+    receive_failure,
+    segment_name,
+    segment_of,
+)
 from drmgr.errors import DrmgrError, PreflightError, SourceError, SpoolFullError
 from drmgr.model import Instance, LogBatch, LogFile, Member, RecoveryTarget
 from drmgr.system.command import Command, Runner
@@ -90,7 +98,7 @@ class PostgresLogShipper:
                 hint="make room there; nothing is lost while the server keeps its log for drmgr's slot",
             )
         if done.code != 0:
-            raise SourceError(f"the server's log could not be received: {_reason(done.stderr)}")
+            raise SourceError(f"the server's log could not be received: {receive_failure(done.stderr)}")
         return problem
 
     def state(self) -> SlotState:
@@ -272,8 +280,3 @@ def _one(session: Session, query: LiteralString, *values: str) -> str:
     if row is None:
         raise psycopg.OperationalError("no answer")
     return str(row[0])
-
-
-def _reason(stderr: str) -> str:
-    lines = [line for line in stderr.splitlines() if re.search(r"error: ", line)]
-    return lines[-1].split("error: ", 1)[1][:200] if lines else "pg_receivewal gave no reason"

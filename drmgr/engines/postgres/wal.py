@@ -16,6 +16,7 @@ _COMMIT = re.compile(
     rb" tx: +(?P<xid>\d+), lsn: (?P<lsn>[0-9A-F]+/[0-9A-F]+), .*desc: "
     rb"(?:COMMIT|ABORT|COMMIT_PREPARED (?P<prepared>\d+):|ABORT_PREPARED \d+:) (?P<time>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d[.\d]*)"
 )
+_ENDS = re.compile(rb"desc: (?:COMMIT|ABORT)")
 _RESTORE_POINT = re.compile(rb" lsn: (?P<lsn>[0-9A-F]+/[0-9A-F]+), .*desc: RESTORE_POINT (?P<name>.*)$")
 
 
@@ -72,6 +73,8 @@ class WalReader:
         for line in self._dump(folder, "Transaction", timeline, start, end):
             match = _COMMIT.search(line)
             if match is None:
+                if _ENDS.search(line):
+                    raise SourceError("pg_waldump tells of the end of a transaction in a way that drmgr does not know")
                 continue
             xid = int(match["prepared"] or match["xid"])
             at = datetime.fromisoformat(match["time"].decode()).replace(tzinfo=UTC)
@@ -96,6 +99,12 @@ class WalReader:
                     f"the log from {lsn_text(start)} to {lsn_text(end)} cannot be read: {_reason(process.stderr_tail())}",
                     hint="a segment is missing or damaged; make a new recovery point: drmgr backup",
                 )
+
+
+def receive_failure(stderr: str) -> str:
+    """Why pg_receivewal gave up, in its own words."""
+    lines = [line for line in stderr.splitlines() if "error: " in line]
+    return lines[-1].split("error: ", 1)[1][:200] if lines else "pg_receivewal gave no reason"
 
 
 def _reason(stderr: str) -> str:

@@ -1,0 +1,155 @@
+"""What all physical backups share: files first, then a view at a restore point, and the log that leads up to it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, LiteralString
+
+import psycopg
+from ulid import ULID
+
+from drmgr.engines.postgres.capture import lock_tables
+from drmgr.engines.postgres.cluster import Origin
+from drmgr.engines.postgres.connection import Session, told
+from drmgr.engines.postgres.engine import PHYSICAL
+from drmgr.engines.postgres.facts import Scope, read_groups
+from drmgr.engines.postgres.instant import Bracket, Instant, find_instant
+from drmgr.engines.postgres.wal import WalReader, segment_name
+from drmgr.errors import SourceError
+from drmgr.interfaces import Clock, Sink
+from drmgr.model import Facts, Json, Tree
+
+WAL_PART = "wal"
+
+_SLOT: LiteralString = "SELECT lsn::text FROM pg_catalog.pg_create_physical_replication_slot(%s, true, true)"
+_SLOT_STATE: LiteralString = "SELECT wal_status FROM pg_catalog.pg_replication_slots WHERE slot_name = %s"
+_SWITCH: LiteralString = "SELECT pg_catalog.pg_switch_wal()::text"
+_TIMELINE: LiteralString = "SELECT timeline_id FROM pg_catalog.pg_control_checkpoint()"
+# assigned, and ended at once: every transaction that began before it has a smaller number
+_NUMBER: LiteralString = "SELECT pg_catalog.pg_current_xact_id()::text"
+
+
+@dataclass(frozen=True)
+class Log:
+    """The log from the start of a backup on: ``folder`` holds its segments up to the last ``flush``.
+
+    ``older`` is a transaction's number: what was logged before ``start`` has a smaller one.
+    """
+
+    folder: Path
+    timeline: int
+    start: int
+    older: int
+    flush: Callable[[], None]
+
+
+class ReplayedCapture:
+    """See interfaces.Capture. The files are read first; the view is opened after them, at a named restore point."""
+
+    frozen = False
+
+    def __init__(self, session: Session, view: Session, scope: Scope, *, reader: WalReader, clock: Clock) -> None:
+        self._session = session
+        self._view = view
+        self._scope = scope
+        self._reader = reader
+        self._clock = clock
+        self._slot = f"drmgr_backup_{ULID()}".lower()
+        self._instant: Instant | None = None
+        self._recovery: Mapping[str, Json] = {}
+
+    @property
+    def consistent_at(self) -> datetime:
+        return self._found().at
+
+    def facts(self) -> Facts:
+        started, instant = self._clock.monotonic(), self._found()
+        groups = read_groups(self._view, self._scope, instant.sequences)
+        groups["recovery"] = dict(self._recovery)
+        return Facts(PHYSICAL, instant.at, groups, self._clock.monotonic() - started)
+
+    def _found(self) -> Instant:
+        if self._instant is None:
+            raise SourceError("a physical backup has no view before its files are stored")
+        return self._instant
+
+    def _hold_log(self) -> str:
+        """From here on the server keeps its log until this session ends; gives the position that it keeps it from."""
+        return self._one(_SLOT, self._slot)
+
+    def _timeline(self) -> int:
+        return int(self._one(_TIMELINE))
+
+    def _older(self) -> int:
+        return int(self._one(_NUMBER))
+
+    def _find(self, log: Log) -> None:
+        """Opens the view at an instant that the log knows as well. Raises SourceError."""
+        self._instant = find_instant(
+            Bracket(
+                view=self._view,
+                marker=self._session,
+                open_view=self._open_view,
+                flush=log.flush,
+                reader=self._reader,
+                log=log.folder,
+                timeline=log.timeline,
+                since=log.start,
+                older=log.older,
+                clock=self._clock,
+            )
+        )
+
+    def _open_view(self) -> None:
+        self._view.rollback()
+        self._view.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        self._view.read_only = True
+        lock_tables(self._view)
+
+    def _switch(self) -> str:
+        """Ends the present segment; all before it is on disk then. Gives where it ended."""
+        with told("the server's log could not be switched"):
+            return self._one(_SWITCH)
+
+    def _store_log(self, sink: Sink, log: Log, size: int) -> int:
+        """The segments from the start of the backup up to the restore point; gives the number of the last one."""
+        first, last = log.start // size, self._found().position // size
+        names = tuple(segment_name(log.timeline, number, size) for number in range(first, last + 1))
+        part = sink.save(Tree(WAL_PART, log.folder, only=names))
+        with told("the replication slot could not be looked at"):
+            state = self._one(_SLOT_STATE, self._slot)
+        # read only after they were stored: until here the slot kept each of them from being reused
+        if state == "lost":
+            raise SourceError(
+                "the server threw log away that the backup needed",
+                hint="raise max_slot_wal_keep_size, or back up at a quieter time",
+            )
+        if part.files != len(names) or part.bytes != len(names) * size:
+            raise SourceError(f"{len(names)} segments of the log were to be stored, and {part.files} were")
+        return last
+
+    def _describe(self, origin: Origin, log: Log, last: int, manifest: str) -> None:
+        """Notes what a restore must know; ``manifest`` names the list of files that it is proven by."""
+        instant = self._found()
+        self._recovery = {
+            "system_identifier": origin.identifier,
+            "timeline": log.timeline,
+            "restore_point": instant.name,
+            "position": instant.position,
+            "last_log": last,
+            "tries": instant.tries,
+            "database": self._view.info.dbname,
+            "admin": origin.admin,
+            "preload_libraries": origin.preload_libraries,
+            "manifest": manifest,
+        }
+
+    def _one(self, query: LiteralString, *values: str) -> str:
+        return str(self._row(query, *values)[0])
+
+    def _row(self, query: LiteralString, *values: str) -> tuple[Any, ...]:
+        row = self._session.execute(query, values).fetchone()
+        if row is None:
+            raise SourceError("the server did not answer")
+        return row

@@ -1,0 +1,51 @@
+"""What pg_basebackup wrote: unpacked as a stream, and proven file by file against its own manifest."""
+
+import tarfile
+from pathlib import Path
+
+from drmgr.errors import LoadError, ScratchError
+from drmgr.scratch.server import server_programs
+from drmgr.system.command import Command, Runner
+
+ARCHIVE = "base.tar"
+BASE_MANIFEST = "backup_manifest"
+WRITTEN_FOR_THE_BACKUP = (BASE_MANIFEST, "tablespace_map")
+
+
+def unpack(archive: Path, data: Path) -> None:
+    """Writes the files of the archive below ``data``, which must not exist, and removes the archive. Raises LoadError."""
+    data.mkdir(mode=0o700)
+    try:
+        with tarfile.open(archive, "r|") as stream:
+            for member in stream:
+                stream.extract(member, data, filter="data")
+                # the list of what was read would grow with the number of files
+                stream.members.clear()  # type: ignore[attr-defined]
+    except tarfile.TarError as error:
+        raise LoadError(f"the archive of the server's files cannot be unpacked: {type(error).__name__}") from error
+    archive.unlink()
+
+
+def prove_base(data: Path, log: Path, version: str, runner: Runner) -> None:
+    """Every file of the manifest is there with its hash, no other is, and the log of the backup is whole.
+
+    Raises LoadError when it is not so, ScratchError when it cannot be looked at.
+    """
+    if not (data / BASE_MANIFEST).is_file():
+        raise LoadError("the restored files come without the list that pg_basebackup made of them")
+    program = server_programs(version) / "pg_verifybackup"
+    if not program.is_file():
+        raise ScratchError(
+            f"pg_verifybackup of PostgreSQL {version} is not there, so the restored files cannot be proven",
+            hint=f"install the package postgresql-{version.split('.', maxsplit=1)[0]}",
+        )
+    done = runner.run(Command((str(program), "--quiet", f"--wal-directory={log}", str(data))))
+    if done.code != 0:
+        raise LoadError(f"the restored files are not those that pg_basebackup wrote: {_reason(done.stderr)}")
+    for name in WRITTEN_FOR_THE_BACKUP:
+        (data / name).unlink(missing_ok=True)
+
+
+def _reason(stderr: str) -> str:
+    lines = [line.partition("error: ")[2] for line in stderr.splitlines() if "error: " in line]
+    return "; ".join(lines[:3])[:300] or "pg_verifybackup gave no reason"

@@ -112,6 +112,13 @@ class NotAllowedError(DrmgrError):
     default_hint = "targets are named under restore.allow in the site file; changing that is the hospital's decision"
 
 
+class InUseError(NotAllowedError):
+    """Others work in what is to be set aside, and nobody said that they may be cut off."""
+
+    code = "in-use"
+    default_hint = "stop the programs that work in it, or let drmgr end their sessions: --end-sessions"
+
+
 class SourceError(DrmgrError):
     """A database or file tree could not be read, or a loaded one not be queried."""
 

@@ -1,5 +1,6 @@
 """``drmgr restore``."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -9,12 +10,14 @@ from drmgr.cli.context import config_path, output, site
 from drmgr.cli.restored import done_json, plan_json, show_done, show_plan
 from drmgr.cli.restoretarget import gone_on_with, left_of, newest_first, target
 from drmgr.cli.safekeeping import keep_safe
-from drmgr.errors import IncompleteError, NotAllowedError, UsageError
+from drmgr.cli.swap import end, insist
+from drmgr.errors import IncompleteError, UsageError
 from drmgr.model import OccasionKind
 
 if TYPE_CHECKING:
     from drmgr.cli.output import Output
     from drmgr.cli.wire import Site
+    from drmgr.flows.restoreplan import Target
     from drmgr.model import Rest
 
 NOT_BEGUN = "the older files are not on their way: the process that was to bring them ended"
@@ -28,7 +31,7 @@ def register(app: typer.Typer) -> None:
 def restore(
     context: typer.Context,
     system: Annotated[str, typer.Argument(help="The system to bring back.")],
-    to: Annotated[str, typer.Option(help="scratch | folder:PATH | connection:NAME. There is no default.")],
+    to: Annotated[str, typer.Option(help="scratch | folder:PATH | connection:NAME | original. No default.")] = "",
     point: Annotated[str, typer.Option(help="Recovery point: latest, or an id or its beginning.")] = "latest",
     at: Annotated[str, typer.Option(help="A time, log position or restore point after a recovery point.")] = "",
     source: Annotated[list[str] | None, typer.Option(help="Only this source; may be given more than once.")] = None,
@@ -44,30 +47,45 @@ def restore(
         bool, typer.Option("--background", help="With --newer-than: the rest by a process that survives this one.")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell what would be done, write nothing.")] = False,
-    reason: Annotated[str, typer.Option(help="Why; kept in the record. Needed for a connection.")] = "",
-    confirm: Annotated[str, typer.Option(help="The system's name once more; needed for a connection.")] = "",
+    reason: Annotated[str, typer.Option(help="Why; kept in the record. Needed to touch production.")] = "",
+    confirm: Annotated[str, typer.Option(help="The system's name once more; needed to touch production.")] = "",
+    end_sessions: Annotated[
+        bool, typer.Option("--end-sessions", help="original: end other people's sessions for the swap.")
+    ] = False,
+    accept_failed: Annotated[
+        bool, typer.Option("--accept-failed-checks", help="original: put it in place although a check failed.")
+    ] = False,
+    undo: Annotated[str, typer.Option(metavar="RUN", help="Put back what that restore to original set aside.")] = "",
+    finish: Annotated[
+        str, typer.Option(metavar="RUN", help="End a broken-off restore to original, or check it once its server runs.")
+    ] = "",
     occasion: Annotated[OccasionKind | None, typer.Option(help="What the record calls it.")] = None,
 ) -> None:
     """Bring a system back, verify it, and seal evidence of it.
 
-    Only targets that the site file allows (restore.allow) are written to, never a source's own database or folder.
+    Only targets that the site file allows (restore.allow) are written to. Nothing is ever written over: to original, what
+    is there is set aside under another name, kept, and put back with --undo RUN.
     """
     from drmgr.flows import restore as flow
     from drmgr.flows import restoreplan as plans
+    from drmgr.flows.original import ToOriginal
 
     answers = output(context)
+    if undo or finish:
+        end(context, system, undo, finish, sure=(reason, confirm), end_sessions=end_sessions)
+        return
+    if not to:
+        raise UsageError("the target is missing", hint="say --to scratch, folder:PATH, connection:NAME or original")
     with site(context) as opened, answers.progress() as progress:
         opened.loaded.job(system)
         chosen = tuple(source or ())
-        where = target(opened, system, to, chosen, keep)
-        if background and not newer_than:
-            raise UsageError("--background is for what --newer-than leaves for later", hint="add --newer-than AGE|DATE")
-        if newer_than:
-            where = newest_first(opened, where, newer_than, answers, background=background)
-        touches_database = isinstance(where, plans.ToConnection)
-        if touches_database and not dry_run:
-            _insist(system, reason, confirm)
-        kind = occasion or (OccasionKind.INCIDENT if touches_database else OccasionKind.SIMULATION)
+        where = _ordered(opened, target(opened, system, to, chosen, keep), newer_than, answers, background=background)
+        if isinstance(where, ToOriginal):
+            where = replace(where, end_sessions=end_sessions, accept_failed=accept_failed)
+        production = isinstance(where, plans.ToConnection | ToOriginal)
+        if production and not dry_run:
+            insist(system, reason, confirm)
+        kind = occasion or (OccasionKind.INCIDENT if production else OccasionKind.SIMULATION)
         plan = gone_on_with(opened, plans.RestorePlan(point, where, chosen, reason, kind, at), system)
         left = left_of(plan)
         if left is not None and background and not dry_run:
@@ -96,6 +114,12 @@ def restore(
         raise typer.Exit(4)
 
 
+def _ordered(opened: "Site", where: "Target", newer_than: str, answers: "Output", *, background: bool) -> "Target":
+    if background and not newer_than:
+        raise UsageError("--background is for what --newer-than leaves for later", hint="add --newer-than AGE|DATE")
+    return newest_first(opened, where, newer_than, answers, background=background) if newer_than else where
+
+
 def _only_rest(answers: "Output", opened: "Site", rest: "Rest | None") -> None:
     """The newest files are there already: all that was done is to go on with the rest."""
     if rest is None:
@@ -103,12 +127,3 @@ def _only_rest(answers: "Output", opened: "Site", rest: "Rest | None") -> None:
     told = rest_json(rest, at_work=True)
     document = {"run": rest.worker, "system": rest.system, "status": "running", "target": told["target"], "rest": told}
     answers.answer(document, lambda console: console.print(rest_text(rest, opened.zone, at_work=True), markup=False))
-
-
-def _insist(system: str, reason: str, confirm: str) -> None:
-    if confirm != system:
-        raise NotAllowedError(
-            f"to write into a database, confirm the system: --confirm {system}", hint="add it to the command"
-        )
-    if not reason.strip():
-        raise NotAllowedError("to write into a database, say why", hint="add --reason TEXT; it goes into the record")

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from drmgr.model import Json
+from drmgr.model import Json, SwapPhase, swap_to_json
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from drmgr.flows.restore import RestoreDone
-    from drmgr.model import Instance, Outcome, RecoveryPoint
+    from drmgr.model import Instance, Outcome, RecoveryPoint, Swap
 
 
 def plan_json(system: str, to: str, point: "RecoveryPoint", sources: tuple[str, ...]) -> Json:
@@ -79,6 +79,7 @@ def done_json(system: str, done: "RestoreDone", at: str = "") -> Json:
         "instance": databases[0] if databases else None,
         "instances": instances,
         "evidence": done.evidence.path,
+        "swap": None if done.swap is None else swap_to_json(done.swap),
     }
 
 
@@ -86,6 +87,35 @@ def _usable_after(outcome: "Outcome") -> float | None:
     """Seconds from T0 to T5."""
     line = outcome.timeline
     return None if line.t5 is None else max(0.0, (line.t5 - line.t0).total_seconds())
+
+
+def undone_json(swap: "Swap") -> Json:
+    return {"system": swap.system, "status": "ok", "target": "original", "swap": swap_to_json(swap)}
+
+
+def show_undone(console: "Console", swap: "Swap") -> None:
+    if not swap.moves:
+        console.print("nothing had another name; what was brought beside is gone", markup=False)
+        return
+    console.print(f"undone: the restore {swap.run} of {swap.system}", markup=False)
+    _show_moves(console, swap)
+
+
+def _show_swap(console: "Console", swap: "Swap") -> None:
+    if swap.phase is not SwapPhase.SWAPPED:
+        console.print(f"\nnothing has another name: a check failed, and what was brought is {swap.phase}", markup=False)
+        console.print("in spite of it: --accept-failed-checks", markup=False)
+        return
+    console.print()
+    _show_moves(console, swap)
+    undo = f'drmgr restore {swap.system} --undo {swap.run} --confirm {swap.system} --reason "…"'
+    console.print(f"put back  {undo}", markup=False, soft_wrap=True)
+
+
+def _show_moves(console: "Console", swap: "Swap") -> None:
+    for move in swap.moves:
+        word = "set aside" if move.kept else "in place "
+        console.print(f"{word} {move.source}: {move.old} is {move.new} now", markup=False, soft_wrap=True)
 
 
 def _instance_json(instance: "Instance") -> Json:
@@ -124,6 +154,9 @@ def show_done(console: "Console", done: "RestoreDone") -> None:
             "evidence": done.evidence.path,
         },
     )
+    if done.swap is not None:
+        _show_swap(console, done.swap)
+        return
     for name, instance in done.instances.items():
         shown = {key: str(value) for key, value in _instance_json(instance).items() if value is not None}
         console.print(f"\n{name}:", markup=False)

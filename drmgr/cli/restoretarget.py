@@ -31,7 +31,11 @@ def target(opened: "Site", system: str, to: str, sources: tuple[str, ...], keep:
         return ToFolder(path, lambda: _permit_folder(opened, path))
     if kind == "connection" and rest:
         return _connection(opened, system, rest, sources)
-    raise UsageError(f"--to {to}: not a target", hint="use scratch, folder:PATH or connection:NAME")
+    if to == "original":
+        from drmgr.cli.inplace import original
+
+        return original(opened, system, sources)
+    raise UsageError(f"--to {to}: not a target", hint="use scratch, folder:PATH, connection:NAME or original")
 
 
 def newest_first(opened: "Site", chosen: "Target", text: str, answers: "Output", *, background: bool) -> "Target":

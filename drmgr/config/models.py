@@ -114,12 +114,20 @@ class Allow(Part):
 
     connections: tuple[Id, ...] = Field(default=(), description="connections that may be restored into")
     folders: tuple[AnyPath, ...] = Field(default=(), description="folders below which files may be restored")
+    original: tuple[Id, ...] = Field(
+        default=(), description="systems that may be restored in their own place; what is there is set aside and kept"
+    )
 
 
 class RestoreRules(Part):
     """What restores may do."""
 
     allow: Allow = Field(default=Allow(), description="targets that restores may write to")
+    through: dict[Id, Id] = Field(
+        default_factory=dict,
+        description="for a restore in a system's own place, by the connection of its source: a connection to the same "
+        "database with an account that may create and rename databases",
+    )
 
 
 class Scratch(Part):

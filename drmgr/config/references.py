@@ -69,6 +69,7 @@ def site_mistakes(site: Json) -> list[Mistake]:
     return [
         *physical,
         *_scratch_mistakes(site, connections),
+        *_through_mistakes(site, connections),
         *(
             Mistake(loc, f"names the connection {name}, which is not there{nearest(name, connections)}")
             for loc, name in _names(site, "restore", "allow", "connections")
@@ -86,6 +87,26 @@ def _scratch_mistakes(site: Json, connections: dict[str, Json]) -> list[Mistake]
     if _at(connections[name], "engine") != "sqlserver":
         return [Mistake(loc, f"names the connection {name}, which is no SQL Server")]
     return []
+
+
+_PORTS = {"postgresql": 5432, "mariadb": 3306, "sqlserver": 1433}
+
+
+def _through_mistakes(site: Json, connections: dict[str, Json]) -> Iterator[Mistake]:
+    """Another account of the very same database, and never another database."""
+    for name, through in _mapping(_at(site, "restore", "through")).items():
+        loc = ("restore", "through", name)
+        for each in (name, through):
+            if isinstance(each, str) and each not in connections:
+                yield Mistake(loc, f"names the connection {each}, which is not there{nearest(each, connections)}")
+        if not isinstance(through, str) or not {name, through} <= connections.keys():
+            continue
+        engine = _at(connections[name], "engine")
+        for part in ("engine", "host", "port", "database"):
+            default = _PORTS.get(str(engine)) if part == "port" else None
+            ours, theirs = (_at(connections[each], part) for each in (name, through))
+            if (default if ours is None else ours) != (default if theirs is None else theirs):
+                yield Mistake(loc, f"names the connection {through}, which has another {part} than {name}")
 
 
 def job_mistakes(job: Json) -> list[Mistake]:

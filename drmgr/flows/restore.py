@@ -19,6 +19,7 @@ from drmgr.flows.bringback import (
 )
 from drmgr.flows.course import Course
 from drmgr.flows.drill import overall
+from drmgr.flows.original import OriginalRestore, ToOriginal
 from drmgr.flows.reach import Aim
 from drmgr.flows.restoreplan import RestorePlan, ToConnection, ToFolder, ToScratch, describe, planned
 from drmgr.flows.story import verdict
@@ -36,8 +37,10 @@ from drmgr.model import (
     Restored,
     RunKind,
     RunStatus,
+    Swap,
     Text,
     Verdict,
+    move_to_json,
 )
 
 
@@ -51,6 +54,7 @@ class RestoreDone:
     instances: Mapping[str, Instance] = field(default_factory=dict)
     rest: Rest | None = None
     """What another run is to bring."""
+    swap: Swap | None = None
 
 
 def restore(bench: Bench, wired: WiredSystem, plan: RestorePlan) -> RestoreDone:
@@ -70,16 +74,18 @@ def restore(bench: Bench, wired: WiredSystem, plan: RestorePlan) -> RestoreDone:
         except DrmgrError as caught:
             error = caught
         outcome = act.outcome(error)
-        record = _record(bench, plan, run.run.id, outcome, wired.copy)
+        record = sealed_as(bench, plan, run.run.id, outcome, wired.copy)
         entry = bench.evidence.seal(record)
         act.sealed(error)
         run.detail.update(
             point=found.point.id, target=record.target, reason=plan.reason, evidence=entry.id, copy=wired.copy
         )
+        if act.swap is not None:
+            run.detail.update(swap=act.swap.phase.value, moves=[move_to_json(move) for move in act.swap.moves])
         if error is not None:
             raise error
         run.status = RunStatus.OK if outcome.verdict is Verdict.PASSED else RunStatus.FAILED
-        return RestoreDone(record, outcome, entry, act.instances, act.rest)
+        return RestoreDone(record, outcome, entry, act.instances, act.rest, act.swap)
 
 
 def _begun(bench: Bench, plan: RestorePlan) -> tuple[datetime, float]:
@@ -108,6 +114,7 @@ class _Act:
     ) -> None:
         self.instances: dict[str, Instance] = {}
         self.rest: Rest | None = None
+        self.swap: Swap | None = None
         self._bench = bench
         self._wired = wired
         self._plan = plan
@@ -131,6 +138,8 @@ class _Act:
                 self._to_folder(target)
             case ToConnection(engine=engine):
                 self._to_connection(engine)
+            case ToOriginal() as target:
+                self._to_original(target)
 
     def _to_scratch(self, keep: timedelta) -> None:
         scratch = self._bench.scratch
@@ -224,6 +233,26 @@ class _Act:
             self._prove(self._wired.checks)
         self.instances[member.source] = loaded
 
+    def _to_original(self, target: ToOriginal) -> None:
+        # to be looked at when it is broken off as well
+        act = OriginalRestore(
+            self._bench,
+            self._wired,
+            target,
+            aim=self._aim,
+            run=self._run,
+            reason=self._plan.reason,
+            at=self._plan.at,
+            phases=self._phases,
+            course=self._course,
+        )
+        try:
+            act.perform(self._chosen, self._checks)
+        finally:
+            self._checks += act.result.checks
+            self.instances.update(act.result.instances)
+            self.swap = act.result.swap
+
     def _usable(self, loaded: Mapping[str, Instance]) -> None:
         self._course.usable()
         self._loaded = loaded
@@ -269,7 +298,7 @@ _NEWEST_COMPLETE = Text("较新的文件已全部到位", "all of the newest fil
 _FILES_COMPLETE = Text("文件数与字节数一致", "all files and bytes arrived")
 
 
-def _record(bench: Bench, plan: RestorePlan, run: str, outcome: Outcome, copy: str) -> DrillRecord:
+def sealed_as(bench: Bench, plan: RestorePlan, run: str, outcome: Outcome, copy: str) -> DrillRecord:
     system = outcome.system
     return DrillRecord(
         run=run,

@@ -8,6 +8,7 @@ from pathlib import Path
 from drmgr.errors import ScratchError, UsageError
 from drmgr.flows.bench import Bench, WiredSystem
 from drmgr.flows.bringback import family, lacking, left_out, members, readable
+from drmgr.flows.original import ToOriginal, refuse_original
 from drmgr.flows.points import Found, SealedPoint, believed, choose, find
 from drmgr.flows.reach import NEWEST, Aim, aim, newest
 from drmgr.flows.tofolder import FolderTarget, NewestFirst, refuse_folder
@@ -45,7 +46,7 @@ class ToConnection:
     permit: Callable[[], None]
 
 
-Target = ToScratch | ToFolder | ToConnection
+Target = ToScratch | ToFolder | ToConnection | ToOriginal
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,8 @@ def describe(target: Target) -> str:
             return f"folder:{path}"
         case ToConnection(name=name):
             return f"connection:{name}"
+        case ToOriginal():
+            return "original"
 
 
 def plan_only(bench: Bench, wired: WiredSystem, plan: RestorePlan) -> RecoveryPoint:
@@ -87,7 +90,7 @@ def planned(bench: Bench, wired: WiredSystem, plan: RestorePlan) -> tuple[Aim, t
     found = _aim(bench, wired, plan, offered)
     point = found.point
     chosen = members(point, wired, plan.sources)
-    _fits_target(plan.target, chosen, wired)
+    _fits_target(plan, chosen, wired)
     _refuse_small_disk(plan.target, chosen)
     older = (readable(offered.problems),) if plan.point == "latest" and offered.problems else ()
     missing = () if plan.sources else left_out(point, wired)
@@ -97,7 +100,7 @@ def planned(bench: Bench, wired: WiredSystem, plan: RestorePlan) -> tuple[Aim, t
 def _aim(bench: Bench, wired: WiredSystem, plan: RestorePlan, offered: Found) -> Aim:
     if not plan.at:
         return Aim(believed(wired.repository, choose(offered.points, wired.system.id, plan.point)), {})
-    if not isinstance(plan.target, ToScratch):
+    if not isinstance(plan.target, ToScratch | ToOriginal):
         raise UsageError("an instant between recovery points is restored on scratch", hint="use --to scratch")
     points: list[SealedPoint] = list(offered.points)
     if plan.point != "latest":
@@ -116,7 +119,10 @@ def _permit(target: Target) -> None:
         target.permit()
 
 
-def _fits_target(target: Target, chosen: tuple[Member, ...], wired: WiredSystem) -> None:
+def _fits_target(plan: RestorePlan, chosen: tuple[Member, ...], wired: WiredSystem) -> None:
+    target = plan.target
+    if isinstance(target, ToOriginal):
+        refuse_original(target, wired, chosen, at=plan.at)
     if isinstance(target, ToFolder):
         refuse_folder(target.folder, chosen, wired)
     if isinstance(target, ToConnection):

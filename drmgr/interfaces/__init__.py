@@ -1,5 +1,6 @@
 """The verbs: every Protocol behind one door. The comments are the contract; tests/contract/ holds each maker to it."""
 
+from drmgr.interfaces.inplace import Place, SwapBook
 from drmgr.interfaces.memory import Audit, CareBook, Catalog, Clock, Keystore, Locks, PointMemory, Progress, RestBook
 from drmgr.interfaces.proofs import AcrossCheck, Check, EvidenceStore, Scratch, Workspace
 from drmgr.interfaces.sources import Capture, Engine, LogShipper, Pause, Sink, SqlEngine, TreeEngine
@@ -21,6 +22,7 @@ __all__ = [
     "LogShipper",
     "Objects",
     "Pause",
+    "Place",
     "PointMemory",
     "Progress",
     "Renewal",
@@ -32,6 +34,7 @@ __all__ = [
     "Shelf",
     "Sink",
     "SqlEngine",
+    "SwapBook",
     "TreeEngine",
     "Workspace",
 ]

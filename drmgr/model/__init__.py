@@ -15,6 +15,7 @@ from drmgr.model.backup import (
     Stream,
     Tree,
 )
+from drmgr.model.inplace import Move, Swap, SwapPhase, move_to_json, swap_from_json, swap_to_json
 from drmgr.model.objects import ObjectKind, Retention, Stored, Version
 from drmgr.model.records import AuditHead, CheckReport, EvidenceEntry, Readback, Rest, Run
 from drmgr.model.restore import (
@@ -66,6 +67,7 @@ __all__ = [
     "LogFile",
     "Measure",
     "Member",
+    "Move",
     "Newer",
     "NotRestored",
     "ObjectKind",
@@ -90,10 +92,15 @@ __all__ = [
     "Standstill",
     "Stored",
     "Stream",
+    "Swap",
+    "SwapPhase",
     "System",
     "Text",
     "Timeline",
     "Tree",
     "Verdict",
     "Version",
+    "move_to_json",
+    "swap_from_json",
+    "swap_to_json",
 ]

@@ -27,6 +27,24 @@ def refuse_source_folders(target: Path, roots: Mapping[str, Path]) -> None:
             )
 
 
+def refuse_outside_originals(system: str, allowed: Collection[str]) -> None:
+    """Raises NotAllowedError unless the site file allows that system to be restored in its own place."""
+    if system not in allowed:
+        raise NotAllowedError(
+            f"the site file does not allow {system} to be restored in its own place",
+            hint="name it under restore.allow.original in the site file; that is the hospital's decision",
+        )
+
+
+def refuse_shared_place(system: str, others: Mapping[str, str]) -> None:
+    """Raises NotAllowedError when other systems' sources (SYSTEM/SOURCE → connection) lie in a place of this system's."""
+    for name, connection in others.items():
+        raise NotAllowedError(
+            f"{name} lies in the same place ({connection}) as {system}, and would be set aside with it",
+            hint="restore with --to scratch or --to connection:NAME, and bring back what is needed",
+        )
+
+
 def refuse_outside_connections(name: str, allowed: Collection[str]) -> None:
     """Raises NotAllowedError unless the site file allows restores into that connection."""
     if name not in allowed:

@@ -4,6 +4,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from drmgr.config.models import BilingualText, Connection, Expect, Job, S3Store
+from drmgr.config.references import site_mistakes
 from drmgr.config.trees import FilesSource
 
 
@@ -82,3 +83,25 @@ def test_each_engine_has_its_own_connection() -> None:
         connections.validate_python({**server, "tls": "perhaps"})
     with pytest.raises(ValidationError, match="path"):
         connections.validate_python({"engine": "sqlite"})
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({}, ""),
+        ({"port": 5433}, "has another port than his"),
+        ({"host": "elsewhere"}, "has another host than his"),
+        ({"database": "other"}, "has another database than his"),
+    ],
+)
+def test_what_restores_go_through_is_the_same_database(change: dict[str, object], said: str) -> None:
+    place = {"engine": "postgresql", "host": "db", "database": "his", "user": "drmgr"}
+    site = {
+        "connections": {"his": place, "his-admin": {**place, "port": 5432, "user": "postgres", **change}},
+        "restore": {"through": {"his": "his-admin"}},
+    }
+    assert [mistake.text for mistake in site_mistakes(site)] == (
+        [f"names the connection his-admin, which {said}"] if said else []
+    )
+    site["restore"] = {"through": {"his": "nobody"}}
+    assert "nobody, which is not there" in site_mistakes(site)[0].text

@@ -6,7 +6,9 @@ from drmgr.errors import NotAllowedError
 from drmgr.scratch.guard import (
     refuse_outside_connections,
     refuse_outside_folders,
+    refuse_outside_originals,
     refuse_production,
+    refuse_shared_place,
     refuse_source_folders,
 )
 
@@ -48,3 +50,13 @@ def test_a_folder_must_lie_below_an_allowed_one_and_be_empty(tmp_path: Path) -> 
             refuse_outside_folders(target, [allowed])
     with pytest.raises(NotAllowedError):
         refuse_outside_folders(allowed / "new", [])
+
+
+def test_its_own_place_must_be_allowed_and_its_own() -> None:
+    refuse_outside_originals("his", ["his"])
+    for allowed in ([], ["lis"]):
+        with pytest.raises(NotAllowedError, match="does not allow his"):
+            refuse_outside_originals("his", allowed)
+    refuse_shared_place("his", {})
+    with pytest.raises(NotAllowedError, match=r"lis/main lies in the same place \(his-main\) as his"):
+        refuse_shared_place("his", {"lis/main": "his-main"})

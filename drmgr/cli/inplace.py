@@ -1,0 +1,106 @@
+"""Builds the places of a system's sources, for a restore where they are."""
+
+from typing import TYPE_CHECKING
+
+from drmgr.config import models
+from drmgr.config.trees import FilesConnection
+from drmgr.engines.files import FilesEngine
+from drmgr.errors import PreflightError
+from drmgr.interfaces import Place
+from drmgr.state.swap_book import FileSwapBook
+
+if TYPE_CHECKING:
+    from drmgr.cli.wire import Site
+    from drmgr.flows.original import ToOriginal
+
+
+def swap_book(site: "Site") -> FileSwapBook:
+    """Restores in place as this host knows them."""
+    return FileSwapBook(site.state / "restores")
+
+
+def original(
+    site: "Site", system: str, sources: tuple[str, ...], *, end_sessions: bool = False, accept_failed: bool = False
+) -> "ToOriginal":
+    """The system's own place; asked for permission before any server is. Raises NotAllowedError, PreflightError."""
+    from drmgr.flows.original import ToOriginal
+
+    permit_original(site, system, sources)
+    job = site.loaded.job(system)
+    wanted = [source for source in job.sources if not sources or source.name in sources]
+    places = {source.name: make_place(site, source, job) for source in wanted}
+    return ToOriginal(
+        places,
+        swap_book(site),
+        lambda: permit_original(site, system, sources),
+        end_sessions=end_sessions,
+        accept_failed=accept_failed,
+    )
+
+
+def permit_original(site: "Site", system: str, sources: tuple[str, ...]) -> None:
+    """Raises NotAllowedError when the site file does not allow it, or when others live in the same place."""
+    from drmgr.scratch.guard import refuse_outside_originals, refuse_shared_place
+
+    refuse_outside_originals(system, site.config.restore.allow.original)
+    mine = {source.connection for source in site.loaded.job(system).sources if not sources or source.name in sources}
+    others = {
+        f"{job.system}/{source.name}": source.connection
+        for job in site.loaded.jobs.values()
+        if job.system != system
+        for source in job.sources
+        if any(_same_place(site, source.connection, connection) for connection in mine)
+    }
+    refuse_shared_place(system, others)
+
+
+def _same_place(site: "Site", one: str, other: str) -> bool:
+    """Whether to set one aside takes the other along: the same database, file or folder, or one within the other."""
+    first, second = site.config.connections[one], site.config.connections[other]
+    if one == other:
+        return True
+    if isinstance(first, FilesConnection) and isinstance(second, FilesConnection):
+        a, b = site.place(first.root).resolve(), site.place(second.root).resolve()
+        return a.is_relative_to(b) or b.is_relative_to(a)
+    if isinstance(first, models.SqliteConnection) and isinstance(second, models.SqliteConnection):
+        return site.place(first.path).resolve() == site.place(second.path).resolve()
+    servers = models.PostgresqlConnection | models.MariadbConnection | models.SqlServerConnection
+    if not isinstance(first, servers) or not isinstance(second, servers):
+        return False
+    same_server = (first.engine, first.host, first.port) == (second.engine, second.host, second.port)
+    whole = "physical" in (getattr(first, "method", ""), getattr(second, "method", ""))
+    return same_server and (whole or first.database == second.database)
+
+
+def make_place(site: "Site", source: models.Source, job: models.Job) -> Place:
+    """Where the source lies, reached by the account that the site file names for this. Raises PreflightError."""
+    name = site.config.restore.through.get(source.connection, source.connection)
+    where, engine = site.config.connections[name], site.engine(name, source, job)
+    if isinstance(where, FilesConnection):
+        from drmgr.engines.files.inplace import FilesPlace
+
+        assert isinstance(engine, FilesEngine)
+        return FilesPlace(engine, site.place(where.root))
+    if isinstance(where, models.SqliteConnection):
+        from drmgr.engines.sqlite import SqliteEngine
+        from drmgr.engines.sqlite_inplace import SqlitePlace
+
+        assert isinstance(engine, SqliteEngine)
+        return SqlitePlace(engine)
+    if isinstance(where, models.PostgresqlConnection) and where.method == "logical":
+        from drmgr.engines.postgres.engine import PostgresEngine
+        from drmgr.engines.postgres.inplace import PostgresPlace
+
+        assert isinstance(engine, PostgresEngine)
+        binaries = None if where.binaries is None else site.place(where.binaries)
+        return PostgresPlace(engine, site.runner, site.clock, binaries)
+    if isinstance(where, models.MariadbConnection) and where.method == "logical":
+        from drmgr.engines.mariadb.engine import MariadbEngine
+        from drmgr.engines.mariadb.inplace import MariadbPlace
+
+        assert isinstance(engine, MariadbEngine)
+        return MariadbPlace(engine, site.clock, site.state / "restores" / "notes")
+    raise PreflightError(
+        f"{source.name} is {where.engine}, which is not restored in its own place",
+        hint="restore it with --to scratch or --to connection:NAME, and change the names by hand",
+    )

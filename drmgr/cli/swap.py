@@ -1,0 +1,52 @@
+"""``drmgr restore --undo RUN`` and ``--finish RUN``: an earlier restore in place is undone, or brought to its end."""
+
+import typer
+
+from drmgr.cli.context import output, site
+from drmgr.cli.restored import done_json, show_done, show_undone, undone_json
+from drmgr.cli.safekeeping import keep_safe
+from drmgr.errors import NotAllowedError, UsageError
+
+
+def end(
+    context: typer.Context, system: str, undo: str, finish: str, *, sure: tuple[str, str], end_sessions: bool
+) -> None:
+    """``sure`` are the reason and the confirmation. Raises UsageError for both, or for a run that there is not."""
+    from drmgr.cli.inplace import original, swap_book
+
+    if undo and finish:
+        raise UsageError("a restore is either undone or ended", hint="give one of --undo and --finish")
+    answers, (reason, confirm) = output(context), sure
+    with site(context) as opened, answers.progress() as progress:
+        opened.loaded.job(system)
+        swap = swap_book(opened).read(system, undo or finish)
+        insist(system, reason, confirm)
+        where = original(opened, system, swap.sources, end_sessions=end_sessions)
+        bench = opened.bench(progress)
+        if undo:
+            from drmgr.flows.swap import undo as put_back
+
+            undone = put_back(
+                bench, where.book, swap, where.places, reason=reason, permit=where.permit, force=end_sessions
+            )
+            answers.answer(undone_json(undone), lambda console: show_undone(console, undone))
+            return
+        from drmgr.flows.finish import finish as bring_to_end
+
+        done = bring_to_end(bench, opened.system(system, cold=True, copy=swap.copy), where, swap, reason)
+        unkept = keep_safe(opened)
+    answers.answer(done_json(system, done, swap.at), lambda console: show_done(console, done))
+    if unkept is not None:
+        answers.note(f"drmgr: the evidence is sealed here, but: {unkept.message}")
+    if done.record.verdict != "passed":
+        raise typer.Exit(4)
+
+
+def insist(system: str, reason: str, confirm: str) -> None:
+    """Raises NotAllowedError unless the system is named once more, and a reason given."""
+    if confirm != system:
+        raise NotAllowedError(
+            f"to touch production, confirm the system: --confirm {system}", hint="add it to the command"
+        )
+    if not reason.strip():
+        raise NotAllowedError("to touch production, say why", hint="add --reason TEXT; it goes into the record")

@@ -1,0 +1,49 @@
+"""The names under which a restore in place keeps things: always beside the name that they belong to."""
+
+import os
+from pathlib import Path
+
+PROC = Path("/proc")
+
+
+def beside(name: str, word: str, run: str, longest: int = 255) -> str:
+    """``name_WORD_run`` in at most so many bytes; the name is cut, never the run."""
+    ending = f"_{word}_{run.lower()}"
+    kept = name.encode()[: longest - len(ending)].decode(errors="ignore")
+    return f"{kept}{ending}"
+
+
+def restored_name(name: str, run: str, longest: int = 255) -> str:
+    """What was brought back lies here until it is in place, and again when that was undone."""
+    return beside(name, "restored", run, longest)
+
+
+def before_name(name: str, run: str, longest: int = 255) -> str:
+    """What was in place before lies here."""
+    return beside(name, "before", run, longest)
+
+
+def holders(path: Path) -> set[int]:
+    """The processes, other than this one, that have a file at or below ``path`` open, or work in it.
+
+    Of other accounts' processes only root sees all.
+    """
+    top, found = str(path.resolve()), set()
+    for process in PROC.iterdir():
+        if not process.name.isdigit() or int(process.name) == os.getpid():
+            continue
+        try:
+            links = [process / "cwd", *(process / "fd").iterdir()]
+        except OSError:
+            continue
+        if any(_leads_to(link, top) for link in links):
+            found.add(int(process.name))
+    return found
+
+
+def _leads_to(link: Path, top: str) -> bool:
+    try:
+        place = os.readlink(link)  # noqa: PTH115 - the text itself: what was deleted has no path any more
+    except OSError:
+        return False
+    return place == top or place.startswith(f"{top}/")

@@ -1,0 +1,140 @@
+"""A file tree in its own place: the folder is renamed, on its own file system, and nothing is copied."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from drmgr.engines.beside import before_name, holders, restored_name
+from drmgr.engines.files.engine import FilesEngine
+from drmgr.engines.files.settings import FILES_PART, MANIFEST_NAME, MANIFEST_PART
+from drmgr.errors import InUseError, PreflightError, SourceError
+from drmgr.model import Facts, Instance, Move
+from drmgr.system.files import sync_directory
+
+
+class FilesPlace:
+    """See interfaces.Place. ``root`` is the folder that is backed up."""
+
+    by_scratch = False
+    by_hand = ""
+
+    def __init__(self, engine: FilesEngine, root: Path) -> None:
+        self.engine = engine
+        # a link would be renamed instead of what it leads to
+        self._root = root.resolve()
+
+    def survey(self) -> None:
+        parent = self._root.parent
+        if not parent.is_dir():
+            raise PreflightError(f"the folder {parent} is not there", hint="is its disk mounted?")
+        if self._root.is_mount():
+            raise PreflightError(
+                f"{self._root} is a disk of its own, which has no other name it could be set aside under",
+                hint="back up and restore a folder below it; or restore with --to folder:PATH on that disk and move by hand",
+            )
+        if not os.access(parent, os.W_OK | os.X_OK):
+            raise PreflightError(
+                f"nothing can be renamed in {parent}", hint="give drmgr's account rights on the folder"
+            )
+        inside = [mount for mount in _mounts() if self._root in mount.parents]
+        if inside:
+            raise PreflightError(
+                f"{inside[0]} is mounted below {self._root} and cannot go along", hint="unmount it for the restore"
+            )
+
+    def users(self) -> int:
+        return len(holders(self._root))
+
+    def disk(self) -> Path | None:
+        return self._root.parent
+
+    def staging(self, run: str) -> Path | None:
+        """On the same file system: hundreds of gigabytes are renamed, not copied."""
+        return self._root.with_name(f".{restored_name(self._root.name, run)}")
+
+    def make(self, run: str, facts: Facts) -> Instance:
+        del facts
+        restored = self._restored(run)
+        with _told(f"{restored} could not be made"):
+            restored.mkdir(mode=0o700)
+        return Instance(engine=self.engine.name, path=restored)
+
+    def settle(self, run: str, staged: Path, loaded: Instance) -> None:
+        del loaded
+        restored, stored = self._restored(run), staged / FILES_PART
+        with _told("the restored folder could not get its owner"):
+            like = self._root if self._root.is_dir() else stored if stored.is_dir() else self._root.parent
+            status = like.stat()
+            if os.geteuid() == 0:
+                os.chown(restored, status.st_uid, status.st_gid)
+            shutil.copystat(like, restored)
+            # thousands of new files: one call for all of the disk
+            os.sync()
+
+    def moves(self, run: str, source: str) -> tuple[Move, ...]:
+        name = self._root.name
+        aside = Move(source, name, before_name(name, run), kept=True)
+        into = Move(source, restored_name(name, run), name)
+        return (aside, into) if self._root.exists() else (into,)
+
+    def begun(self, move: Move) -> bool:
+        """A rename of a folder is whole or not at all."""
+        del move
+        return False
+
+    def done(self, move: Move) -> bool:
+        old, new = self._root.with_name(move.old), self._root.with_name(move.new)
+        return new.exists() and (move.kept or not old.exists())
+
+    def rename(self, move: Move, *, end_sessions: bool) -> None:
+        del end_sessions
+        old, new = self._root.with_name(move.old), self._root.with_name(move.new)
+        if holders(old):
+            raise InUseError(
+                f"programs have files in {old} open",
+                hint="stop them first: drmgr ends no programs, and they would go on writing",
+            )
+        if new.exists():
+            raise SourceError(f"{new} is there already, and nothing is written over")
+        with _told(f"{old} could not be renamed"):
+            old.rename(new)
+            sync_directory(self._root.parent)
+
+    def live(self, run: str) -> Instance | None:
+        staged = self.staging(run)
+        assert staged is not None
+        manifest = staged / MANIFEST_PART / MANIFEST_NAME
+        return Instance(engine=self.engine.name, path=self._root, manifest=manifest) if manifest.is_file() else None
+
+    def tidy(self, run: str) -> None:
+        staged = self.staging(run)
+        assert staged is not None
+        with suppress(FileNotFoundError), _told(f"{staged} could not be removed"):
+            shutil.rmtree(staged)
+
+    def discard(self, run: str) -> None:
+        self.tidy(run)
+        restored = self._restored(run)
+        if restored.exists():
+            with _told(f"{restored} could not be removed"):
+                shutil.rmtree(restored)
+
+    def _restored(self, run: str) -> Path:
+        return self._root.with_name(restored_name(self._root.name, run))
+
+
+def _mounts() -> list[Path]:
+    lines = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+    return [Path(line.split()[4].encode().decode("unicode_escape")) for line in lines]
+
+
+@contextmanager
+def _told(what: str) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except OSError as failure:
+        raise SourceError(f"{what}: {failure.strerror}") from failure

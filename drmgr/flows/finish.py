@@ -1,0 +1,132 @@
+"""A restore in place that was broken off, or that waits for a server to be started, is brought to its end."""
+
+from dataclasses import replace
+
+from drmgr.errors import DrmgrError, UsageError
+from drmgr.flows.bench import Bench, WiredSystem, recorded
+from drmgr.flows.bringback import Phases, level_reached
+from drmgr.flows.course import Course
+from drmgr.flows.original import ToOriginal, prove_in_place
+from drmgr.flows.points import believed, choose, find
+from drmgr.flows.reach import Aim
+from drmgr.flows.restore import RestoreDone, sealed_as
+from drmgr.flows.restoreplan import RestorePlan
+from drmgr.flows.story import verdict
+from drmgr.flows.swap import Swapper
+from drmgr.interfaces import Place
+from drmgr.model import (
+    CheckResult,
+    CheckStatus,
+    Instance,
+    Level,
+    OccasionKind,
+    RunKind,
+    RunStatus,
+    Swap,
+    SwapPhase,
+    Text,
+    Verdict,
+)
+
+FINISHABLE = (SwapPhase.PROVEN, SwapPhase.SWAPPING, SwapPhase.SWAPPED)
+
+
+def finish(bench: Bench, wired: WiredSystem, target: ToOriginal, swap: Swap, reason: str) -> RestoreDone:
+    """Changes the names that are not changed yet, checks what is in place, and seals evidence of it.
+
+    Raises NotAllowedError, InUseError, UsageError; afterwards the error that stopped it, once the evidence is sealed.
+    """
+    system = wired.system.id
+    with recorded(bench, RunKind.RESTORE, system, reason) as run, bench.locks.hold(f"restore-{system}"):
+        run.detail.update(finish=swap.run, target="original", reason=reason, point=swap.point)
+        target.permit()
+        if swap.phase not in FINISHABLE:
+            raise UsageError(f"there is nothing to end: the restore {swap.run} is {swap.phase}", hint=_instead(swap))
+        act = _Finish(bench, wired, target, swap, run.run.id)
+        error: DrmgrError | None = None
+        try:
+            act.perform()
+        except DrmgrError as caught:
+            error = caught
+        done = act.sealed(reason, error)
+        run.detail.update(evidence=done.evidence.id, swap=act.swap.phase.value)
+        if error is not None:
+            raise error
+        run.status = RunStatus.OK if done.outcome.verdict is Verdict.PASSED else RunStatus.FAILED
+        return done
+
+
+def _instead(swap: Swap) -> str:
+    if swap.phase is SwapPhase.UNDOING:
+        return f"its undoing was broken off; go on with: drmgr restore {swap.system} --undo {swap.run}"
+    return f"begin anew: drmgr restore {swap.system} --to original"
+
+
+class _Finish:
+    def __init__(self, bench: Bench, wired: WiredSystem, target: ToOriginal, swap: Swap, run: str) -> None:
+        self.swap = swap
+        self._bench = bench
+        self._wired = wired
+        self._target = target
+        self._run = run
+        offered = find(wired.repository, wired.memory or bench.catalog, wired.system.id)
+        self._point = believed(wired.repository, choose(offered.points, wired.system.id, swap.point))
+        now = bench.clock.now()
+        self._course = Course(
+            bench.clock, swap.begun_at, bench.clock.monotonic() - (now - swap.begun_at).total_seconds()
+        )
+        self._phases = Phases(bench, wired.system.id)
+        self._checks: tuple[CheckResult, ...] = ()
+        self._instances: dict[str, Instance] = {}
+
+    def perform(self) -> None:
+        swapper = Swapper(
+            self._bench, self._target.book, self._target.places, self._run, end_sessions=self._target.end_sessions
+        )
+        self._course.restoring()
+        if self.swap.phase is SwapPhase.PROVEN:
+            swapper.refuse_in_use(self.swap.sources)
+        if self.swap.phase is not SwapPhase.SWAPPED:
+            with self._phases.step("swap"):
+                self.swap = swapper.go(self.swap, (SwapPhase.SWAPPING, SwapPhase.SWAPPED))
+        self._course.usable()
+        with self._phases.step("verify-in-place"):
+            self._checks, instances = prove_in_place(
+                self._bench, self._wired, self._target, Aim(self._point, {}), self.swap.run
+            )
+        self._instances.update(instances)
+        self._checks += tuple(
+            _not_started(name, place) for name, place in self._target.places.items() if name not in instances
+        )
+        for place in self._target.places.values():
+            place.tidy(self.swap.run)
+        self._course.verified()
+
+    def sealed(self, reason: str, error: DrmgrError | None) -> RestoreDone:
+        found = tuple(check for check in self._checks if check.status is not CheckStatus.SKIPPED)
+        outcome = self._course.outcome(
+            self._wired.system,
+            point=self._point,
+            checks=self._checks,
+            phases=self._phases.done,
+            level=level_reached(found),
+            verdict=verdict(found, error, objectives_met=True),
+            error=error,
+        )
+        plan = RestorePlan(
+            self.swap.point, self._target, self.swap.sources, reason, OccasionKind.INCIDENT, self.swap.at
+        )
+        record = sealed_as(self._bench, plan, self._run, outcome, self.swap.copy)
+        record = replace(record, reason=f"{record.reason} (end of the restore {self.swap.run})")
+        entry = self._bench.evidence.seal(record)
+        return RestoreDone(record, outcome, entry, self._instances, swap=self.swap)
+
+
+_ANSWERS = Text("原址数据库已启动并应答", "the server in its own place answers")
+
+
+def _not_started(source: str, place: Place) -> CheckResult:
+    message = f"the server does not answer yet; start it: {place.by_hand}"
+    return CheckResult(
+        f"answers-{source}", CheckStatus.ERROR, Level.OPENS, source=source, title=_ANSWERS, message=message
+    )

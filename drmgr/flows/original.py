@@ -1,0 +1,245 @@
+"""A system in its own place: brought beside what is there, proven, and only then under its name."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from drmgr.errors import PreflightError, ScratchError, UsageError
+from drmgr.flows.bench import Bench, WiredSystem
+from drmgr.flows.bringback import (
+    STAGING_FACTOR,
+    Loaded,
+    Phases,
+    fetch,
+    load,
+    load_into_scratch,
+    needed_bytes,
+    prove,
+    target_reached,
+)
+from drmgr.flows.course import Course
+from drmgr.flows.reach import Aim
+from drmgr.flows.swap import Places, Swapper, clear_leftovers, drop, refuse_unfinished
+from drmgr.interfaces import SwapBook, Workspace
+from drmgr.model import (
+    CheckResult,
+    CheckStatus,
+    Instance,
+    Level,
+    Member,
+    Move,
+    Restored,
+    Swap,
+    SwapPhase,
+)
+from drmgr.system.files import free_bytes
+
+IN_PLACE = "@original"
+"""Ends the name of a check that was made once more, on what is in place."""
+
+
+@dataclass(frozen=True)
+class ToOriginal:
+    """The system's own place. ``permit`` raises NotAllowedError.
+
+    ``end_sessions``: those of others are ended for the swap. ``accept_failed``: it is put in place although a check failed.
+    """
+
+    places: Places
+    book: SwapBook
+    permit: Callable[[], None]
+    end_sessions: bool = False
+    accept_failed: bool = False
+
+
+@dataclass
+class InPlace:
+    """What became of a restore in place, as far as it came."""
+
+    swap: Swap | None = None
+    checks: tuple[CheckResult, ...] = ()
+    instances: dict[str, Instance] = field(default_factory=dict)
+
+    @property
+    def swapped(self) -> bool:
+        return self.swap is not None and self.swap.phase is SwapPhase.SWAPPED
+
+
+def refuse_original(target: ToOriginal, wired: WiredSystem, chosen: tuple[Member, ...], *, at: str) -> None:
+    """What can be known before anything is written. Raises PreflightError, UsageError, ScratchError."""
+    refuse_unfinished(target.book, wired.system.id)
+    for member in chosen:
+        place = target.places[member.source]
+        if at and not place.by_scratch:
+            raise UsageError(
+                f"an instant between recovery points cannot be put in the place of {member.source}: it has no server files",
+                hint="restore it with --to scratch, and bring what is missing from there",
+            )
+        if place.by_scratch and not member.engine.endswith("-physical"):
+            raise PreflightError(
+                f"the recovery point holds {member.source} by another method than the job has now",
+                hint="restore it with --to scratch or --to connection:NAME",
+            )
+        place.survey()
+    _refuse_small_disks(target, chosen)
+
+
+def _refuse_small_disks(target: ToOriginal, chosen: tuple[Member, ...]) -> None:
+    """What is there stays, so there must be room for both. All sources of one disk together."""
+    needed: dict[int, tuple[int, Path]] = {}
+    for member in chosen:
+        disk = target.places[member.source].disk()
+        if disk is not None and disk.exists():
+            before, _ = needed.get(disk.stat().st_dev, (0, disk))
+            needed[disk.stat().st_dev] = (before + room(member), disk)
+    for size, disk in needed.values():
+        if free_bytes(disk) < size:
+            raise ScratchError(
+                f"the restore needs about {size} bytes beside what is there, and {disk} has {free_bytes(disk)} bytes free",
+                hint="free some space; what is there is kept, so there must be room for both",
+            )
+
+
+def room(member: Member) -> int:
+    """Bytes that the source will take beside what is there, at most."""
+    logical = member.engine in ("postgresql", "mariadb", "sqlserver")
+    return int(member.bytes * STAGING_FACTOR) if logical else member.bytes
+
+
+class OriginalRestore:
+    """One restore in place. ``perform`` leaves in ``result`` how far it came, also when it raises."""
+
+    def __init__(
+        self,
+        bench: Bench,
+        wired: WiredSystem,
+        target: ToOriginal,
+        *,
+        aim: Aim,
+        run: str,
+        reason: str,
+        at: str,
+        phases: Phases,
+        course: Course,
+    ) -> None:
+        self.result = InPlace()
+        self._bench = bench
+        self._wired = wired
+        self._target = target
+        self._aim = aim
+        self._phases = phases
+        self._course = course
+        self._at = at
+        self._reason = reason
+        self._run = run
+        self._stages: dict[str, Path] = {}
+        self._swapper = Swapper(bench, target.book, target.places, run, end_sessions=target.end_sessions)
+
+    def perform(self, chosen: tuple[Member, ...], doubts: tuple[CheckResult, ...]) -> None:
+        """Beside, proven, in place, proven once more. A failed check ends it before anything is renamed.
+
+        Raises InUseError before the swap when others work in what is there: what is proven waits for ``--finish``.
+        """
+        bench, target, sources = self._bench, self._target, tuple(member.source for member in chosen)
+        self._swapper.refuse_in_use(sources)
+        clear_leftovers(bench, target.book, self._wired.system.id, target.places)
+        names = (self._run, self._wired.system.id, SwapPhase.BESIDE, self._aim.point.id, self._reason)
+        self._note(Swap(*names, bench.clock.now(), sources, copy=self._wired.copy, at=self._at))
+        try:
+            with bench.scratch.open(self._run, needed_bytes(chosen, self._aim.replays)) as workspace:
+                self._beside(chosen, workspace)
+                if self._wanted(doubts):
+                    self._settle(workspace, chosen)
+                    self._swap()
+                    self._prove_in_place(sources)
+        finally:
+            self._give_up()
+
+    def _note(self, swap: Swap) -> None:
+        self._target.book.write(swap)
+        self.result.swap = swap
+
+    def _beside(self, chosen: tuple[Member, ...], workspace: Workspace) -> None:
+        reached: dict[str, str] = {}
+        loaded: dict[str, Instance] = {}
+        for member in chosen:
+            one = self._one(member, workspace)
+            loaded |= one.instances
+            reached |= one.reached
+        replays = self._aim.replays
+        # the facts are those of the recovery point, and a replay went on from there
+        checks = tuple(check for check in self._wired.checks if not (replays and check.level is Level.FACTS))
+        with self._phases.step("verify"):
+            restored = Restored(self._aim.point, loaded, self._wired.system.objectives)
+            self.result.checks += prove(self._bench, checks, restored)
+        self.result.checks += tuple(target_reached(name, replays[name], reached[name]) for name in reached)
+        self._loaded: Mapping[str, Instance] = loaded
+
+    def _one(self, member: Member, workspace: Workspace) -> Loaded:
+        place, source = self._target.places[member.source], member.source
+        if place.by_scratch:
+            replays = {name: each for name, each in self._aim.replays.items() if name == source}
+            return load_into_scratch(self._bench, self._wired, (member,), workspace, self._phases, replays=replays)
+        staged = self._staged(workspace, source)
+        with self._phases.step("restore", source):
+            fetch(self._bench, self._wired, member, staged)
+        with self._phases.step("load", source):
+            into = place.make(self._run, member.facts)
+            return Loaded({source: load(self._bench, self._wired, place.engine, staged, into)}, {})
+
+    def _staged(self, workspace: Workspace, source: str) -> Path:
+        if source not in self._stages:
+            beside = self._target.places[source].staging(self._run)
+            self._stages[source] = beside or workspace.stage(f"{self._wired.system.id}-{source}")
+        return self._stages[source]
+
+    def _wanted(self, doubts: tuple[CheckResult, ...]) -> bool:
+        looked = [check for check in (*doubts, *self.result.checks) if check.status is not CheckStatus.SKIPPED]
+        sound = bool(looked) and all(check.status is CheckStatus.PASS for check in looked)
+        return sound or self._target.accept_failed
+
+    def _settle(self, workspace: Workspace, chosen: tuple[Member, ...]) -> None:
+        assert self.result.swap is not None
+        moves: list[Move] = []
+        with self._phases.step("settle"):
+            for source, instance in self._loaded.items():
+                place = self._target.places[source]
+                place.settle(self._run, self._stages.get(source, workspace.path), instance)
+                moves += place.moves(self._run, source)
+        # every source is proven and beside; from here on nothing that was brought is taken away
+        self._note(replace(self.result.swap, phase=SwapPhase.PROVEN, moves=tuple(moves)))
+
+    def _swap(self) -> None:
+        assert self.result.swap is not None
+        with self._phases.step("swap"):
+            self.result.swap = self._swapper.together(self.result.swap)
+        self._course.usable()
+
+    def _prove_in_place(self, sources: tuple[str, ...]) -> None:
+        with self._phases.step("verify-in-place"):
+            found, self.result.instances = prove_in_place(self._bench, self._wired, self._target, self._aim, self._run)
+            self.result.checks += found
+        for source in sources:
+            self._target.places[source].tidy(self._run)
+        self._course.verified()
+
+    def _give_up(self) -> None:
+        """What was not proven goes again; what was is kept."""
+        swap = self.result.swap
+        if swap is not None and swap.phase is SwapPhase.BESIDE:
+            drop(self._bench, self._target.book, swap, self._target.places)
+            self.result.swap = self._target.book.read(swap.system, swap.run)
+
+
+def prove_in_place(
+    bench: Bench, wired: WiredSystem, target: ToOriginal, aim: Aim, run: str
+) -> tuple[tuple[CheckResult, ...], dict[str, Instance]]:
+    """The checks once more, of what is in place and answers; those of the facts not, for people work in it by now."""
+    live = {source: instance for source, place in target.places.items() if (instance := place.live(run)) is not None}
+    if not live:
+        return (), {}
+    checks = tuple(check for check in wired.checks if check.level is not Level.FACTS)
+    found = prove(bench, checks, Restored(aim.point, live, wired.system.objectives))
+    # one of a source that a person has to start first was made on scratch; it is made here by --finish
+    made = [check for check in found if check.status is not CheckStatus.SKIPPED]
+    return tuple(replace(check, name=f"{check.name}{IN_PLACE}") for check in made), live

@@ -1,0 +1,259 @@
+"""A restore in place with what can go wrong: nothing is ever lost, and every state has a way out."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from drmgr.errors import DrmgrError, Interrupted, InUseError, NotAllowedError, PreflightError, SourceError, UsageError
+from drmgr.flows.backup import backup
+from drmgr.flows.finish import finish
+from drmgr.flows.original import ToOriginal
+from drmgr.flows.restore import RestoreDone, restore
+from drmgr.flows.restoreplan import RestorePlan, plan_only
+from drmgr.flows.swap import undo
+from drmgr.model import AuditResult, CheckStatus, OccasionKind, Swap, SwapPhase, Verdict
+from drmgr.state.swap_book import FileSwapBook
+from tests.support.fake_audit import FakeAudit
+from tests.support.fake_place import FakePlace
+from tests.support.fakes import FakeCheck
+from tests.unit.flows.conftest import Site
+
+
+def allowed() -> None:
+    return
+
+
+@dataclass
+class Ground:
+    """A site whose two folders were spoilt after their backup, and their places."""
+
+    site: Site
+    target: ToOriginal
+    places: dict[str, FakePlace]
+
+    def plan(self, *sources: str) -> RestorePlan:
+        return RestorePlan("latest", self.target, sources, "spoilt", OccasionKind.INCIDENT)
+
+    def restore(self, *sources: str) -> RestoreDone:
+        return restore(self.site.bench, self.site.wired, self.plan(*sources))
+
+    def content(self, name: str) -> str:
+        return (self.places[name].root / "deep" / "a.txt").read_text()
+
+    def both(self) -> tuple[str, str]:
+        return self.content("main"), self.content("images")
+
+    def swap(self) -> Swap:
+        return self.target.book.all()[-1]
+
+    def undo(self, *, force: bool = False) -> Swap:
+        way = {"reason": "back", "permit": allowed, "force": force}
+        return undo(self.site.bench, self.target.book, self.swap(), self.target.places, **way)  # type: ignore[arg-type]
+
+    def finish(self) -> RestoreDone:
+        return finish(self.site.bench, self.site.wired, self.target, self.swap(), "end")
+
+    def kept(self) -> list[str]:
+        """The folders beside the two, without their run."""
+        return sorted(
+            path.name.rpartition("-")[0]
+            for path in self.site.folder.iterdir()
+            if ".re" in path.name or ".be" in path.name
+        )
+
+
+@pytest.fixture
+def ground(site: Site) -> Ground:
+    backup(site.bench, site.wired)
+    places = {name: FakePlace(engine, site.folder / name) for name, engine in site.engines.items()}
+    for name in places:
+        (site.folder / name / "deep" / "a.txt").write_text("spoilt")
+    return Ground(site, ToOriginal(places, FileSwapBook(site.folder / "state"), allowed), places)
+
+
+SPOILT, GOOD = ("spoilt", "spoilt"), ("main", "images")
+
+
+def test_all_sources_are_proven_before_the_first_gets_another_name(ground: Ground) -> None:
+    done = ground.restore()
+    assert (done.outcome.verdict, done.record.target, ground.both()) == (Verdict.PASSED, "original", GOOD)
+    assert done.record.occasion is OccasionKind.INCIDENT
+    names = [check.name for check in done.outcome.checks]
+    assert names.index("facts-images") < names.index("opens-main@original")
+    assert not [name for name in names if name.startswith("facts") and name.endswith("@original")]
+    times = done.outcome.timeline
+    assert None not in (times.t0, times.t1, times.t2, times.t3, times.t4, times.t5, times.t6)
+    assert (ground.swap().phase, len(ground.swap().moves)) == (SwapPhase.SWAPPED, 4)
+    audit = ground.site.bench.audit
+    assert isinstance(audit, FakeAudit)
+    acts = [(line.act, line.result) for line in audit.lines if line.act == "rename"]
+    assert acts == [("rename", AuditResult.STARTED), ("rename", AuditResult.OK)] * 4
+
+
+def test_undo_puts_back_what_was_there_and_keeps_what_had_come(ground: Ground) -> None:
+    ground.restore()
+    assert ground.undo().phase is SwapPhase.UNDONE
+    assert ground.both() == SPOILT
+    assert ground.kept() == ["images.restored", "main.restored"]
+    with pytest.raises(UsageError, match="nothing to undo"):
+        ground.undo()
+
+
+def test_only_the_latest_can_be_undone(ground: Ground) -> None:
+    ground.restore("main")
+    first = ground.swap()
+    ground.restore("main")
+    with pytest.raises(NotAllowedError, match="stands on it"):
+        undo(
+            ground.site.bench, ground.target.book, first, ground.target.places, reason="x", permit=allowed, force=False
+        )
+    # the other source has nothing to do with it
+    assert ground.content("images") == "spoilt"
+
+
+def test_a_failed_check_changes_no_name_unless_it_is_accepted(ground: Ground) -> None:
+    ground.site.wired = ground.site.with_checks(FakeCheck("sums", status=CheckStatus.FAIL))
+    done = ground.restore()
+    assert (done.outcome.verdict, ground.both(), ground.kept()) == (Verdict.FAILED, SPOILT, [])
+    assert (ground.swap().phase, done.outcome.timeline.t6) == (SwapPhase.DROPPED, None)
+    ground.target = replace(ground.target, accept_failed=True)
+    done = ground.restore()
+    assert (done.outcome.verdict, ground.both()) == (Verdict.FAILED, GOOD)
+
+
+def test_what_is_wrong_is_told_before_anything_is_written(ground: Ground) -> None:
+    for change in ("refused", "unmovable", "at", "busy"):
+        target = ground.target
+        if change == "refused":
+            target = replace(target, permit=refused)
+        ground.places["images"].wrong = PreflightError("cannot be moved") if change == "unmovable" else None
+        ground.places["images"].busy = 3 if change == "busy" else 0
+        plan = replace(ground.plan(), target=target, at="2026-01-05T06:00" if change == "at" else "")
+        with pytest.raises(DrmgrError):
+            restore(ground.site.bench, ground.site.wired, plan)
+        assert (ground.both(), ground.kept(), ground.target.book.all()) == (SPOILT, [], [])
+    ground.places["images"].busy = 0
+    assert plan_only(ground.site.bench, ground.site.wired, ground.plan()).system == "his"
+    assert ground.kept() == []
+
+
+def refused() -> None:
+    raise NotAllowedError("the site file does not allow it")
+
+
+@pytest.mark.parametrize("source", ["main", "images"])
+@pytest.mark.parametrize("which", [0, 1])
+@pytest.mark.parametrize("late", [False, True])
+@pytest.mark.parametrize("way", ["finish", "undo"])
+def test_a_kill_between_two_renames_is_found_and_ended_or_undone(
+    ground: Ground, source: str, which: int, late: bool, way: str
+) -> None:
+    place = ground.places[source]
+    place.late = late
+    moving_into(place, ground, which, Interrupted("SIGTERM"))
+    with pytest.raises(Interrupted):
+        ground.restore()
+    # as after a kill -9: nothing but what is on disk
+    assert ground.swap().phase is SwapPhase.SWAPPING
+    with pytest.raises(PreflightError, match="broken off") as told:
+        ground.restore()
+    assert ground.swap().run in told.value.hint
+    if way == "undo":
+        assert (ground.undo().phase, ground.both()) == (SwapPhase.UNDONE, SPOILT)
+        assert not [name for name in ground.kept() if "before" in name]
+    else:
+        done = ground.finish()
+        assert (done.outcome.verdict, ground.both()) == (Verdict.PASSED, GOOD)
+        assert ground.kept() == ["images.before", "main.before"]
+
+
+def moving_into(place: FakePlace, ground: Ground, which: int, failure: DrmgrError | Interrupted) -> None:
+    """The rename of that number of the place raises: its name is known only when the run is."""
+    plain: Callable[..., object] = place.rename
+
+    def rename(move: object, *, end_sessions: bool) -> None:
+        if place.moves(ground.swap().run, "x")[which].new == move.new:  # type: ignore[attr-defined]
+            place.raises[move.new] = failure  # type: ignore[attr-defined]
+            setattr(place, "rename", plain)  # noqa: B010 - what is a method to mypy cannot be set
+        plain(move, end_sessions=end_sessions)
+
+    place.rename = rename  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("source", ["main", "images"])
+@pytest.mark.parametrize("which", [0, 1])
+def test_a_rename_that_fails_takes_the_others_back(ground: Ground, source: str, which: int) -> None:
+    moving_into(ground.places[source], ground, which, SourceError("no"))
+    with pytest.raises(SourceError) as told:
+        ground.restore()
+    assert (ground.swap().phase, ground.both()) == (SwapPhase.PROVEN, SPOILT)
+    assert "--finish" in told.value.hint
+    assert ground.finish().outcome.verdict is Verdict.PASSED
+    assert ground.both() == GOOD
+
+
+def test_who_comes_before_the_swap_stops_it_and_the_proven_waits(ground: Ground) -> None:
+    place = ground.places["images"]
+    settle = place.settle
+
+    def settled(run: str, staged: Path, loaded: object) -> None:
+        settle(run, staged, loaded)  # type: ignore[arg-type]
+        place.busy = 2
+
+    place.settle = settled  # type: ignore[method-assign]
+    with pytest.raises(InUseError) as told:
+        ground.restore()
+    assert "--end-sessions" in told.value.hint
+    assert (ground.swap().phase, ground.both()) == (SwapPhase.PROVEN, SPOILT)
+    with pytest.raises(PreflightError, match="not yet in place"):
+        ground.restore()
+    with pytest.raises(InUseError):
+        ground.finish()
+    place.busy = 0
+    assert ground.finish().outcome.verdict is Verdict.PASSED
+
+
+def test_the_proven_can_be_given_up(ground: Ground) -> None:
+    moving_into(ground.places["main"], ground, 0, SourceError("no"))
+    with pytest.raises(SourceError):
+        ground.restore()
+    assert ground.undo().phase is SwapPhase.DROPPED
+    assert (ground.both(), ground.kept()) == (SPOILT, [])
+
+
+def test_what_a_killed_restore_left_beside_goes_with_the_next(ground: Ground) -> None:
+    ground.restore("main")
+    run = ground.swap().run
+    # as if it had been killed while it loaded
+    ground.target.book.write(replace(ground.swap(), run="00", phase=SwapPhase.BESIDE, sources=("images",), moves=()))
+    (ground.site.folder / "images.restored-00").mkdir()
+    ground.restore("images")
+    assert not (ground.site.folder / "images.restored-00").exists()
+    assert ground.target.book.read("his", run).phase is SwapPhase.SWAPPED
+    assert ground.target.book.read("his", "00").phase is SwapPhase.DROPPED
+
+
+def test_a_server_that_a_person_starts_is_checked_afterwards(ground: Ground) -> None:
+    for place in ground.places.values():
+        place.by_hand = "systemctl start it"
+    done = ground.restore()
+    assert (done.outcome.verdict, done.instances) == (Verdict.PASSED, {})
+    assert not [check for check in done.outcome.checks if check.name.endswith("@original")]
+    still = ground.finish()
+    assert still.outcome.verdict is Verdict.ERROR
+    assert "systemctl start it" in still.outcome.checks[-1].message
+    for place in ground.places.values():
+        place.by_hand = ""
+    done = ground.finish()
+    assert done.outcome.verdict is Verdict.PASSED
+    assert {check.name for check in done.outcome.checks} >= {"opens-main@original", "integrity-images@original"}
+
+
+def test_a_book_that_was_changed_is_no_book(ground: Ground) -> None:
+    ground.restore()
+    (path,) = (ground.site.folder / "state").iterdir()
+    path.write_text("{}")
+    with pytest.raises(DrmgrError, match="cannot be read"):
+        ground.restore()

@@ -146,6 +146,7 @@ def _mariadb(site: "Site", where: models.MariadbConnection, source: models.Datab
         make = partial(
             PhysicalMariadbEngine,
             data_directory=site.place(where.data_directory),
+            identifier=where.system_identifier,
             # several sources may share the folder, and each clears its own
             staging=staging / f"drmgr-{job.system}-{source.name}",
         )

@@ -69,6 +69,9 @@ class MariadbConnection(Part):
     data_directory: AnyPath | None = Field(
         default=None, description="the server's data directory on this host; needed for physical"
     )
+    system_identifier: Line | None = Field(
+        default=None, description="the new one, after a server was made anew: else its first physical backup is refused"
+    )
     staging: AnyPath | None = Field(
         default=None, description="folder for the copy that a physical backup makes first; null for one below state"
     )

@@ -13,6 +13,9 @@ from drmgr.flows.ship_logs import LOG_TAG, MANIFEST
 from drmgr.interfaces import LogShipper, Repository
 from drmgr.model import Member, PointStatus, RecoveryPoint, RecoveryTarget, Snapshot
 
+SET_BACK = timedelta(minutes=1)
+"""By so much a log may end before the one that it follows and still be of the same clock."""
+
 NEWEST = "newest"
 """In place of a time: the last one that the shipped logs reach."""
 
@@ -46,6 +49,22 @@ class Reach:
         if target.kind == "time":
             return self.since <= datetime.fromisoformat(target.value) < self.until
         return target.kind == "position" and self.start <= int(target.value) <= self.position
+
+    def twice(self, target: RecoveryTarget) -> bool:
+        """Whether the source's clock showed that time twice after the point, because it was set back in between."""
+        if target.kind != "time":
+            return False
+        instant, high, before = datetime.fromisoformat(target.value), self.since, self.ranges[:1]
+        for each in self.ranges:
+            if each.until is None:
+                continue
+            if each.until < high - SET_BACK:
+                # how far back it was set nobody tells; not further than this log may have lasted
+                low = each.until - (each.snapshot.time - before[0].snapshot.time)
+                if low <= instant < high:
+                    return True
+            high, before = max(high, each.until), (each,)
+        return False
 
     def needed(self, target: RecoveryTarget) -> tuple[LogRange, ...]:
         """The ranges up to the first that goes beyond the target."""
@@ -159,7 +178,8 @@ def windows(points: Iterable[SealedPoint], ranges: Sequence[LogRange], source: s
 def aim(wired: WiredSystem, points: Sequence[SealedPoint], at: str, sources: Sequence[str], timezone: str) -> Aim:
     """The newest recovery point from which ``at`` can be reached for every named source.
 
-    Raises PointNotFoundError naming the nearest times that can be reached; UsageError for sources without logs.
+    Raises PointNotFoundError naming the nearest times that can be reached, or for a time that the source's clock showed
+    twice; UsageError for sources without logs.
     """
     complete = [sealed for sealed in points if sealed.point.status is PointStatus.COMPLETE]
     system = wired.system.id
@@ -176,7 +196,8 @@ def aim(wired: WiredSystem, points: Sequence[SealedPoint], at: str, sources: Seq
 def newest(wired: WiredSystem, sealed: SealedPoint, before: datetime) -> Aim:
     """The last instant that all sources of the system can be brought to from that point, by what was shipped ``before``.
 
-    The point itself when nothing was shipped after it. Raises UsageError for a system with sources that have no logs.
+    The point itself when nothing was shipped after it. Raises UsageError for a system with sources that have no logs,
+    PointNotFoundError when the clock was set back and has not come to where it was.
     """
     ranges: dict[str, tuple[LogRange, ...]] = {}
     for source in wired.sources:
@@ -192,6 +213,9 @@ def newest(wired: WiredSystem, sealed: SealedPoint, before: datetime) -> Aim:
     target = RecoveryTarget("time", instant.isoformat())
     if not all(each.holds(target) for each in found):
         return Aim(sealed.point, {})
+    for each in found:
+        if each.twice(target):
+            raise _meant_twice(each.member.source, target)
     replays = {each.member.source: Replay(target, each.needed(target)) for each in found}
     return Aim(sealed.point, replays, instant)
 
@@ -207,6 +231,13 @@ def _without_logs(source: str) -> UsageError:
     )
 
 
+def _meant_twice(source: str, target: RecoveryTarget) -> PointNotFoundError:
+    return PointNotFoundError(
+        f"the clock of {source} was set back, and showed {target.value} twice: nobody can tell which one is meant",
+        hint="name a position in the log instead of a time, or a time outside; a new recovery point ends the doubt",
+    )
+
+
 def _replay(point: RecoveryPoint, ranges: Sequence[LogRange], source: str, targets: "_Targets") -> Replay | None:
     reached = _reach_of(point, ranges, source)
     if reached is None:
@@ -216,6 +247,8 @@ def _replay(point: RecoveryPoint, ranges: Sequence[LogRange], source: str, targe
         return Replay(targets.replay, ())
     if not reached.holds(for_search):
         return None
+    if reached.twice(for_search):
+        raise _meant_twice(source, for_search)
     return Replay(targets.replay, reached.needed(for_search))
 
 

@@ -1,5 +1,6 @@
 """Shipping what happens between recovery points: received into a spool, stored, read back, only then let go."""
 
+import errno
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -122,12 +123,21 @@ def _receive(logs: LogShipper, spool: Path) -> DrmgrError | None:
         spool.mkdir(mode=0o700, parents=True, exist_ok=True)
         return logs.receive(spool)
     except OSError as error:
-        raise PreflightError(f"the spool {spool} cannot be written: {error.strerror}") from error
+        raise _unwritten(spool, error) from error
     except LockedError:
         raise
     except DrmgrError as error:
         # what waits is shipped even when no more comes
         return error
+
+
+def _unwritten(spool: Path, error: OSError) -> DrmgrError:
+    if error.errno == errno.ENOSPC:
+        return SpoolFullError(
+            f"the disk of the spool {spool} is full",
+            hint="make room there; what waits in it is kept until it is stored",
+        )
+    return PreflightError(f"the spool {spool} cannot be written: {error.strerror}")
 
 
 def _store_all(wired: WiredSystem, source: Source, logs: LogShipper, spool: Spool) -> list[LogBatch]:
@@ -137,6 +147,8 @@ def _store_all(wired: WiredSystem, source: Source, logs: LogShipper, spool: Spoo
         for batch in logs.waiting(spool.path):
             _store(wired.repository, wired.system.id, source.name, batch, folder)
             stored.append(batch)
+    except OSError as error:
+        raise _unwritten(spool.path, error) from error
     except RepositoryError as error:
         held = spooled(spool.path)
         if held <= spool.limit:

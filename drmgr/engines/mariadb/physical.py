@@ -14,6 +14,7 @@ from typing import Any
 
 import pymysql
 
+from drmgr.engines.chains import CHAIN, refuse_another
 from drmgr.engines.mariadb.accounts import Account, account_facts, read_accounts
 from drmgr.engines.mariadb.binlog import FILE, parse_position
 from drmgr.engines.mariadb.connection import Session, connect, run, told
@@ -53,10 +54,21 @@ class PhysicalMariadbEngine(MariadbEngine):
     patience: float = LOCK_SECONDS
     """How long the copy may wait for a lock, in seconds."""
 
-    def __init__(self, source: str, connection: Any, *, data_directory: Path, staging: Path, **options: Any) -> None:
+    def __init__(
+        self,
+        source: str,
+        connection: Any,
+        *,
+        data_directory: Path,
+        staging: Path,
+        identifier: str | None = None,
+        **options: Any,
+    ) -> None:
+        """``identifier`` is that of a server made anew, whose first backup would else be refused."""
         super().__init__(source, connection, **{**options, "logged": True})
         self._data_directory = data_directory
         self._staging = staging
+        self._identifier = identifier
 
     def preflight(self) -> None:
         for program in ("mariadb-binlog", "mariadb"):
@@ -78,7 +90,9 @@ class PhysicalMariadbEngine(MariadbEngine):
             staging = stack.enter_context(fresh(self._staging))
             label = stack.enter_context(private_directory(self._runtime, "label-"))
             copier = Copier(self._runner, self._clock, directory, own, staging, self.patience)
-            yield PhysicalCapture(view, control, copier, label, scope=self._scope, clock=self._clock)
+            yield PhysicalCapture(
+                view, control, copier, label, expected=self._identifier, scope=self._scope, clock=self._clock
+            )
 
     def _look_at(self, session: Session) -> DataDirectory:
         with told("the server's version could not be read", PreflightError):
@@ -114,10 +128,19 @@ class PhysicalCapture:
     frozen = False
 
     def __init__(
-        self, view: Session, control: Session, copier: Copier, label: Path, *, scope: Scope, clock: Clock
+        self,
+        view: Session,
+        control: Session,
+        copier: Copier,
+        label: Path,
+        *,
+        expected: str | None,
+        scope: Scope,
+        clock: Clock,
     ) -> None:
         self._view = view
         self._control = control
+        self._expected = expected
         self._copier = copier
         self._label = label
         self._scope = scope
@@ -134,6 +157,9 @@ class PhysicalCapture:
         return self._copier.endpoint.database
 
     def store(self, sink: Sink) -> None:
+        with told("the server could not be asked who it is"):
+            identity = log_identity(self._control)
+        refuse_another(sink, BACKUP_PART, identity, expected=self._expected, kind="server")
         with told("the backup could not be started"):
             # a file of its own for what is logged during the backup
             run(self._control, "FLUSH LOCAL BINARY LOGS")
@@ -141,7 +167,7 @@ class PhysicalCapture:
             self._low = read_sequences(self._control, self._database)
         copied = self._copier.copy(self._control)
         self._viewed = self._open_view()
-        sink.save(Tree(BACKUP_PART, self._copier.staging))
+        sink.save(Tree(BACKUP_PART, self._copier.staging, labels=(f"{CHAIN}{identity}",)))
         self._store_log(sink, copied, self._viewed.place)
         self._store_label(sink, copied, self._viewed.place)
 

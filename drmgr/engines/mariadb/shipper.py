@@ -16,7 +16,7 @@ from drmgr.engines.mariadb.connection import connect, run, told
 from drmgr.engines.mariadb.engine import MariadbEngine
 from drmgr.engines.mariadb.log import TIMELINE, chain_name, check_log, log_identity
 from drmgr.engines.mariadb.replay_plan import Planner, Start, log_files
-from drmgr.errors import DrmgrError, SourceError
+from drmgr.errors import DrmgrError, SourceError, SpoolFullError
 from drmgr.model import Instance, LogBatch, LogFile, Member, RecoveryTarget
 from drmgr.system.command import Command, Runner
 from drmgr.system.files import sync_directory, write_atomically
@@ -34,6 +34,9 @@ DAMAGED = re.compile(
     r"truncated in the middle|event read from binlog did not pass|bogus data|is corrupted", re.IGNORECASE
 )
 """What a server says that crashed while it wrote, or whose disk lost something."""
+
+UNWRITTEN = "Could not write into log file"
+"""mariadb-binlog's words for a disk that is full."""
 
 NOTHING = {(-1, -1): 0}
 """What no log ever reaches."""
@@ -150,6 +153,11 @@ class MariadbLogShipper:
             raise SourceError(f"the binary log {name} came to no end within {RECEIVE_SECONDS:.0f} s") from None
         if DAMAGED.search(done.stderr):
             raise _DamagedError(f"the server cannot read its own binary log {name} to its end")
+        if done.code != 0 and UNWRITTEN in done.stderr:
+            raise SpoolFullError(
+                f"the disk of the spool {incoming.parent} is full, and no more log can be received",
+                hint="make room there; nothing is lost while the server keeps its binary logs",
+            )
         if done.code != 0 or not (incoming / name).is_file():
             raise SourceError(f"the binary log {name} could not be received: {_reason(done.stderr)}")
 

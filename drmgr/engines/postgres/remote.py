@@ -9,6 +9,7 @@ from typing import Any, LiteralString
 
 import psycopg
 
+from drmgr.engines.chains import CHAIN
 from drmgr.engines.postgres.cluster import FUNCTIONS_FROM_AFAR, Origin, list_tablespaces, look_from_afar
 from drmgr.engines.postgres.connection import Endpoint, Session, connect, pin, told
 from drmgr.engines.postgres.engine import LABEL_PART, PHYSICAL, PostgresEngine
@@ -16,7 +17,7 @@ from drmgr.engines.postgres.facts import Scope
 from drmgr.engines.postgres.fetch import LogFetcher
 from drmgr.engines.postgres.preflight import check_server
 from drmgr.engines.postgres.replayed import Log, ReplayedCapture
-from drmgr.engines.postgres.store import CHAIN, CLUSTER_PART, TABLESPACE_PART, refuse_another
+from drmgr.engines.postgres.store import CLUSTER_PART, TABLESPACE_PART, refuse_another
 from drmgr.engines.postgres.tools import find_client, find_exact
 from drmgr.engines.postgres.wal import WalReader, parse_lsn
 from drmgr.engines.staging import fresh

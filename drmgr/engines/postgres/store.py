@@ -5,12 +5,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from drmgr.engines import chains
+from drmgr.engines.chains import CHAIN
 from drmgr.engines.postgres.reread import SteadyClock, doubtful
-from drmgr.errors import PreflightError
 from drmgr.interfaces import Clock, Sink
 from drmgr.model import Tree
 
-CHAIN = "chain="
 CLUSTER_PART, TABLESPACE_PART, REREAD_PART = "cluster", "tablespace-", "reread-"
 MANIFEST = "manifest.json"
 """Lies beside the label: every file that was stored, by its place in the data directory, with its size."""
@@ -49,15 +49,8 @@ class Files:
 
 
 def refuse_another(sink: Sink, chain: str, *, expected: str | None) -> None:
-    """The newest backup is of this very cluster, or the site file says that another is expected. Raises PreflightError."""
-    before = sink.previous(CLUSTER_PART)
-    chains = [] if before is None else [tag.removeprefix(CHAIN) for tag in before.tags if tag.startswith(CHAIN)]
-    if chains and chains != [chain] and expected != chain:
-        raise PreflightError(
-            f"the repository holds backups of the cluster {chains[0]}, and the server is the cluster {chain}",
-            hint="two clusters must not share a repository; if the server was made anew, write "
-            f'system_identifier: "{chain}" into its connection',
-        )
+    """As drmgr.engines.chains says, of a cluster."""
+    chains.refuse_another(sink, CLUSTER_PART, chain, expected=expected, kind="cluster")
 
 
 def store_files(sink: Sink, files: Files, clock: Clock) -> bytes:

@@ -1,5 +1,6 @@
 """What happens in a SQL Server database between recovery points: its log backups, one after the other without a gap."""
 
+import errno
 import hashlib
 import json
 import os
@@ -15,7 +16,7 @@ from drmgr.engines.sqlserver.connection import Endpoint, opened, told
 from drmgr.engines.sqlserver.engine import SqlServerEngine
 from drmgr.engines.sqlserver.headers import LOG, Header, read_header
 from drmgr.engines.sqlserver.take import Options, left_by, remove_file, take
-from drmgr.errors import DrmgrError, PreflightError, SourceError
+from drmgr.errors import DrmgrError, PreflightError, SourceError, SpoolFullError
 from drmgr.model import Instance, LogBatch, LogFile, Member, RecoveryTarget
 from drmgr.system.files import sync_directory, write_atomically
 from drmgr.system.mssql import Complaint, Session
@@ -162,7 +163,7 @@ def _read_state(spool: Path) -> _Last | None:
 
 
 def _keep(endpoint: Endpoint, header: Header, folder: Path, about: Path) -> None:
-    """Moves the log into the spool, durably. Raises SourceError; then it still lies in the shared place."""
+    """Moves the log into the spool, durably. Raises SourceError, SpoolFullError; then it still lies in the shared place."""
     name = f"{header.first:025}-{header.last:025}.trn"
     share, fresh = endpoint.access.share, about / f".{name}"
     described = {
@@ -182,7 +183,8 @@ def _keep(endpoint: Endpoint, header: Header, folder: Path, about: Path) -> None
         sync_directory(folder)
     except OSError as failure:
         fresh.unlink(missing_ok=True)
-        raise SourceError(
+        kind = SpoolFullError if failure.errno == errno.ENOSPC else SourceError
+        raise kind(
             f"the log {header.file} could not be kept: {failure.strerror}",
             hint=f"it still lies in {share.where}, and the next call takes it up: make room",
         ) from failure

@@ -1,7 +1,9 @@
 """SQL Server between two points: chains of logs, stolen ones, clocks set back. On the stand-in."""
 
+import errno
 from dataclasses import replace
 from datetime import timedelta
+from typing import IO
 
 import pytest
 
@@ -9,12 +11,15 @@ from drmgr.errors import (
     LoadError,
     PointNotFoundError,
     PreflightError,
+    RepositoryDamagedError,
     SourceError,
+    SpoolFullError,
 )
 from drmgr.flows.bringback import fetch
 from drmgr.flows.points import find
 from drmgr.flows.reach import Window, log_ranges, windows
 from drmgr.model import RecoveryTarget
+from drmgr.system.mssql_access import Share
 from tests.contract.sqlserver.conftest import new_place, take_away_log
 from tests.support.sqlserver import StandIn
 from tests.support.sqlserver_place import SqlServerPlace
@@ -119,6 +124,53 @@ def test_half_a_log_is_thrown_away_for_the_server_still_has_it(place: SqlServerP
         place.ship()
     assert place.ship().files == 1
     assert place.notes(place.restore(at=at.isoformat())) == [102]
+
+
+def test_a_full_disk_of_the_spool_is_an_alarm_and_leaves_the_log_in_the_folder(
+    place: SqlServerPlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.back_up()
+    at = place.note(102)
+
+    def full(_self: Share, _name: str, into: IO[bytes]) -> None:
+        into.write(b"half of it")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Share, "read", full)
+    with pytest.raises(SpoolFullError, match="could not be kept: No space left on device"):
+        place.ship()
+    monkeypatch.undo()
+    assert len(place.left()) == 1
+    assert place.ship().files == 2
+    assert place.notes(place.restore(at=at.isoformat())) == [102]
+
+
+def test_a_lock_that_somebody_holds_for_a_minute_is_named(place: SqlServerPlace) -> None:
+    place.source.server.faults.append(
+        Fault(r"drmgr: fingerprint", "error", number=1222, text="Lock request time out period exceeded.")
+    )
+    with pytest.raises(SourceError, match="somebody held a lock for a minute"):
+        place.back_up()
+    assert place.left() == []
+
+
+def test_another_servers_log_does_not_go_into_the_spool_unseen(place: SqlServerPlace) -> None:
+    place.back_up()
+    place.ship()
+    place.database.family = "99999999-2222-3333-4444-555555555555"
+    with pytest.raises(SourceError, match="has begun another life"):
+        place.ship()
+    assert len(times(place)) == 1
+
+
+@pytest.mark.parametrize("ending", ["bak", "trn"])
+def test_a_backup_that_is_gone_from_what_was_stored_never_passes(place: SqlServerPlace, ending: str) -> None:
+    place.back_up()
+    for path in (place.directory / "repository").rglob(f"*.{ending}"):
+        path.unlink()
+    with pytest.raises(RepositoryDamagedError):
+        place.restore()
+    assert place.left() == []
 
 
 def test_a_database_that_was_set_back_has_begun_another_life(place: SqlServerPlace) -> None:

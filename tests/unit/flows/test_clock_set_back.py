@@ -1,0 +1,60 @@
+"""A source's clock that was set back: a time that it showed twice is no target."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from drmgr.flows.reach import LogRange, reach
+from drmgr.model import Facts, Member, RecoveryTarget, Snapshot
+
+BEGUN = datetime(2026, 1, 5, 10, tzinfo=UTC)
+
+
+def minutes(number: float) -> datetime:
+    return BEGUN + timedelta(minutes=number)
+
+
+def shipped(*untils: float) -> tuple[LogRange, ...]:
+    """Logs that came every five minutes by our clock, and end when the source's clock said so."""
+    return tuple(
+        LogRange(Snapshot(f"s{number}", minutes(5 * number)), "chain", 1, number, number, minutes(until), number * 1000)
+        for number, until in enumerate(untils, start=1)
+    )
+
+
+def twice(ranges: tuple[LogRange, ...], at: float, since: float = 0) -> bool:
+    recovery = {"system_identifier": "chain", "timeline": 1, "last_log": 0, "position": 0, "restore_point": ""}
+    facts = Facts("mariadb", minutes(since), {"recovery": recovery})
+    found = reach(Member("main", "mariadb", minutes(since), (), facts), ranges)
+    assert found is not None
+    return found.twice(RecoveryTarget("time", minutes(at).isoformat()))
+
+
+def test_a_clock_that_goes_on_means_every_time_once() -> None:
+    ranges = shipped(5, 10, 10, 9.9, 15)
+    assert not any(twice(ranges, at) for at in range(16))
+
+
+# an hour ahead, set right after the second log: 10:05, 10:10, then 9:15 and on until it passes where it was
+@pytest.mark.parametrize(
+    ("at", "expected"),
+    [(1, True), (5, True), (9.9, True), (10, False), (14, False), (-60, False), (-51, False)],
+)
+def test_a_time_that_was_shown_twice_is_in_doubt_and_no_other(at: float, expected: bool) -> None:
+    ranges = shipped(5, 10, -45, 0, 6, 12)
+    assert twice(ranges, at, since=-120) is expected
+
+
+def test_a_point_made_after_it_has_no_doubt() -> None:
+    ranges = shipped(5, 10, -45, 0, 6, 12)
+    later = tuple(each for each in ranges if each.first > 3)
+    assert not any(twice(later, at, since=-44) for at in range(-44, 12))
+
+
+@pytest.mark.parametrize("kind", ["position", "name"])
+def test_places_in_the_log_are_never_in_doubt(kind: str) -> None:
+    recovery = {"system_identifier": "chain", "timeline": 1, "last_log": 0, "position": 0, "restore_point": ""}
+    member = Member("main", "mariadb", BEGUN, (), Facts("mariadb", BEGUN, {"recovery": recovery}))
+    found = reach(member, shipped(10, -45))
+    assert found is not None
+    assert not found.twice(RecoveryTarget(kind, "5"))  # type: ignore[arg-type]

@@ -5,7 +5,19 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import TypeVar
 
-from drmgr.model import Facts, Json, Member, Part, PointStatus, RecoveryPoint, Standstill
+from drmgr.model import (
+    Change,
+    Doubt,
+    DoubtKind,
+    Facts,
+    Json,
+    Judgement,
+    Member,
+    Part,
+    PointStatus,
+    RecoveryPoint,
+    Standstill,
+)
 from drmgr.system.clock import rfc3339
 
 POINT_SCHEMA = "drmgr/recovery-point/1"
@@ -31,6 +43,7 @@ def point_to_json(point: RecoveryPoint) -> dict[str, Json]:
         "tools": dict(point.tools),
         "host": point.host,
         **({} if point.standstill is None else {"standstill": _standstill_to_json(point.standstill)}),
+        **({} if point.judgement is None else {"judgement": _judgement_to_json(point.judgement)}),
     }
 
 
@@ -54,6 +67,7 @@ def point_from_json(document: Json) -> RecoveryPoint:
         tools=fields.texts("tools"),
         host=fields.text("host"),
         standstill=fields.one_if_there("standstill", _standstill_from_json),
+        judgement=fields.one_if_there("judgement", _judgement_from_json),
     )
     fields.end()
     return point
@@ -68,6 +82,52 @@ def _standstill_from_json(document: Json, where: str) -> Standstill:
     still = Standstill(fields.text("pause"), fields.instant("since"), fields.instant("until"))
     fields.end()
     return still
+
+
+def _judgement_to_json(judgement: Judgement) -> dict[str, Json]:
+    return {
+        "compared": dict(judgement.compared),
+        "enough": judgement.enough,
+        "doubts": [
+            {
+                "source": doubt.source,
+                "kind": doubt.kind.value,
+                "subject": doubt.subject,
+                "since": doubt.since,
+                "figures": dict(doubt.figures),
+            }
+            for doubt in judgement.doubts
+        ],
+        "canaries": dict(judgement.canaries),
+    }
+
+
+def _judgement_from_json(document: Json, where: str) -> Judgement:
+    fields = _Fields(document, where)
+    judgement = Judgement(
+        compared=fields.each("compared", _Fields.count),
+        enough=fields.count("enough"),
+        doubts=fields.several("doubts", _doubt_from_json, some=False),
+        canaries=fields.each("canaries", _Fields.flag),
+    )
+    fields.end()
+    return judgement
+
+
+def _doubt_from_json(document: Json, where: str) -> Doubt:
+    fields = _Fields(document, where)
+    kind = fields.text("kind")
+    if kind not in list(DoubtKind):
+        raise ValueError(f"{where}.kind must be one of {', '.join(DoubtKind)}")
+    doubt = Doubt(
+        source=fields.text("source"),
+        kind=DoubtKind(kind),
+        subject=fields.text("subject"),
+        since=fields.text("since"),
+        figures=fields.each("figures", _Fields.number),
+    )
+    fields.end()
+    return doubt
 
 
 def _member_to_json(member: Member) -> dict[str, Json]:
@@ -109,6 +169,7 @@ def _part_to_json(part: Part) -> dict[str, Json]:
         "bytes": part.bytes,
         "bytes_added": part.bytes_added,
         "seconds": part.seconds,
+        **({} if part.change is None else {"change": vars(part.change).copy()}),
     }
 
 
@@ -121,9 +182,17 @@ def _part_from_json(document: Json, where: str) -> Part:
         bytes=fields.count("bytes"),
         bytes_added=fields.count("bytes_added"),
         seconds=fields.number("seconds"),
+        change=fields.one_if_there("change", _change_from_json),
     )
     fields.end()
     return part
+
+
+def _change_from_json(document: Json, where: str) -> Change:
+    fields = _Fields(document, where)
+    change = Change(*map(fields.count, ("new", "changed", "unmodified", "added")))
+    fields.end()
+    return change
 
 
 def _facts_to_json(facts: Facts) -> dict[str, Json]:
@@ -226,11 +295,16 @@ class _Fields:
             raise self._wrong(name, "an object of texts")
         return values
 
-    def several(self, name: str, read: Callable[[Json, str], T]) -> tuple[T, ...]:
+    def each(self, name: str, read: "Callable[[_Fields, str], T]") -> dict[str, T]:
+        """An object whose values are all of one kind."""
+        inner = _Fields(self.take(name), f"{self._where}.{name}")
+        return {key: read(inner, key) for key in tuple(inner._rest)}
+
+    def several(self, name: str, read: Callable[[Json, str], T], *, some: bool = True) -> tuple[T, ...]:
         values = self.take(name)
         # a point without members, or a member without parts, brings nothing back
-        if not isinstance(values, list) or not values:
-            raise self._wrong(name, "a list that is not empty")
+        if not isinstance(values, list) or (some and not values):
+            raise self._wrong(name, "a list that is not empty" if some else "a list")
         return tuple(read(value, f"{self._where}.{name}[{number}]") for number, value in enumerate(values))
 
     def _wrong(self, name: str, wanted: str) -> ValueError:

@@ -20,13 +20,14 @@ FILES, MISSING, SIZE, SHA256, UNREADABLE, ORPHANS = "files", "missing", "size", 
 class IndexedFiles:
     """An index and the files that its rows name: the two sources, the query that lists the files.
 
-    ``arriving`` is how long a file may lie in the tree before its row is written.
+    ``arriving`` is how long a file may lie in the tree before its row is written; ``beside`` are files that never have one.
     """
 
     index: str
     sql: str
     files: str
     arriving: timedelta = timedelta(0)
+    beside: frozenset[str] = frozenset()
 
 
 class FilesCheck:
@@ -57,7 +58,7 @@ class FilesCheck:
         for row in self._rows(restored):
             self._look(root, row, counts, found)
         for path in _files_below(root):
-            if _key(path) not in found:
+            if _key(path) not in found and str(path.relative_to(root)) not in self._of.beside:
                 came_later = since <= path.stat().st_mtime <= until
                 arriving += came_later
                 counts[ORPHANS] += not came_later

@@ -9,6 +9,7 @@ import typer
 
 from drmgr.cli.context import output, site
 from drmgr.cli.due import held_json, run_due, show_held, slot
+from drmgr.cli.points import Judged
 from drmgr.cli.safekeeping import keep_safe
 from drmgr.errors import DrmgrError, IncompleteError, UsageError
 from drmgr.model import Json, RunKind
@@ -185,6 +186,7 @@ def _run_json(name: str, done: "BackupDone | Failed") -> Json:
             for member in done.point.members
         ],
         "notes": list(done.notes),
+        "suspicion": Judged(frozenset(), {}).document(done.point),
         "error": None,
     }
 

@@ -1,6 +1,6 @@
 """From a job's declaration to the checks that a drill runs, in the order of their levels."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta, tzinfo
 from typing import cast
@@ -13,6 +13,7 @@ from drmgr.checks.order import OrderCheck
 from drmgr.checks.rows import RowsCheck
 from drmgr.checks.sql import Expectation, FreshnessCheck, SqlCheck
 from drmgr.checks.technical import IntegrityCheck, OpensCheck
+from drmgr.cli.canaries import canary_checks, path_of
 from drmgr.config import models
 from drmgr.config.check_models import Side
 from drmgr.config.models import text_of
@@ -30,7 +31,8 @@ def checks_of(job: models.Job, engines: Mapping[str, Engine], hash_key: Callable
     for maker in (OpensCheck, FactsCheck, IntegrityCheck):
         technical += [maker(name, engine) for name, engine in engines.items()]
     technical += [OrderCheck(index, files) for index, files in belonging(job)]
-    return (*technical, *(declared(check, engines, hash_key) for check in job.checks))
+    made = (declared(check, engines, hash_key, job.canary) for check in job.checks)
+    return (*technical, *made, *canary_checks(job, engines, hash_key))
 
 
 def belonging(job: models.Job) -> tuple[tuple[str, str], ...]:
@@ -64,17 +66,33 @@ class _Answering:
         return replace(self._check.run(restored), item=self._item)
 
 
-def declared(check: models.Check, engines: Mapping[str, Engine], hash_key: Callable[[], bytes]) -> Check:
-    """The check that a job declares, bound to the engines of the job's sources."""
-    made = _made(check, engines, hash_key)
+def declared(
+    check: models.Check,
+    engines: Mapping[str, Engine],
+    hash_key: Callable[[], bytes],
+    canaries: Sequence[models.Canary] = (),
+) -> Check:
+    """The check that a job declares, bound to the engines of the job's sources. No index names the ``canaries``."""
+    made = _made(check, engines, hash_key, canaries)
     return made if check.item is None else _Answering(made, check.item)
 
 
-def _made(check: models.Check, engines: Mapping[str, Engine], hash_key: Callable[[], bytes]) -> Check:
+def _made(
+    check: models.Check,
+    engines: Mapping[str, Engine],
+    hash_key: Callable[[], bytes],
+    canaries: Sequence[models.Canary],
+) -> Check:
     name, title = check.name, text_of(check.title)
     if isinstance(check, models.DicomCheck | models.FilesCheck):
         index, engine = check.index.source, _sql(engines, check.index.source)
-        of = IndexedFiles(index=index, sql=check.index.sql, files=check.files, arriving=check.arriving or timedelta(0))
+        of = IndexedFiles(
+            index=index,
+            sql=check.index.sql,
+            files=check.files,
+            arriving=check.arriving or timedelta(0),
+            beside=frozenset(path_of(canary) for canary in canaries if canary.source == check.files),
+        )
         if isinstance(check, models.FilesCheck):
             return FilesCheck(name=name, title=title, engine=engine, of=of)
         return DicomCheck(name=name, title=title, engine=engine, of=of, pixels=check.pixels)

@@ -98,7 +98,10 @@ def _told(answers: "Output", hospital: "Hospital", scale: str) -> None:
     counts = hospital.fill(datetime.now(UTC) - timedelta(hours=1))
     _tell_counts(answers, counts)
     write_site(hospital, config)
-    for step in (["config", "check"], ["keys", "init"], ["repo", "init"], ["doctor"], ["backup", "--all"]):
+    for step in (["config", "check"], ["keys", "init"]):
+        _type(answers, config, step)
+    plant_canaries(hospital, config)
+    for step in (["repo", "init"], ["doctor"], ["backup", "--all"]):
         _type(answers, config, step)
     answers.note("\n== an hour later in the hospital")
     changed = hospital.change(datetime.now(UTC))
@@ -109,6 +112,21 @@ def _told(answers: "Output", hospital: "Hospital", scale: str) -> None:
     last = (played, ["evidence", "verify", "--all"])
     for step in (["backup", "--all"], ["ship", *shipped], ["points", "his"], *last):
         _type(answers, config, step)
+
+
+def plant_canaries(hospital: "Hospital", config: Path) -> None:
+    """What ``drmgr canary plant`` asks the hospital's administrators for."""
+    from drmgr.cli.canary import plantings_of
+    from drmgr.cli.wire import open_site
+
+    with open_site(config) as opened:
+        for planting in (each for system in hospital.systems for each in plantings_of(opened, system)):
+            if planting.file:
+                Path(planting.file).write_text(planting.token, encoding="ascii")
+                continue
+            with hospital.production.database(planting.system).open() as session:
+                for statement in planting.statements:
+                    session.run(statement)
 
 
 def _tell_counts(answers: "Output", counts: Mapping[str, Mapping[str, int]]) -> None:

@@ -11,6 +11,7 @@ from drmgr import __version__
 from drmgr.cli import (
     audit,
     backup,
+    canary,
     demo,
     drill,
     evidence,
@@ -48,6 +49,7 @@ GROUPS = (
     ship,
     restore,
     drill,
+    canary,
     schedule,
     status,
     notify,

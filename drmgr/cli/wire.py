@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 from zoneinfo import ZoneInfo
 
 from drmgr import __version__
+from drmgr.cli.canaries import live_canaries, sensitivity_of
 from drmgr.cli.checks import checks_of
 from drmgr.cli.engines import make_engine, make_source, make_spool, sqlserver_scratch
 from drmgr.cli.stores import StorePlace
@@ -252,7 +253,10 @@ class Site:
         repository = self.cared(name, copy, cold=cold) if copy else self.repository(name, cold=cold)
         memory = self.care_book.memory(copy) if copy else None
         checks, pause = checks_of(job, engines, self.row_key), make_pause(self, job)
-        return WiredSystem(system_of(job), repository, sources, checks, copy, memory, pause)
+        canaries = live_canaries(self, job, engines, self.row_key)
+        sensitivity = sensitivity_of(job.suspicion or self.config.suspicion)
+        place = (copy, memory)
+        return WiredSystem(system_of(job), repository, sources, checks, *place, pause, sensitivity, canaries)
 
     def engine(self, connection: str, source: models.Source, job: models.Job) -> Engine:
         """The engine for a source, bound to that connection (its own, or a restore's target)."""

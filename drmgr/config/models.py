@@ -30,6 +30,7 @@ from drmgr.config.part import Part
 from drmgr.config.parts import BilingualText, refuse
 from drmgr.config.references import job_mistakes, site_mistakes
 from drmgr.config.stores import Copy, FolderStore, ObjectLock, Retention, S3Store, Store, VerifyRules
+from drmgr.config.suspicion import Canary, Suspicion
 from drmgr.config.trees import FilesConnection, FilesSource, Hooks
 from drmgr.config.values import (
     AnyPath,
@@ -48,6 +49,7 @@ from drmgr.config.values import (
 __all__ = [
     "AcrossCheck",
     "BilingualText",
+    "Canary",
     "Check",
     "Connection",
     "Copy",
@@ -69,6 +71,7 @@ __all__ = [
     "SqlServerConnection",
     "SqliteConnection",
     "Store",
+    "Suspicion",
 ]
 
 Scenario = Literal[
@@ -188,6 +191,9 @@ class SiteFile(Part):
         default=None, description="which points are kept, unless a job says otherwise; null means all of them"
     )
     verify: VerifyRules = Field(default=VerifyRules(), description="how often stored data are read back")
+    suspicion: Suspicion = Field(
+        default=Suspicion(), description="when a new point is suspicious, unless a job says so"
+    )
     schedule: ScheduleRules = Field(default=ScheduleRules(), description="what scheduled runs may do")
     notify: Notify = Field(default=Notify(), description="who hears of trouble")
 
@@ -246,6 +252,10 @@ class Job(Part):
     )
     checks: tuple[Check, ...] = Field(default=(), description="what proves that the system works again")
     retention: Retention | None = Field(default=None, description="which points are kept; null means as the site says")
+    canary: tuple[Canary, ...] = Field(default=(), description="rows and files that were planted to stay as they are")
+    suspicion: Suspicion | None = Field(
+        default=None, description="when a new point is suspicious; null means as the site says"
+    )
 
     @model_validator(mode="after")
     def _references(self) -> "Job":

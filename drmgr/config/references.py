@@ -126,7 +126,27 @@ def job_mistakes(job: Json) -> list[Mistake]:
             if isinstance(name, str):
                 mistakes += _use((*loc, *way), name, kinds, wanted)
         mistakes += [Mistake((*loc, "expect"), found.text) for found in expect_mistakes(check.get("expect"))]
-    return mistakes + order_mistakes(job)
+    return mistakes + _canary_mistakes(job, kinds) + order_mistakes(job)
+
+
+def _canary_mistakes(job: Json, kinds: Mapping[str, list[Json]]) -> list[Mistake]:
+    """Each source has one at most; a row sits in a database, a file in a tree."""
+    mistakes, seen = [], set()
+    for loc, canary in _items(job, "canary"):
+        name = canary.get("source")
+        if not isinstance(name, str):
+            continue
+        if name not in kinds:
+            text = f"names the source {name}, which this job does not have{nearest(name, kinds)}"
+            mistakes.append(Mistake((*loc, "source"), text))
+        if name in seen:
+            mistakes.append(Mistake((*loc, "source"), f"names the source {name} twice; each has one canary"))
+        seen.add(name)
+        wrong = {"files": ("table", "key", "key_column", "column"), "database": ("path",)}
+        for kind, fields in wrong.items():
+            given = [field for field in fields if canary.get(field) is not None] if kinds.get(name) == [kind] else []
+            mistakes += [Mistake((*loc, field), f"is not for a source of kind {kind}") for field in given]
+    return mistakes
 
 
 def order_mistakes(job: Json) -> list[Mistake]:

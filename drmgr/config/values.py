@@ -239,10 +239,16 @@ _time_of_day, _time_of_day_schema = _matching(
     r"^([01][0-9]|2[0-3]):[0-5][0-9]\Z", "must be a time of day such as 07:30"
 )
 
+_plain_name, _plain_name_schema = _matching(
+    r"^[A-Za-z_][A-Za-z0-9_]{0,62}(\.[A-Za-z_][A-Za-z0-9_]{0,62})?\Z",
+    "must be a plain name: letters, digits and underscores, and a schema before it where it needs one",
+)
+_sha256, _sha256_schema = _matching(r"^[0-9a-f]{64}\Z", "must be a SHA-256: 64 digits from 0 to 9 and a to f")
+
 # \Z is Python's; the same end of text is $ in the dialect of JSON Schema
 for _schema in (
     *(_id_schema, _bucket_schema, _endpoint_schema, _bucket_url_schema, _prefix_schema, _point_schema),
-    _time_of_day_schema,
+    *(_time_of_day_schema, _plain_name_schema, _sha256_schema),
 ):
     assert _schema.json_schema is not None
     _schema.json_schema["pattern"] = _schema.json_schema["pattern"].replace(r"\Z", "$")
@@ -260,6 +266,9 @@ PointChoice = Annotated[str, AfterValidator(_point), _point_schema]
 Timezone = Annotated[str, AfterValidator(_timezone)]
 CronText = Annotated[str, AfterValidator(check_expression)]
 """A cron expression of five fields."""
+PlainName = Annotated[str, AfterValidator(_plain_name), _plain_name_schema]
+"""A table or column whose name needs no quotes in any engine."""
+Sha256 = Annotated[str, AfterValidator(_sha256), _sha256_schema]
 TimeOfDay = Annotated[str, AfterValidator(_time_of_day), _time_of_day_schema]
 """Hours and minutes."""
 AnyPath = Annotated[

@@ -1,6 +1,6 @@
 """Backup of one system: every source in its own consistent view, then the seal. No seal, no recovery point."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -9,11 +9,15 @@ from datetime import datetime
 from ulid import ULID
 
 from drmgr.errors import DrmgrError, PreflightError, SourceError
+from drmgr.flows.acceptance import history_of, in_words
 from drmgr.flows.bench import Bench, Source, WiredSystem, recorded
-from drmgr.flows.points import MARK, SEAL_TAG, point_of, seal, tags
+from drmgr.flows.points import MARK, SEAL_TAG, find, point_of, seal, tags
+from drmgr.flows.suspicion import judge
 from drmgr.interfaces import Capture, Progress, Repository
 from drmgr.model import (
+    DoubtKind,
     Entry,
+    Judgement,
     Member,
     Part,
     Payload,
@@ -55,6 +59,7 @@ def backup(bench: Bench, wired: WiredSystem) -> BackupDone:
         point_id = str(ULID())
         captured = _captured(bench, wired, point_id)
         members = captured.members
+        judgement, doubts = _judged(bench, wired, point_id, members)
         complete = all(member.complete for member in members)
         point = RecoveryPoint(
             id=point_id,
@@ -67,15 +72,15 @@ def backup(bench: Bench, wired: WiredSystem) -> BackupDone:
             tools=bench.tools,
             host=bench.host,
             standstill=captured.standstill,
+            judgement=judgement,
         )
         snapshot = seal(wired.repository, bench.catalog, point)
         record.status = RunStatus.OK if complete else RunStatus.INCOMPLETE
         record.detail.update(point=point_id, seal=snapshot, unreadable=sum(member.unreadable for member in members))
-        if captured.notes:
-            record.detail["notes"] = list(captured.notes)
-        return BackupDone(
-            record.run.id, record.status, point, snapshot, started_at, bench.clock.now(), notes=captured.notes
-        )
+        notes = (*captured.notes, *doubts)
+        if notes:
+            record.detail["notes"] = list(notes)
+        return BackupDone(record.run.id, record.status, point, snapshot, started_at, bench.clock.now(), notes=notes)
 
 
 def preflight(wired: WiredSystem) -> None:
@@ -97,6 +102,20 @@ def preflight(wired: WiredSystem) -> None:
         raise wrong[0]
     if wrong:
         raise PreflightError("; ".join(error.message for error in wrong), hint=wrong[0].hint)
+
+
+def _judged(
+    bench: Bench, wired: WiredSystem, point: str, members: Sequence[Member]
+) -> tuple[Judgement, tuple[str, ...]]:
+    """What is suspicious about the new point, and what a person should hear of that."""
+    canaries = {canary.source: canary.sound() for canary in wired.canaries}
+    history = history_of(find(wired.repository, wired.memory or bench.catalog, wired.system.id))
+    judgement = judge(point, members, history, wired.sensitivity, canaries)
+    notes = [f"{wired.system.id}: this recovery point is suspicious: {in_words([doubt])}" for doubt in judgement.doubts]
+    told = {doubt.source for doubt in judgement.doubts if doubt.kind is DoubtKind.CANARY}
+    missing = sorted(name for name, sound in canaries.items() if not sound and name not in told)
+    notes += [f"{wired.system.id}/{name}: its canary is not there; plant it: drmgr canary plant" for name in missing]
+    return judgement, tuple(notes)
 
 
 @dataclass(frozen=True)
@@ -230,8 +249,8 @@ class _RepositorySink:
         if snapshot.files == 0 or (isinstance(payload, Stream) and snapshot.bytes == 0):
             raise SourceError(f"{self._label}: nothing of {payload.part} was stored")
         seconds = self._bench.clock.monotonic() - started
-        part = Part(payload.part, snapshot.id, snapshot.files, snapshot.bytes, snapshot.bytes_added, seconds)
-        return snapshot, part
+        sizes = (snapshot.files, snapshot.bytes, snapshot.bytes_added)
+        return snapshot, Part(payload.part, snapshot.id, *sizes, seconds, snapshot.change)
 
     def note(self, text: str) -> None:
         self.notes.append(text)

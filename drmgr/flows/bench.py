@@ -7,8 +7,10 @@ from threading import Event
 from typing import Protocol
 
 from drmgr.errors import DrmgrError, Interrupted, UsageError
+from drmgr.flows.suspicion import Sensitivity
 from drmgr.interfaces import (
     Audit,
+    Canary,
     Catalog,
     Check,
     Clock,
@@ -51,6 +53,8 @@ class WiredSystem:
     copy: str = ""
     memory: PointMemory | None = None
     pause: Pause | None = None
+    sensitivity: Sensitivity = field(default=Sensitivity())
+    canaries: tuple[Canary, ...] = ()
 
     def source(self, name: str) -> Source:
         """Raises UsageError for one that the job does not declare, or no longer."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from drmgr.errors import DrmgrError, RepositoryDamagedError, RepositoryMissingError
+from drmgr.flows.acceptance import is_acceptance
 from drmgr.flows.bench import Bench, recorded
 from drmgr.flows.points import MARK, Found, SealedPoint, find, snapshots_of
 from drmgr.interfaces import CaredRepository, Clock, PointMemory
@@ -141,7 +142,7 @@ class _Taking:
     def all_points(self) -> list[str]:
         """The ids of the points that were brought over."""
         missing = [each for each in reversed(self._points) if not self._is_there(each)]
-        logs = [snapshot.id for snapshot in self._here.values() if is_log(snapshot) and snapshot.id not in self._there]
+        logs = [each.id for each in self._here.values() if _beside_points(each) and each.id not in self._there]
         copied: list[str] = []
         for some in _batches(missing):
             copied += self._take(some)
@@ -186,9 +187,15 @@ class _Taking:
         for sealed in self._points:
             if not self._is_there(sealed) or sealed.seal not in offered:
                 yield f"recovery point {sealed.point.id} is not whole in the copy {self._to.name}"
-        logs = [each for each in self._here.values() if is_log(each) and not self._same(each.id)]
-        if logs:
-            yield f"{len(logs)} shipped logs are not in the copy {self._to.name}"
+        lacking = [each for each in self._here.values() if _beside_points(each) and not self._same(each.id)]
+        if logs := sum(map(is_log, lacking)):
+            yield f"{logs} shipped logs are not in the copy {self._to.name}"
+        if words := len(lacking) - logs:
+            yield f"{words} acceptances of suspicious points are not in the copy {self._to.name}"
+
+
+def _beside_points(snapshot: Snapshot) -> bool:
+    return is_log(snapshot) or is_acceptance(snapshot)
 
 
 def is_log(snapshot: Snapshot) -> bool:

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from drmgr.errors import ExpireRefusedError, RepositoryDamagedError
+from drmgr.flows.acceptance import doubted
 from drmgr.flows.bench import Bench, recorded
 from drmgr.flows.copying import Standing, is_log
 from drmgr.flows.points import Found, SealedPoint, find, point_of, snapshots_of
@@ -23,10 +24,6 @@ Doubts = Callable[[Found], Mapping[str, str]]
 """Which points are suspicious and not accepted by a person, by their seals, and why."""
 
 
-def no_doubts(_found: Found) -> Mapping[str, str]:
-    return {}
-
-
 @dataclass(frozen=True)
 class Place:
     """A repository whose points expire: the system's own (``name`` empty), or one of its copies.
@@ -39,7 +36,7 @@ class Place:
     repository: CaredRepository
     memory: PointMemory
     copies: Callable[[], Mapping[str, Standing | None]] = dict
-    doubts: Doubts = no_doubts
+    doubts: Doubts = doubted
 
 
 @dataclass(frozen=True)
@@ -122,7 +119,7 @@ def _refuse_doubts(place: Place, found: Found, doubts: Mapping[str, str]) -> Non
         raise ExpireRefusedError(
             f"nothing of {place.system.id} expires while its newest point {newest.point.id} is suspicious: "
             f"{doubts[newest.seal]}",
-            hint="look at the system; if all is well: drmgr repo expire --accept POINT --reason TEXT",
+            hint=f"look at the system; if all is well: drmgr points {place.system.id} --accept {newest.point.id} --reason TEXT",
         )
 
 

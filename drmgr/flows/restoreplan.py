@@ -6,6 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from drmgr.errors import ScratchError, UsageError
+from drmgr.flows.acceptance import mistrusted
 from drmgr.flows.bench import Bench, WiredSystem
 from drmgr.flows.bringback import family, lacking, left_out, members, readable
 from drmgr.flows.original import ToOriginal, refuse_original
@@ -94,7 +95,7 @@ def planned(bench: Bench, wired: WiredSystem, plan: RestorePlan) -> tuple[Aim, t
     _refuse_small_disk(plan.target, chosen)
     older = (readable(offered.problems),) if plan.point == "latest" and offered.problems else ()
     missing = () if plan.sources else left_out(point, wired)
-    return found, (*older, *missing, *lacking(chosen))
+    return found, (*older, *missing, *lacking(chosen), *mistrusted(offered, point, chosen))
 
 
 def _aim(bench: Bench, wired: WiredSystem, plan: RestorePlan, offered: Found) -> Aim:

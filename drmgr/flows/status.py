@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from drmgr.errors import DrmgrError
-from drmgr.flows.expire import Doubts, no_doubts
+from drmgr.flows.acceptance import doubted
+from drmgr.flows.expire import Doubts
 from drmgr.flows.points import SealedPoint, believed, find
 from drmgr.flows.reach import log_ranges, reach
 from drmgr.interfaces import Catalog, Clock, Repository
@@ -61,7 +62,7 @@ class Watched:
     drills: tuple[DeclaredDrill, ...]
     proofs: tuple[DrillProof, ...]
     drill_within: timedelta
-    doubts: Doubts = no_doubts
+    doubts: Doubts = doubted
     rests: Callable[[], Sequence[tuple[Rest, bool]]] = tuple
 
 
@@ -160,10 +161,9 @@ class _Judge:
         if found.problems:
             more = f" (and {len(found.problems) - 1} more)" if len(found.problems) > 1 else ""
             self._say("point-damaged", found.problems[0] + more, count=len(found.problems))
-        doubted = self._watched.doubts(found)
-        if doubted:
-            more = f" (and {len(doubted) - 1} more)" if len(doubted) > 1 else ""
-            self._say("point-suspicious", f"a recovery point is suspicious: {next(iter(doubted.values()))}{more}")
+        doubts, newest = self._watched.doubts(found), found.points[-1] if found.points else None
+        if newest is not None and newest.seal in doubts:
+            self._say("point-suspicious", f"the newest point {newest.point.id} is suspicious: {doubts[newest.seal]}")
         complete = [sealed for sealed in found.points if sealed.point.status is PointStatus.COMPLETE]
         if found.points and found.points[-1].point.status is not PointStatus.COMPLETE:
             self._say("point-incomplete", "the newest backup could not read all files")

@@ -7,6 +7,7 @@ from datetime import datetime
 from functools import cached_property
 
 from drmgr.errors import DrmgrError, LoadError, RepositoryDamagedError
+from drmgr.flows.acceptance import mistrusted
 from drmgr.flows.bench import Bench, WiredSystem
 from drmgr.flows.bringback import (
     Phases,
@@ -103,7 +104,8 @@ class Story:
                 sealed = next(each for each in there if each.point is aimed.point)
                 aimed = replace(aimed, point=believed(wired.repository, sealed))
                 self.point = aimed.point
-            self._checks += lacking(members(self.point, wired))
+            chosen = members(self.point, wired)
+            self._checks += (*lacking(chosen), *mistrusted(offered, self.point, chosen))
             self._aimed = aimed
         except DrmgrError as error:
             self.error = error

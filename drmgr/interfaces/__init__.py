@@ -2,13 +2,14 @@
 
 from drmgr.interfaces.inplace import Place, SwapBook
 from drmgr.interfaces.memory import Audit, CareBook, Catalog, Clock, Keystore, Locks, PointMemory, Progress, RestBook
-from drmgr.interfaces.proofs import AcrossCheck, Check, EvidenceStore, Scratch, Workspace
+from drmgr.interfaces.proofs import AcrossCheck, Canary, Check, EvidenceStore, Scratch, Workspace
 from drmgr.interfaces.sources import Capture, Engine, LogShipper, Pause, Sink, SqlEngine, TreeEngine
 from drmgr.interfaces.stores import CaredRepository, Objects, Renewal, Repository, RepositoryPasswords, Sealer, Shelf
 
 __all__ = [
     "AcrossCheck",
     "Audit",
+    "Canary",
     "Capture",
     "CareBook",
     "CaredRepository",

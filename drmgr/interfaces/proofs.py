@@ -61,6 +61,16 @@ class Check(Protocol):
         """Never raises a DrmgrError for data that is wrong (that is ``fail``); does raise when it could not look."""
 
 
+class Canary(Protocol):
+    """What never changes in a source: a row or a file that was planted there."""
+
+    @property
+    def source(self) -> str: ...
+
+    def sound(self) -> bool:
+        """Whether it is in the living source as it was planted; False also when it cannot be read there."""
+
+
 class AcrossCheck(Protocol):
     """A proof about several systems that were brought back together."""
 

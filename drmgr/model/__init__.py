@@ -1,6 +1,7 @@
 """The nouns: what drmgr talks about. Values only, no I/O. The words are those of docs/architecture.md."""
 
 from drmgr.model.backup import (
+    Change,
     Entry,
     Facts,
     Listing,
@@ -33,6 +34,7 @@ from drmgr.model.restore import (
     Restored,
     Timeline,
 )
+from drmgr.model.suspicion import EVENTS, Doubt, DoubtKind, Judgement
 from drmgr.model.words import (
     AuditResult,
     CheckStatus,
@@ -49,18 +51,23 @@ from drmgr.model.words import (
 )
 
 __all__ = [
+    "EVENTS",
     "AuditHead",
     "AuditResult",
+    "Change",
     "CheckReport",
     "CheckResult",
     "CheckStatus",
     "Destruction",
+    "Doubt",
+    "DoubtKind",
     "DrillRecord",
     "Entry",
     "EvidenceEntry",
     "Facts",
     "Instance",
     "Json",
+    "Judgement",
     "Level",
     "Listing",
     "LogBatch",

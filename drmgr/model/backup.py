@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
+from drmgr.model.suspicion import Judgement
 from drmgr.model.words import Json, PointStatus
 
 
@@ -62,6 +63,19 @@ class Entry:
 
 
 @dataclass(frozen=True)
+class Change:
+    """How a snapshot differs from what was there: files by restic's comparison with the one before it.
+
+    ``added`` are bytes that the repository did not have yet, before they were compressed.
+    """
+
+    new: int
+    changed: int
+    unmodified: int
+    added: int
+
+
+@dataclass(frozen=True)
 class Snapshot:
     """One restic snapshot: full id, when it was begun and ended, tags, and how many files and bytes it holds.
 
@@ -80,6 +94,7 @@ class Snapshot:
     ended: datetime | None = None
     tree: str = ""
     stored_as: str = ""
+    change: Change | None = None
 
 
 @dataclass(frozen=True)
@@ -106,7 +121,10 @@ class Facts:
 
 @dataclass(frozen=True)
 class Part:
-    """One snapshot of a source: a PostgreSQL source has ``dump`` and ``globals``, a file tree ``files`` and ``manifest``."""
+    """One snapshot of a source: a PostgreSQL source has ``dump`` and ``globals``, a file tree ``files`` and ``manifest``.
+
+    ``bytes_added`` are new in the repository, as they are stored there. ``change``: None in points of an older drmgr.
+    """
 
     name: str
     snapshot: str
@@ -114,6 +132,7 @@ class Part:
     bytes: int
     bytes_added: int = 0
     seconds: float = 0.0
+    change: Change | None = None
 
 
 @dataclass(frozen=True)
@@ -160,7 +179,8 @@ class Standstill:
 class RecoveryPoint:
     """All sources of one system, sealed together; ``members`` stand in the order in which they were captured.
 
-    ``consistent_at`` is the oldest of its members' instants: everything before it is surely inside.
+    ``consistent_at`` is the oldest of its members' instants: everything before it is surely inside. ``judgement``: None
+    in points that were made before drmgr judged them.
     """
 
     id: str
@@ -173,6 +193,7 @@ class RecoveryPoint:
     tools: Mapping[str, str]
     host: str
     standstill: Standstill | None = None
+    judgement: Judgement | None = None
 
     def member(self, source: str) -> Member:
         """The member of that source. Raises KeyError."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from drmgr.errors import RepositoryDamagedError, RepositoryError, RepositoryMissingError, SourceError
 from drmgr.interfaces import Progress
-from drmgr.model import CheckReport, Entry, Listing, Payload, Snapshot, Stream, Tree
+from drmgr.model import Change, CheckReport, Entry, Listing, Payload, Snapshot, Stream, Tree
 from drmgr.repository import restic_errors
 from drmgr.repository.restic_call import ResticCaller, ResticSettings, restic_version
 from drmgr.repository.restic_names import ExactNames
@@ -30,6 +30,8 @@ from drmgr.system.files import count_files
 
 REPLACED_TAG = "drmgr-replaced"
 """Marks a snapshot with broken data for which a sound one is being brought from a copy."""
+
+CHANGE_FIELDS = ("files_new", "files_changed", "files_unmodified", "data_added")
 
 __all__ = ["ResticRepository", "ResticSettings", "restic_version"]
 
@@ -111,6 +113,7 @@ class ResticRepository(ResticCaller):
             bytes_added=summary.get("data_added_packed", 0),
             complete=whole,
             unreadable=unreadable,
+            change=Change(*(int(summary.get(name, 0)) for name in CHANGE_FIELDS)),
         )
 
     def read_bytes(self, snapshot: str, filename: str) -> bytes:

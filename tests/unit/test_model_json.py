@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drmgr.model import Facts, Member, Part, PointStatus, RecoveryPoint
+from drmgr.model import Change, Doubt, DoubtKind, Facts, Judgement, Member, Part, PointStatus, RecoveryPoint
 from drmgr.model_json import point_from_json, point_to_json
 
 words = st.text(max_size=12)
@@ -30,7 +30,32 @@ facts = st.builds(
     groups=st.dictionaries(words, st.dictionaries(words, json_values, max_size=3), max_size=3),
     seconds=seconds,
 )
-parts = st.builds(Part, name=words, snapshot=words, files=counts, bytes=counts, bytes_added=counts, seconds=seconds)
+changes = st.builds(Change, new=counts, changed=counts, unmodified=counts, added=counts)
+parts = st.builds(
+    Part,
+    name=words,
+    snapshot=words,
+    files=counts,
+    bytes=counts,
+    bytes_added=counts,
+    seconds=seconds,
+    change=st.none() | changes,
+)
+doubts = st.builds(
+    Doubt,
+    source=words,
+    kind=st.sampled_from(DoubtKind),
+    since=words,
+    subject=words,
+    figures=st.dictionaries(words, seconds, max_size=3),
+)
+judgements = st.builds(
+    Judgement,
+    compared=st.dictionaries(words, counts, max_size=3),
+    enough=counts,
+    doubts=st.lists(doubts, max_size=2).map(tuple),
+    canaries=st.dictionaries(words, st.booleans(), max_size=3),
+)
 members = st.builds(
     Member,
     source=words,
@@ -53,6 +78,7 @@ points = st.builds(
     members=st.lists(members, min_size=1, max_size=2).map(tuple),
     tools=st.dictionaries(words, words, max_size=3),
     host=words,
+    judgement=st.none() | judgements,
 )
 
 

@@ -187,5 +187,13 @@ def test_the_worst_comes_first_then_the_tier(site: Site) -> None:
 def test_a_suspicious_point_is_trouble(site: Site) -> None:
     backup(site.bench, site.wired)
     within = timedelta(days=92)
-    watched = Watched(site.wired.system, site.repository, frozenset(), (), (), within, lambda found: {"S": "emptied"})
+    watched = Watched(
+        site.wired.system,
+        site.repository,
+        frozenset(),
+        (),
+        (),
+        within,
+        lambda found: {found.points[-1].seal: "emptied"},
+    )
     assert codes(health(watched, site.catalog, site.clock)) == ["point-suspicious"]

@@ -13,7 +13,7 @@ import pytest
 from drmgr.demo.objectstore import ObjectStore
 from tests.support.fault_proxy import FaultProxy
 from tests.support.folders import passable_directory
-from tests.support.objectstore import BucketMaker, make_bucket, object_store
+from tests.support.objectstore import BucketMaker, fill_bucket, make_bucket, object_store
 from tests.support.postgres import PostgresServer, postgres_server
 from tests.support.site import Site, wait_until
 
@@ -108,13 +108,20 @@ def database() -> Iterator[tuple[PostgresServer, str]]:
 
 
 @pytest.fixture(scope="session")
-def template(database: tuple[PostgresServer, str]) -> Iterator[Site]:
-    """The site with keys, repositories and one recovery point of each system."""
+def empty_template(database: tuple[PostgresServer, str]) -> Iterator[Site]:
+    """The site with keys, and with repositories in which there is nothing yet."""
     with passable_directory() as directory:
         _write_site(directory, *database)
         site = Site(directory)
         site.init_keys()
         site.init_repositories()
+        yield site
+
+
+@pytest.fixture(scope="session")
+def template(empty_template: Site) -> Iterator[Site]:
+    """The site with one recovery point of each system."""
+    with _copied(empty_template) as site:
         site.json("backup", "--all")
         yield site
 
@@ -168,6 +175,15 @@ def bucket_site(site: Site, object_store: ObjectStore, make_bucket: BucketMaker)
     return site
 
 
+@pytest.fixture
+def seeded_site(empty_site: Site, object_store: ObjectStore, make_bucket: BucketMaker) -> Site:
+    """A copy whose store is a bucket with repositories in which there is nothing yet."""
+    bucket = make_bucket()
+    fill_bucket(object_store, bucket, empty_site.directory / "repositories")
+    use_bucket(empty_site, object_store, bucket)
+    return empty_site
+
+
 def use_bucket(site: Site, store: ObjectStore, bucket: str) -> None:
     """Points the site at that bucket."""
     for name, key in (("s3-access", store.access_key), ("s3-secret", store.secret_key)):
@@ -181,13 +197,23 @@ def use_bucket(site: Site, store: ObjectStore, bucket: str) -> None:
         "secret_key": "file:secrets/s3-secret",
     }
     site.edit(lambda document: document.update(store=settings))
-    site.edit(lambda document: document["restic"].update(patience="3s"))
+    site.edit(lambda document: document.setdefault("restic", {}).update(patience="3s"))
 
 
 @pytest.fixture
-def locked_site(site: Site, object_store: ObjectStore, make_bucket: BucketMaker) -> Site:
+def empty_site(empty_template: Site) -> Iterator[Site]:
+    """A copy of the site in whose repositories there is nothing yet."""
+    with _copied(empty_template) as copied:
+        yield copied
+        copied.assert_clean()
+
+
+@pytest.fixture
+def locked_site(empty_site: Site, object_store: ObjectStore, make_bucket: BucketMaker) -> Site:
     """A site whose bucket locks objects for ten days, with one recovery point of the documents."""
-    use_bucket(site, object_store, f"{make_bucket()}-locked")
+    site, bucket = empty_site, make_bucket(locked=True)
+    fill_bucket(object_store, bucket, site.directory / "repositories", "docs", locked_days=10)
+    use_bucket(site, object_store, bucket)
     site.edit(lambda document: document["store"].update(object_lock={"mode": "compliance", "days": 10}))
     site.json("repo", "init", "docs")
     site.json("backup", "docs")

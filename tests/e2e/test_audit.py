@@ -123,9 +123,8 @@ def test_what_cannot_be_written_down_is_not_done(site: Site) -> None:
     verified(site)
 
 
-def test_state_put_back_as_a_whole_shows_by_the_anchor(bucket_site: Site) -> None:
-    site = bucket_site
-    site.json("repo", "init", "docs")
+def test_state_put_back_as_a_whole_shows_by_the_anchor(seeded_site: Site) -> None:
+    site = seeded_site
     copy = site.directory / "older-state"
     shutil.copytree(site.directory / "state", copy, ignore=shutil.ignore_patterns("runtime", "restic-cache"))
     site.json("backup", "docs")

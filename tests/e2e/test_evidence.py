@@ -80,9 +80,8 @@ def test_unknown_id(drilled: Site) -> None:
     assert drilled.json("evidence", "verify", code=2)["error"]["code"] == "usage"
 
 
-def test_evidence_that_was_removed_with_the_catalog_shows_by_its_anchor(bucket_site: Site) -> None:
-    site = bucket_site
-    site.json("repo", "init", "docs")
+def test_evidence_that_was_removed_with_the_catalog_shows_by_its_anchor(seeded_site: Site) -> None:
+    site = seeded_site
     site.json("backup", "docs")
     for name in ("first", "second"):
         site.json("restore", "docs", "--to", f"folder:{site.directory}/restored/{name}")

@@ -10,7 +10,7 @@ import pytest
 
 from drmgr.demo.objectstore import ObjectStore
 from tests.e2e.conftest import use_bucket
-from tests.support.objectstore import BucketMaker, s3_client
+from tests.support.objectstore import BucketMaker, fill_bucket, s3_client
 from tests.support.shape import fits
 from tests.support.site import DRMGR, Answer, Json, Site, digest_of
 
@@ -68,10 +68,10 @@ class Lost:
 
 
 @pytest.fixture
-def lost(site: Site, object_store: ObjectStore, make_bucket: BucketMaker) -> Lost:
-    bucket = make_bucket(locked=True)
+def lost(empty_site: Site, object_store: ObjectStore, make_bucket: BucketMaker) -> Lost:
+    site, bucket = empty_site, make_bucket(locked=True)
+    fill_bucket(object_store, bucket, site.directory / "repositories", locked_days=10)
     use_bucket(site, object_store, bucket)
-    site.json("repo", "init")
     site.json("backup", "docs")
     site.json("drill", "run", "docs-restore")
     site.json("backup", "his")

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -47,3 +48,17 @@ def make_bucket(object_store: ObjectStore) -> BucketMaker:
         return name
 
     return make
+
+
+def fill_bucket(store: ObjectStore, bucket: str, folder: Path, system: str = "*", *, locked_days: int = 0) -> None:
+    """Puts the repositories of a folder into an empty bucket: the passwords of those that restic makes cost much to try."""
+    client = s3_client(store)
+    if locked_days:
+        rule = {"DefaultRetention": {"Mode": "COMPLIANCE", "Days": locked_days}}
+        client.put_object_lock_configuration(
+            Bucket=bucket,
+            ObjectLockConfiguration={"ObjectLockEnabled": "Enabled", "Rule": rule},  # type: ignore[typeddict-item]
+        )
+    for path in folder.glob(f"{system}/**/*"):
+        if path.is_file():
+            client.put_object(Bucket=bucket, Key=path.relative_to(folder).as_posix(), Body=path.read_bytes())

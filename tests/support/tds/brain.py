@@ -33,6 +33,10 @@ def text_of(literal: str) -> str:
     return literal.replace("''", "'")
 
 
+def _type_of(rows: list[list[Any]], at: int) -> str:
+    return "text" if any(isinstance(row[at], str) for row in rows) else "bigint"
+
+
 class Brain:
     """Answers for one store. ``kill`` ends another session."""
 
@@ -168,6 +172,9 @@ class Brain:
             return
         if text in self.store.answers:
             value = self.store.answers[text](self._here(session))
+            if isinstance(value, list):
+                yield Rows([Column("", _type_of(value, at)) for at in range(len(value[0]) if value else 1)], value)
+                return
             yield Rows([Column("", "text" if isinstance(value, str) else "bigint")], [[value]])
             return
         yield Say(102, 15, f"Incorrect syntax near: {text[:200]}")

@@ -26,6 +26,8 @@ DAMAGE = {
     "lab-order-has-request": "UPDATE lab_request SET record_no = 'P99999999' WHERE id = 3",
     "imaging-order-has-study": "DELETE FROM image WHERE series_id IN (SELECT id FROM series WHERE study_id = 1)",
     "discharge-has-settlement": "UPDATE settlement_list SET total_amount = total_amount + 0.01 WHERE id = 5",
+    "lab-request-has-order": "DELETE FROM medical_order WHERE id = (SELECT his_order_id FROM lab_request WHERE id = 3)",
+    "study-has-order": "UPDATE imaging_request SET patient_record_no = 'P99999999' WHERE id = 2",
     "stay-has-record": "DELETE FROM encounter WHERE his_admission_id = 4",
 }
 

@@ -10,6 +10,7 @@ import pytest
 from drmgr.errors import Interrupted
 from drmgr.flows.abreast import Abreast
 from drmgr.flows.turns import Candidate, Limits, Turns
+from drmgr.system.stopping import SIGNALS, signals_as_exceptions
 
 TWO = Limits(2, 100, 100)
 WAIT = 30
@@ -73,21 +74,20 @@ def test_an_interruption_stops_all_and_waits_for_what_they_clear_away() -> None:
 
     def act(candidate: Candidate, _usable: Callable[[], None]) -> None:
         if candidate.name == "b":
-            os.kill(os.getpid(), signal.SIGUSR1)
+            os.kill(os.getpid(), signal.SIGHUP)
         try:
             assert stopped.wait(WAIT)
         finally:
             cleared.append(candidate.name)
 
-    def arrives(*_: object) -> None:
-        raise Interrupted("SIGUSR1")
-
-    before = signal.signal(signal.SIGUSR1, arrives)
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    signals_as_exceptions()
     try:
         turns = Turns([Candidate("a"), Candidate("b"), Candidate("c")], TWO)
         with pytest.raises(Interrupted):
             Abreast(turns, act, lambda _one: None, stopped.set).run()
     finally:
-        signal.signal(signal.SIGUSR1, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
     assert sorted(cleared) == ["a", "b"]
     assert names() == set()

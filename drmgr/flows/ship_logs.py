@@ -49,6 +49,7 @@ def ship(bench: Bench, wired: WiredSystem, source: Source, spool: Spool) -> Ship
     name = f"{wired.system.id}-{source.name}"
     logs = _shipper(wired, source)
     with recorded(bench, RunKind.SHIP, wired.system.id) as run, bench.locks.hold(f"ship-{name}"):
+        run.detail["source"] = source.name
         held = spooled(spool.path)
         full, lost = held > spool.limit, held == 0
         # a full spool is emptied before it takes more; until then the server keeps the rest
@@ -60,7 +61,7 @@ def ship(bench: Bench, wired: WiredSystem, source: Source, spool: Spool) -> Ship
             stored += _store_all(wired, source, logs, spool)
         until = max((batch.until for batch in stored if batch.until), default=None)
         files = [file for batch in stored for file in batch.files]
-        run.detail.update(source=source.name, files=len(files), until=None if until is None else rfc3339(until))
+        run.detail.update(files=len(files), until=None if until is None else rfc3339(until))
         problem = problem or _hole(before, stored[0] if stored else None)
         if problem is not None:
             raise problem

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from drmgr.errors import DrmgrError
+from drmgr.errors import DrmgrError, SpoolFullError
 from drmgr.flows.acceptance import doubted
 from drmgr.flows.expire import Doubts
 from drmgr.flows.points import SealedPoint, believed, find
@@ -22,7 +22,7 @@ DRILL_GRACE = timedelta(days=1)
 
 WORST_FIRST = (
     "repository-unreachable", "repository-access", "repository-missing", "repository-damaged", "repository",
-    "repository-locked", "point-suspicious", "point-damaged", "no-point", "clock", "rpo-missed", "run-failed",
+    "repository-locked", "point-suspicious", "point-damaged", "no-point", "clock", "spool-full", "rpo-missed", "run-failed",
     "restore-unfinished", "drill-failed", "evidence-broken", "drill-overdue", "point-incomplete",
 )  # fmt: skip
 """The order in which trouble is shown; what is not named here comes first."""
@@ -206,10 +206,24 @@ class _Judge:
                 ahead = _span(runs[0].started_at - self._now)
                 self._say("clock", f"a run was recorded {ahead} in the future: the clock is wrong", "runs")
             closed = [run for run in runs if run.status is not RunStatus.RUNNING and _code(run) != "locked"]
-            if closed and closed[0].status in {RunStatus.FAILED, RunStatus.INTERRUPTED}:
-                self._say(
-                    "run-failed", f"the last {kind.value} {_ended(closed[0])}", kind.value, error=_code(closed[0])
-                )
+            for source, run in self._newest_of_each(closed).items():
+                if run.status not in {RunStatus.FAILED, RunStatus.INTERRUPTED}:
+                    continue
+                subject = f"{kind.value} {source}".strip()
+                self._say("run-failed", f"the last {subject} {_ended(run)}", subject, error=_code(run))
+                if _code(run) == SpoolFullError.code:
+                    # an alarm of its own: that of the store which is away was told long ago
+                    text = f"no room to wait is left for the log of {source}: its server keeps the rest on its own disk"
+                    self._say(SpoolFullError.code, text, source)
+
+    def _newest_of_each(self, runs: Sequence[Run]) -> dict[str, Run]:
+        """The newest run of all, or of each source whose log is shipped: one that does well must not hide another."""
+        newest: dict[str, Run] = {}
+        for run in runs:
+            source = str(run.detail.get("source", ""))
+            if source in self._watched.logged or not newest:
+                newest.setdefault(source, run)
+        return newest
 
     def look_at_rests(self) -> None:
         self._rests = tuple(self._watched.rests())

@@ -15,6 +15,10 @@ LONGEST = 3500
 _PHRASES: Mapping[str, tuple[str, str]] = {
     "rpo-missed": ("备份超时:最新数据距今 {age},承诺 {rpo}", "RPO missed: newest data {age} old, promised {rpo}"),
     "run-failed": ("{subject} 任务失败({error})", "the last {subject} failed ({error})"),
+    "spool-full": (
+        "日志暂存区 {subject} 已满,其余留在数据库服务器上",
+        "the spool of {subject} is full: its server keeps the rest",
+    ),
     "restore-unfinished": ("恢复尚未完成,旧文件未到位", "a restore is not finished: older files are missing"),
     "drill-failed": ("恢复演练 {subject} 未通过", "drill {subject} did not pass"),
     "drill-overdue": ("恢复演练逾期 {subject}", "a restore drill is overdue {subject}"),

@@ -4,11 +4,13 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import psycopg
 import pytest
 
+from drmgr.demo.objectstore import ObjectStore
 from drmgr.errors import (
     DrmgrError,
     PointNotFoundError,
@@ -21,16 +23,25 @@ from drmgr.flows.points import find
 from drmgr.flows.reach import Window, log_ranges, windows
 from drmgr.flows.restore import RestoreDone, restore
 from drmgr.flows.restoreplan import RestorePlan, ToFolder
-from drmgr.flows.ship_logs import Shipped, Spool, follow
+from drmgr.flows.ship_logs import Shipped, Spool, follow, spooled
 from drmgr.interfaces import Progress
 from drmgr.model import CheckStatus, Level, Payload, Snapshot
+from drmgr.repository.bucket import Bucket, BucketSettings
+from drmgr.repository.restic import ResticRepository, ResticSettings
 from drmgr.scratch.label import PREFIX
 from drmgr.scratch.processes import processes_in, wait_until
 from drmgr.system.clock import SystemClock
+from drmgr.system.command import Runner
+from drmgr.system.files import write_atomically
+from drmgr.system.secret import Secret
 from tests.support.fake_repository import FakeRepository
+from tests.support.fault_proxy import FaultProxy
 from tests.support.folders import passable_directory
+from tests.support.objectstore import BucketMaker, make_bucket, object_store
 from tests.support.physical import SLOT, Place, fill, physical_server
 from tests.support.postgres import PostgresServer
+
+__all__ = ["make_bucket", "object_store"]
 
 
 @pytest.fixture(scope="module")
@@ -112,6 +123,21 @@ def test_every_kind_of_instant_comes_back(place: Place) -> None:
     with pytest.raises(UsageError, match="restored on scratch"):
         plan = RestorePlan("latest", ToFolder(place.directory / "out", lambda: None), at=at_a)
         restore(place.bench, place.wired, plan)
+
+
+def test_an_unfinished_segment_is_shipped_at_every_turn(place: Place) -> None:
+    """A quiet server fills a segment in hours; what little is in it must not wait for that."""
+    place.back_up()
+    for text in ("a", "b"):
+        at = note(place, text)
+        before = place.sql("SELECT pg_walfile_name(pg_current_wal_insert_lsn())")
+        assert place.ship().files >= 1
+        assert place.sql("SELECT pg_walfile_name(pg_current_wal_insert_lsn())") != before
+        (window,) = times(place)
+        assert window.newest.isoformat() >= at
+    # and with nothing written at all, the time that can be restored moves on
+    place.ship()
+    assert times(place)[0].newest > window.newest
 
 
 class Away(FakeRepository):
@@ -228,6 +254,63 @@ def test_following_survives_a_server_that_goes_and_comes(place: Place) -> None:
     at = note(place, "b")
     place.ship()
     assert notes(place, place.restore(at))[-2:] == ["a", "b"]
+
+
+def behind(proxy: FaultProxy, store: ObjectStore, bucket: str, folder: Path) -> ResticRepository:
+    """A repository in a bucket that is reached through the proxy, and asked first whether it is there, as a site does."""
+    keys = f"aws_access_key_id={store.access_key.reveal()}\naws_secret_access_key={store.secret_key.reveal()}\n"
+    write_atomically(folder / "credentials", f"[default]\n{keys}".encode())
+    place = BucketSettings(proxy.endpoint, store.region, bucket, store.access_key, store.secret_key)
+    settings = ResticSettings(
+        f"s3:{proxy.endpoint}/{bucket}/his",
+        "site",
+        folder / "cache",
+        env={"AWS_SHARED_CREDENTIALS_FILE": str(folder / "credentials"), "AWS_PROFILE": "default"},
+        options=("-o", "s3.bucket-lookup=path", "-o", f"s3.region={store.region}"),
+    )
+    return ResticRepository(settings, lambda: Secret("p" * 64), Runner(), Bucket(place).probe)
+
+
+def test_following_loses_nothing_while_the_store_is_away_for_hours(
+    place: Place, object_store: ObjectStore, make_bucket: BucketMaker
+) -> None:
+    """The store goes, the server restarts meanwhile, the spool fills, the store comes back."""
+    with FaultProxy(object_store.endpoint) as proxy:
+        place.use(behind(proxy, object_store, make_bucket(), place.directory))
+        place.repository.init()
+        limit = 3 * 1024 * 1024
+        place.spool = Spool(place.spool.path, limit)
+        told: list[DrmgrError] = []
+        shipped: list[Shipped] = []
+        most = 0
+
+        def meanwhile(turn: int) -> None:
+            nonlocal most
+            most = max(most, spooled(place.spool.path))
+            if turn == 1:
+                proxy.drop()
+            if turn == 3:
+                place.server.private.stop()
+                place.server.private.start()
+            if turn < 8:
+                note(place, f"n{turn}")
+            if turn == 32:
+                proxy.heal()
+
+        clock = Waits(meanwhile)
+        bench = replace(place.bench, clock=clock)
+        follow(bench, lambda: shipped.append(place.ship()), timedelta(minutes=5), told.append, turns=33)
+        assert sum(clock.slept) > 2 * 3600
+        assert {type(error) for error in told} == {RepositoryUnreachableError, SpoolFullError}
+        assert isinstance(told[-1], SpoolFullError) and len(told) == 31
+        # it took no more than the one stretch that went over the limit
+        assert limit < most < 2 * limit
+        assert spooled(place.spool.path) < 4096
+        # all that the server kept meanwhile came after it, without a gap
+        ranges = log_ranges(place.repository, "his", "main")
+        assert len(shipped) == 2 and shipped[1].files > 3
+        assert all(earlier.last + 1 == later.first for earlier, later in pairwise(ranges))
+        assert ranges[-1].until == shipped[1].until
 
 
 def test_the_log_of_another_cluster_is_refused(place: Place, tmp_path: Path) -> None:

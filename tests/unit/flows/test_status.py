@@ -10,17 +10,20 @@ import pytest
 from drmgr.errors import RepositoryUnreachableError, SourceError
 from drmgr.flows.backup import backup
 from drmgr.flows.status import DeclaredDrill, DrillProof, Health, Watched, by_trouble, health
+from drmgr.flows.watch import watch
 from drmgr.interfaces import Progress
 from drmgr.model import Measure, Payload, RunKind, RunStatus, Snapshot
 from drmgr.system.cron import Cron
+from drmgr.trouble import Delivery
 from tests.support.fake_repository import FakeRepository
+from tests.support.schedule_book import FakeAlarmBook
 from tests.unit.flows.conftest import Site
 
 DAY = 86400.0
 
 
-def look(site: Site, *proofs: DrillProof, drills: tuple[DeclaredDrill, ...] = ()) -> Health:
-    watched = Watched(site.wired.system, site.repository, frozenset(), drills, proofs, timedelta(days=92))
+def look(site: Site, *proofs: DrillProof, drills: tuple[DeclaredDrill, ...] = (), logged: Sequence[str] = ()) -> Health:
+    watched = Watched(site.wired.system, site.repository, frozenset(logged), drills, proofs, timedelta(days=92))
     return health(watched, site.catalog, site.clock)
 
 
@@ -116,6 +119,55 @@ def test_a_failed_run_is_trouble_until_one_succeeds_and_a_locked_one_is_none(sit
         site.clock.sleep(10)
     backup(site.bench, site.wired)
     assert look(site).ok
+
+
+def shipped(site: Site, source: str, error: str = "") -> None:
+    site.clock.sleep(10)
+    run = site.catalog.open_run(RunKind.SHIP, "his")
+    status = RunStatus.FAILED if error else RunStatus.OK
+    site.catalog.close_run(run.id, status, {"source": source}, {"code": error} if error else None)
+
+
+def test_a_log_that_is_not_shipped_is_trouble_though_that_of_another_source_is(site: Site) -> None:
+    backup(site.bench, site.wired)
+    for source, error in (("main", "source"), ("other", ""), ("removed since", "source")):
+        shipped(site, source, error)
+    shipped(site, "other")
+    (problem,) = look(site, logged=("main", "other")).problems
+    assert (problem.code, problem.subject, problem.figures) == ("run-failed", "ship main", {"error": "source"})
+    shipped(site, "main")
+    assert look(site, logged=("main", "other")).ok
+
+
+def test_a_full_spool_is_an_alarm_of_its_own_once(site: Site) -> None:
+    """The store has been away for long, which was told; that the server's disk fills now is news."""
+    backup(site.bench, site.wired)
+    book, heard = FakeAlarmBook(site.clock), Heard()
+    for error in ("", "repository-unreachable", "repository-unreachable", "spool-full", "spool-full", ""):
+        shipped(site, "main", error)
+        for _ in range(2):
+            watch(book, look(site, logged=("main",)).problems, [heard], site.clock)
+    assert heard.news == [
+        "raised run-failed",
+        "raised spool-full",
+        "recovered run-failed",
+        "recovered spool-full",
+    ]
+
+
+class Heard:
+    """A recipient who notes all news."""
+
+    name = "phone"
+
+    def __init__(self) -> None:
+        self.news: list[str] = []
+
+    def send(self, deliveries: Sequence[Delivery], at: datetime) -> None:
+        self.news += [f"{each.news} {each.alarm.code}" for each in deliveries]
+
+    def test(self, at: datetime) -> None:
+        raise NotImplementedError
 
 
 def test_drills_that_did_not_pass_or_whose_evidence_does_not_hold_are_trouble(site: Site) -> None:

@@ -16,13 +16,14 @@ BAR = 36
 
 def show_course(console: "Console", outcomes: Sequence[Outcome]) -> None:
     """Bars of systems that came back at once: waiting, being restored, being verified; in seconds since T0."""
-    span = max((t6 - line.t0 for line in (o.timeline for o in outcomes) if (t6 := line.t6)), default=None)
-    if len(outcomes) < 2 or span is None or not span:  # noqa: PLR2004
+    t0 = next((outcome.timeline.t0 for outcome in outcomes), None)
+    span = max((t6 - t0 for o in outcomes if t0 and (t6 := o.timeline.t6)), default=None)
+    if len(outcomes) < 2 or t0 is None or not span:  # noqa: PLR2004
         return
     rows = []
-    for outcome in sorted(outcomes, key=lambda each: (each.system.tier, each.timeline.t4 or each.timeline.t0)):
+    for outcome in sorted(outcomes, key=lambda each: (each.system.tier, each.timeline.t4 or t0)):
         line = outcome.timeline
-        since = [None if at is None else (at - line.t0) / span for at in (line.t4, line.t5, line.t6)]
+        since = [None if at is None else (at - t0) / span for at in (line.t4, line.t5, line.t6)]
         rows.append([outcome.system.id, str(outcome.system.tier), _bar(since), human_seconds(outcome.rto.measured)])
     console.print()
     table(console, ["system", "tier", "since T0: restore ━ verify ─", "T6"], rows)

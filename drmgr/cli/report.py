@@ -22,6 +22,7 @@ def register(app: typer.Typer) -> None:
     group.callback()(lambda: None)
     group.command("drill")(drill)
     group.command("quarter")(quarter)
+    group.command("incident")(incident)
     app.add_typer(group, name="report")
 
 
@@ -47,6 +48,32 @@ def drill(
         path = write_report(opened, envelope, kind, lang, report_path(opened, envelope, kind, lang, out))
     answers.answer(
         {"report": str(path), "evidence": str(envelope)}, lambda console: console.print(str(path), soft_wrap=True)
+    )
+
+
+def incident(
+    context: typer.Context,
+    run: Annotated[str, typer.Argument(metavar="RUN", help="The restore: its run, or its evidence's id or number.")],
+    lang: Annotated[Language, typer.Option(help="zh or en.")] = "zh",
+    out: Annotated[Path | None, typer.Option(help="Folder to write into; default: beside the evidence.")] = None,
+) -> None:
+    """The report of an incident (真实事件恢复报告): its restore as it was sealed, and what was noted later."""
+    from drmgr.cli.incident import verified_notes
+    from drmgr.evidence.notes import restore_document
+    from drmgr.evidence.render import render_incident
+    from drmgr.evidence.store import find
+
+    answers = output(context)
+    with site(context) as opened:
+        document = restore_document(find(opened.evidence_directory, run))
+        notes = verified_notes(opened, document)
+        folder = out.absolute() if out else opened.evidence_directory / "reports"
+        folder.mkdir(parents=True, exist_ok=True)
+        path = render_incident(document, notes, lang, folder / f"{document.path.stem}-incident-{lang}.pdf")
+        sign_report(opened, path)
+    answers.answer(
+        {"report": str(path), "evidence": str(document.path), "notes": [str(note.path) for note in notes]},
+        lambda console: console.print(str(path), soft_wrap=True, markup=False),
     )
 
 

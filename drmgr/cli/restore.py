@@ -11,8 +11,9 @@ from drmgr.cli.restored import done_json, plan_json, show_done, show_plan
 from drmgr.cli.restoretarget import gone_on_with, left_of, newest_first, target
 from drmgr.cli.safekeeping import keep_safe
 from drmgr.cli.swap import end, insist
+from drmgr.cli.told import ACCEPTED, DECIDED, FAULT, NOTICED, told_of
 from drmgr.errors import IncompleteError, UsageError
-from drmgr.model import OccasionKind
+from drmgr.model import NOTHING_TOLD, OccasionKind, Told
 
 if TYPE_CHECKING:
     from drmgr.cli.output import Output
@@ -60,6 +61,10 @@ def restore(
         str, typer.Option(metavar="RUN", help="End a broken-off restore to original, or check it once its server runs.")
     ] = "",
     occasion: Annotated[OccasionKind | None, typer.Option(help="What the record calls it.")] = None,
+    fault_at: Annotated[str, FAULT] = "",
+    noticed_at: Annotated[str, NOTICED] = "",
+    accepted_at: Annotated[str, ACCEPTED] = "",
+    decided_at: Annotated[str, DECIDED] = "",
 ) -> None:
     """Bring a system back, verify it, and seal evidence of it.
 
@@ -68,6 +73,7 @@ def restore(
     """
     from drmgr.flows import restore as flow
     from drmgr.flows import restoreplan as plans
+    from drmgr.flows.incident import refuse_disorder
     from drmgr.flows.original import ToOriginal
 
     answers = output(context)
@@ -85,8 +91,10 @@ def restore(
         production = isinstance(where, plans.ToConnection | ToOriginal)
         if production and not dry_run:
             insist(system, reason, confirm)
-        kind = occasion or (OccasionKind.INCIDENT if production else OccasionKind.SIMULATION)
-        plan = gone_on_with(opened, plans.RestorePlan(point, where, chosen, reason, kind, at), system)
+        told = told_of(fault_at, noticed_at, accepted_at, decided_at, opened.zone)
+        kind = _occasion(occasion, told, production=production)
+        refuse_disorder(told, opened.clock.now())
+        plan = gone_on_with(opened, plans.RestorePlan(point, where, chosen, reason, kind, at, told), system)
         left = left_of(plan)
         if left is not None and background and not dry_run:
             _only_rest(answers, opened, start(opened, config_path(context), left, reason))
@@ -127,3 +135,14 @@ def _only_rest(answers: "Output", opened: "Site", rest: "Rest | None") -> None:
     told = rest_json(rest, at_work=True)
     document = {"run": rest.worker, "system": rest.system, "status": "running", "target": told["target"], "rest": told}
     answers.answer(document, lambda console: console.print(rest_text(rest, opened.zone, at_work=True), markup=False))
+
+
+def _occasion(given: OccasionKind | None, told: Told, *, production: bool) -> OccasionKind:
+    """What the record calls it. Raises UsageError for times of a fault that was none."""
+    kind = given or (OccasionKind.INCIDENT if production or told != NOTHING_TOLD else OccasionKind.SIMULATION)
+    if told != NOTHING_TOLD and kind is not OccasionKind.INCIDENT:
+        raise UsageError(
+            f"the times of a fault belong to an incident, and this is a {kind}",
+            hint="use --occasion incident, or leave them out",
+        )
+    return kind

@@ -70,8 +70,9 @@ def done_json(system: str, done: "RestoreDone", at: str = "") -> Json:
         "target": done.record.target,
         "point": outcome.point.id if outcome.point else None,
         "at": at or (rfc3339(outcome.point.consistent_at) if outcome.point else None),
-        "seconds": outcome.rto.measured,
         "usable_at": rfc3339(outcome.timeline.t5) if outcome.timeline.t5 else None,
+        "seconds": _took(outcome),
+        **course_json(outcome),
         "phases": [
             {"name": phase.name, "source": phase.source, "seconds": round(phase.seconds, 3)} for phase in outcome.phases
         ],
@@ -84,9 +85,33 @@ def done_json(system: str, done: "RestoreDone", at: str = "") -> Json:
 
 
 def _usable_after(outcome: "Outcome") -> float | None:
-    """Seconds from T0 to T5."""
+    """Seconds from the beginning of the command to T5."""
     line = outcome.timeline
-    return None if line.t5 is None else max(0.0, (line.t5 - line.t0).total_seconds())
+    return None if line.t5 is None or line.begun is None else max(0.0, (line.t5 - line.begun).total_seconds())
+
+
+def _took(outcome: "Outcome") -> float | None:
+    """How long the command took to the verified data, whenever the fault was."""
+    line, measured = outcome.timeline, outcome.rto.measured
+    if measured is None or line.t0 is None or line.begun is None:
+        return measured
+    return round(measured - (line.begun - line.t0).total_seconds(), 3)
+
+
+def course_json(outcome: "Outcome") -> Json:
+    """T0 to T6, and what they come to."""
+    from drmgr.system.clock import rfc3339
+
+    line = outcome.timeline
+    times = {name: getattr(line, name) for name in ("t0", "t1", "t2", "t3", "t4", "t5", "t6")}
+    return {
+        "times": {name: None if at is None else rfc3339(at) for name, at in times.items()},
+        "counted_from": line.counted_from,
+        **{
+            name: {"target": measure.target, "measured": measure.measured, "met": measure.met}
+            for name, measure in (("rto", outcome.rto), ("rpo", outcome.rpo))
+        },
+    }
 
 
 def undone_json(swap: "Swap") -> Json:
@@ -150,7 +175,8 @@ def show_done(console: "Console", done: "RestoreDone") -> None:
             "recovery point": outcome.point.id if outcome.point else "-",
             "verified to level": str(int(outcome.level)),
             "usable after": human_seconds(_usable_after(outcome)),
-            "took": "the rest is on its way" if done.rest else human_seconds(outcome.rto.measured),
+            "took": "the rest is on its way" if done.rest else human_seconds(_took(outcome)),
+            **_since_fault(done),
             "evidence": done.evidence.path,
         },
     )
@@ -163,6 +189,17 @@ def show_done(console: "Console", done: "RestoreDone") -> None:
         pairs(console, shown)
         if instance.socket and instance.passfile and shown.get("passfile"):
             console.print(f"open it   {_opening(instance)}", markup=False, soft_wrap=True)
+
+
+def _since_fault(done: "RestoreDone") -> dict[str, str]:
+    """Of an incident: how long it was since the fault, or that nobody said when it was."""
+    from drmgr.cli.output import human_seconds
+
+    if done.record.occasion != "incident":
+        return {}
+    if done.outcome.timeline.t0 is None:
+        return {"since the fault": "nobody said when it was (--fault-at, or later: drmgr incident note)"}
+    return {"since the fault": human_seconds(done.outcome.rto.measured)}
 
 
 def _opening(instance: "Instance") -> str:

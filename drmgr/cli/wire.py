@@ -32,6 +32,7 @@ from drmgr.system.command import Runner
 from drmgr.system.files import free_bytes
 
 if TYPE_CHECKING:
+    from drmgr.evidence.store import FileEvidenceStore
     from drmgr.flows.ship_logs import Spool
     from drmgr.flows.turns import Limits
     from drmgr.keystore.store import FileKeystore
@@ -128,6 +129,14 @@ class Site:
 
         actor = Actor(operator(), self.host)
         return AuditLog(self.audit_file, actor, lambda: audit_private_key(self.keystore), self.catalog, self.clock)
+
+    @cached_property
+    def evidence(self) -> "FileEvidenceStore":
+        from drmgr.evidence.store import FileEvidenceStore
+        from drmgr.keystore.evidence_keys import evidence_private_key
+
+        key, folder = (lambda: evidence_private_key(self.keystore)), self.evidence_directory
+        return FileEvidenceStore(folder, key, self.catalog, self.clock)
 
     @cached_property
     def schedule_book(self) -> "SqlScheduleBook":
@@ -297,9 +306,6 @@ class Site:
 
     def bench(self, progress: ProgressFor) -> Bench:
         """The flows' workbench. Workspaces that dead runs left are destroyed first."""
-        from drmgr.evidence.store import FileEvidenceStore
-        from drmgr.keystore.evidence_keys import evidence_private_key
-
         self.scratch.reap()
         return Bench(
             site=text_of(self.config.site.name),
@@ -311,9 +317,7 @@ class Site:
             locks=self.locks,
             clock=self.clock,
             scratch=self.scratch,
-            evidence=FileEvidenceStore(
-                self.evidence_directory, lambda: evidence_private_key(self.keystore), self.catalog, self.clock
-            ),
+            evidence=self.evidence,
             tools=self.tools(),
             progress=progress,
             work=self.runner,

@@ -17,7 +17,9 @@ from drmgr.model import (
     Outcome,
     RecoveryPoint,
     Text,
+    Timeline,
     Verdict,
+    move_to_json,
 )
 from drmgr.privacy import mask_message, refuse_free_text
 
@@ -39,6 +41,9 @@ GROUPS: Final = (
 """The field groups of a predicate, in the order of the report; each is hashed on its own in the statement's subject."""
 
 
+TIMES: Final = ("t0", "t1", "t2", "t3", "t4", "t5", "t6", "begun", "brought_back")
+
+
 def build_document(
     record: DrillRecord, evidence_id: str, sequence: int, previous_sha256: str | None
 ) -> dict[str, Json]:
@@ -54,7 +59,7 @@ def build_document(
     builder = _Builder(record)
     predicate = {
         "header": builder.header(evidence_id, sequence, previous_sha256),
-        "environment": {"target": record.target, "tools": dict(record.tools)},
+        "environment": _environment(record),
         "backup_set": [builder.backup_set(outcome) for outcome in record.outcomes],
         "steps": builder.steps(),
         "metrics": [builder.metrics(outcome) for outcome in record.outcomes],
@@ -64,11 +69,16 @@ def build_document(
         "destruction": builder.destruction(),
         "errors": builder.errors(),
     }
+    return statement(PREDICATE_TYPE, predicate)
+
+
+def statement(kind: str, predicate: Mapping[str, Json]) -> dict[str, Json]:
+    """The in-toto statement of that kind, with the SHA-256 of each field group."""
     tree: dict[str, Json] = plain(predicate)
     return {
         "_type": STATEMENT_TYPE,
-        "subject": [{"name": name, "digest": {"sha256": digest(tree[name])}} for name in GROUPS],
-        "predicateType": PREDICATE_TYPE,
+        "subject": [{"name": name, "digest": {"sha256": digest(group)}} for name, group in tree.items()],
+        "predicateType": kind,
         "predicate": tree,
     }
 
@@ -90,20 +100,10 @@ class _Builder:
 
     def __init__(self, record: DrillRecord) -> None:
         self._record = record
-        try:
-            self._zone = ZoneInfo(record.timezone)
-        except (ZoneInfoNotFoundError, ValueError) as error:
-            raise EvidenceError(
-                f"the time zone {record.timezone} is not known on this host",
-                hint="check site.timezone, and that the package tzdata is installed",
-            ) from error
+        self._zone = zone_of(record.timezone)
 
     def _time(self, instant: datetime | None) -> str | None:
-        if instant is None:
-            return None
-        if instant.tzinfo is None:
-            raise EvidenceError("an instant without a zone cannot be put into evidence")
-        return instant.astimezone(self._zone).isoformat(timespec="milliseconds")
+        return time_in(self._zone, instant)
 
     def header(self, evidence_id: str, sequence: int, previous: str | None) -> dict[str, Json]:
         record = self._record
@@ -117,10 +117,10 @@ class _Builder:
             "kind": record.kind.value,
             "occasion": record.occasion.value,
             "name": record.name,
-            "title": _text(record.title),
+            "title": text_json(record.title),
             "scenario": record.scenario,
             "form": record.form,
-            "site": _text(record.site),
+            "site": text_json(record.site),
             "timezone": record.timezone,
             "operator": record.operator,
             "host": record.host,
@@ -134,7 +134,7 @@ class _Builder:
         system = outcome.system
         return {
             "system": system.id,
-            "title": _text(system.title),
+            "title": text_json(system.title),
             "tier": system.tier,
             "depends_on": list(system.depends_on),
             "point": None if outcome.point is None else self._point(outcome.point),
@@ -194,9 +194,7 @@ class _Builder:
         ]
 
     def metrics(self, outcome: Outcome) -> dict[str, Json]:
-        names = ("t0", "t1", "t2", "t3", "t4", "t5", "t6")
-        times = {name: self._time(getattr(outcome.timeline, name)) for name in names}
-        return {"system": outcome.system.id, **times, "rto": _measure(outcome.rto), "rpo": _measure(outcome.rpo)}
+        return metrics_json(self._zone, outcome.system.id, outcome.timeline, outcome.rto, outcome.rpo)
 
     def facts(self) -> list[dict[str, Json]]:
         return [
@@ -219,7 +217,7 @@ class _Builder:
             {
                 "system": outcome.system.id,
                 "name": check.name,
-                "title": None if check.title is None else _text(check.title),
+                "title": None if check.title is None else text_json(check.title),
                 "source": check.source,
                 "status": check.status.value,
                 "level": int(check.level),
@@ -281,7 +279,50 @@ def seconds_of_all(outcomes: Sequence[Outcome]) -> dict[str, Json]:
     }
 
 
-def _text(text: Text) -> dict[str, Json]:
+def _environment(record: DrillRecord) -> dict[str, Json]:
+    environment: dict[str, Json] = {"target": record.target, "tools": dict(record.tools)}
+    if record.swap is not None:
+        swap = record.swap
+        environment["swap"] = {
+            "run": swap.run,
+            "phase": swap.phase.value,
+            "moves": [move_to_json(move) for move in swap.moves],
+        }
+    return environment
+
+
+def zone_of(name: str) -> ZoneInfo:
+    """Raises EvidenceError for one that this host does not know."""
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError) as error:
+        raise EvidenceError(
+            f"the time zone {name} is not known on this host",
+            hint="check site.timezone, and that the package tzdata is installed",
+        ) from error
+
+
+def time_in(zone: ZoneInfo, instant: datetime | None) -> str | None:
+    """RFC 3339 with the offset of the zone, to the millisecond. Raises EvidenceError for an instant without a zone."""
+    if instant is None:
+        return None
+    if instant.tzinfo is None:
+        raise EvidenceError("an instant without a zone cannot be put into evidence")
+    return instant.astimezone(zone).isoformat(timespec="milliseconds")
+
+
+def metrics_json(zone: ZoneInfo, system: str, line: Timeline, rto: Measure, rpo: Measure) -> dict[str, Json]:
+    """The course of one system, and what it comes to."""
+    return {
+        "system": system,
+        **{name: time_in(zone, getattr(line, name)) for name in TIMES},
+        "counted_from": line.counted_from,
+        "rto": _measure(rto),
+        "rpo": _measure(rpo),
+    }
+
+
+def text_json(text: Text) -> dict[str, Json]:
     return {"zh": text.zh, "en": text.en}
 
 

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -41,6 +42,14 @@ def render_report(evidence: Path, kind: ReportKind, lang: Language, out: Path, r
     return render(kind, lang, _input(document), out, name=document.path.name, runner=runner)
 
 
+def render_incident(
+    document: Document, notes: Sequence[Document], lang: Language, out: Path, runner: Runner | None = None
+) -> Path:
+    """Writes the report of an incident: of the restore's document and of the notes about it, oldest first."""
+    data = {**_input(document), "notes": [_input(note) for note in notes]}
+    return render("incident", lang, data, out, name=document.path.name, runner=runner)
+
+
 def render(kind: str, lang: Language, data: Json, out: Path, *, name: str, runner: Runner | None = None) -> Path:
     """Sets ``data`` by the template ``kind``; ``name`` is what messages call it. Raises as ``render_report``."""
     job = {"kind": kind, "lang": lang, "evidence": data}
@@ -72,7 +81,7 @@ def require_fonts(fonts: "typst.Fonts") -> None:
         )
 
 
-def _input(document: Document) -> Json:
+def _input(document: Document) -> dict[str, Json]:
     """What the templates read: the signed statement as it stands, and what names its file."""
     return {
         "predicate": document.predicate,

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 from drmgr.errors import EvidenceError, LockedError, UsageError
 from drmgr.evidence.build import build_document
 from drmgr.evidence.chain import Link, file_name, hash_file, links
+from drmgr.evidence.note import build_note
 from drmgr.evidence.sign import key_id, read_envelope, sign_statement
 from drmgr.evidence.verify import verify_path
 from drmgr.interfaces import Catalog, Clock
-from drmgr.model import DrillRecord, EvidenceEntry, Json, Verdict
+from drmgr.model import DrillRecord, EvidenceEntry, IncidentNote, Json, Verdict
 from drmgr.privacy import withhold_free_text
 from drmgr.system.files import write_atomically
 
@@ -57,6 +58,14 @@ class FileEvidenceStore:
         Free text among the checks' values is withheld first. Raises EvidenceError when the folder lacks what the
         catalog remembers or cannot be written, KeystoreError from the key, LockedError when another sealing hangs.
         """
+        kept = withhold_free_text(record)
+        return self._append(lambda *place: build_document(kept, *place))
+
+    def add(self, note: IncidentNote) -> EvidenceEntry:
+        """Chains what became known of an incident after its restore. Raises as ``seal``."""
+        return self._append(lambda *place: build_note(note, *place))
+
+    def _append(self, build: "Callable[[str, int, str | None], dict[str, Json]]") -> EvidenceEntry:
         from ulid import ULID
 
         key = self._private_key()
@@ -65,12 +74,13 @@ class FileEvidenceStore:
             sequence = 1 if head is None else head.sequence + 1
             now = self._clock.now()
             evidence_id = str(ULID.from_datetime(now))
-            previous = None if head is None else head.sha256
-            statement = build_document(withhold_free_text(record), evidence_id, sequence, previous)
+            statement = build(evidence_id, sequence, None if head is None else head.sha256)
             path = self._directory / file_name(sequence, evidence_id)
             self._write(path, sign_statement(statement, key))
+            predicate = statement["predicate"]
+            header, verdict = predicate["header"], Verdict(predicate["verdict"]["verdict"])
             entry = EvidenceEntry(
-                evidence_id, record.run, sequence, record.name, record.verdict, now, str(path), hash_file(path)
+                *(evidence_id, header["run"], sequence, header["name"], verdict, now, str(path), hash_file(path))
             )
             self._catalog.remember_evidence(entry)
         return entry

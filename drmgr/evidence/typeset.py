@@ -30,7 +30,8 @@ def main() -> int:
 
 
 def _set(job: Json, fonts: typst.Fonts) -> bytes:
-    finished = datetime.fromisoformat(job["evidence"]["predicate"]["header"]["finished_at"])
+    newest = (job["evidence"].get("notes") or [job["evidence"]])[-1]
+    finished = datetime.fromisoformat(newest["predicate"]["header"]["finished_at"])
     inputs = {"lang": job["lang"], "evidence": json.dumps(job["evidence"], ensure_ascii=False)}
     with as_file(files("drmgr.evidence") / "templates") as templates:
         compiler = typst.Compiler(templates / f"{job['kind']}.typ", root=templates, font_paths=fonts, sys_inputs=inputs)

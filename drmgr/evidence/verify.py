@@ -4,18 +4,23 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from drmgr.errors import EvidenceError
 from drmgr.evidence.anchor import Anchored
 from drmgr.evidence.build import GROUPS, PREDICATE_TYPE, STATEMENT_TYPE
 from drmgr.evidence.canonical import canonical, digest
 from drmgr.evidence.chain import ChainVerdict, Gap, file_name, judge, links
+from drmgr.evidence.note import NOTE_GROUPS, NOTE_TYPE
 from drmgr.evidence.sign import PAYLOAD_TYPE, Signed, key_id, read_envelope, signature_holds
 from drmgr.model import EvidenceEntry, Json
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+
+KINDS: Final = {PREDICATE_TYPE: GROUPS, NOTE_TYPE: NOTE_GROUPS}
+"""What kinds of documents a chain holds, and the field groups of each."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +125,8 @@ def _statement(payload: bytes) -> tuple[Mapping[str, Json], str]:
 
 def _group_at(payload: bytes, position: int) -> str | None:
     """The group whose name stands last before the damage: canonical JSON writes the groups one after another."""
-    starts = {group: payload.rfind(f'"{group}":'.encode(), 0, position + 1) for group in GROUPS}
+    names = {group for groups in KINDS.values() for group in groups}
+    starts = {group: payload.rfind(f'"{group}":'.encode(), 0, position + 1) for group in names}
     group, start = max(starts.items(), key=lambda item: item[1])
     return group if start >= 0 else None
 
@@ -133,9 +139,10 @@ def _header(statement: Mapping[str, Json]) -> Mapping[str, Json] | None:
 def _tampered(statement: Mapping[str, Json]) -> list[str]:
     """Field groups that are gone, put in, or no longer what their digest in ``subject`` says."""
     predicate, digests = statement["predicate"], _digests(statement)
-    gone = [group for group in GROUPS if group not in predicate]
-    added = sorted(set(predicate) - set(GROUPS))
-    changed = [group for group in GROUPS if group in predicate and not _agrees(predicate[group], digests.get(group))]
+    groups = KINDS.get(str(statement.get("predicateType")), GROUPS)
+    gone = [group for group in groups if group not in predicate]
+    added = sorted(set(predicate) - set(groups))
+    changed = [group for group in groups if group in predicate and not _agrees(predicate[group], digests.get(group))]
     problems = []
     if changed:
         problems.append(f"field group{_plural(changed)} tampered with: {', '.join(changed)}")
@@ -187,7 +194,7 @@ def _form_problems(
     problems = []
     if signed.payload_type != PAYLOAD_TYPE or statement.get("_type") != STATEMENT_TYPE:
         problems.append("the signed content is of another kind than evidence")
-    if statement.get("predicateType") != PREDICATE_TYPE:
+    if statement.get("predicateType") not in KINDS:
         problems.append(f"predicate type {statement.get('predicateType')} is not known to this version")
     if signed.canonical_file != content or canonical(statement) != signed.payload:
         problems.append("the file around the signed content was changed after sealing")

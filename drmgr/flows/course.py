@@ -7,31 +7,33 @@ from drmgr.errors import DrmgrError
 from drmgr.flows.bench import error_json
 from drmgr.flows.bringback import data_lost
 from drmgr.interfaces import Clock
-from drmgr.model import CheckResult, Level, Measure, Outcome, Phase, RecoveryPoint, System, Timeline, Verdict
+from drmgr.model import CheckResult, Level, Measure, Outcome, Phase, RecoveryPoint, System, Timeline, Told, Verdict
 
 
 class Course:
-    """``t0`` is the fault, ``started`` the same instant by the monotonic clock, which is never set back: RTO goes by it.
+    """``begun`` is when the command began, ``started`` the same instant by the monotonic clock, which is never set back.
 
-    T1 to T3 equal T0, for nobody has to notice or decide here.
+    ``told`` is what people say of an incident: T0 to T3 are theirs then, and what they do not say stays unknown. Without
+    it the fault is declared by the command, T0 to T3 are its beginning, for nobody has to notice or decide.
     """
 
-    def __init__(self, clock: Clock, t0: datetime, started: float) -> None:
+    def __init__(self, clock: Clock, begun: datetime, started: float, told: Told | None = None) -> None:
         self._clock = clock
-        self._t0 = t0
+        self._begun = begun
+        self._told = told or Told(begun, begun, begun, begun)
         self._started = started
         self._t4: datetime | None = None
         self._t5: datetime | None = None
         self._t6: datetime | None = None
         self._seconds: float | None = None
-        self._begun: float | None = None
+        self._own_start: float | None = None
         self.own_seconds: float | None = None
         """From T4 to T6."""
         self._went_to: datetime | None = None
 
     def restoring(self) -> None:
         """T4."""
-        self._t4, self._begun = self._clock.now(), self._clock.monotonic()
+        self._t4, self._own_start = self._clock.now(), self._clock.monotonic()
 
     def went_to(self, instant: datetime | None) -> None:
         """Everything before that instant is back, and not only before the point's own; None changes nothing."""
@@ -42,13 +44,13 @@ class Course:
         self._t5 = self._clock.now()
 
     def goes_on(self, t4: datetime | None, t5: datetime | None) -> None:
-        """What an earlier run came to, whose T0 is that of this one."""
+        """What an earlier run came to, whose beginning is that of this one."""
         self._t4, self._t5 = t4, t5
 
     @property
-    def t0(self) -> datetime:
-        """The fault."""
-        return self._t0
+    def begun(self) -> datetime:
+        """When the command began, or the earlier run that it goes on with."""
+        return self._begun
 
     @property
     def restored_from(self) -> datetime | None:
@@ -64,17 +66,42 @@ class Course:
         """T6: the time that counts ends here."""
         now = self._clock.monotonic()
         self._t6, self._seconds = self._clock.now(), now - self._started
-        self.own_seconds = None if self._begun is None else now - self._begun
+        self.own_seconds = None if self._own_start is None else now - self._own_start
 
     def measures(
         self, system: System, point: RecoveryPoint | None, error: DrmgrError | None
     ) -> tuple[Measure, Measure]:
-        """RTO and RPO; nothing is measured of what did not get to its end."""
+        """RTO and RPO, from the fault when it is known, else from the command's beginning.
+
+        Nothing is measured of what did not get to its end.
+        """
         objectives = system.objectives
-        done = self._t6 is not None and error is None
-        lost = data_lost(self._went_to or point.consistent_at, self._t0) if done and point is not None else None
-        rto = Measure(objectives.rto.total_seconds(), self._seconds if done else None)
-        return rto, Measure(objectives.rpo.total_seconds(), lost)
+        took, lost = None, None
+        if self._seconds is not None and error is None:
+            fault = self._told.fault or self._begun
+            took = self._seconds + (self._begun - fault).total_seconds()
+            lost = None if point is None else self._lost(self._went_to or point.consistent_at, fault)
+        return Measure(objectives.rto.total_seconds(), took), Measure(objectives.rpo.total_seconds(), lost)
+
+    def _lost(self, brought_back: datetime, fault: datetime) -> float | None:
+        if data_lost(brought_back, self._begun) is None:
+            # from the future: the clocks disagree, and nothing can be said
+            return None
+        return max(0.0, (fault - brought_back).total_seconds())
+
+    def _line(self, error: DrmgrError | None, brought_back: datetime | None) -> Timeline:
+        told = self._told
+        return Timeline(
+            t0=told.fault,
+            t1=told.noticed,
+            t2=told.accepted,
+            t3=told.decided,
+            t4=self._t4,
+            t5=self._t5,
+            t6=self._t6 if error is None else None,
+            begun=self._begun,
+            brought_back=brought_back,
+        )
 
     def outcome(
         self,
@@ -89,12 +116,12 @@ class Course:
     ) -> Outcome:
         """What became of the system."""
         rto, rpo = self.measures(system, point, error)
-        t0, t6 = self._t0, self._t6 if error is None else None
+        back = self._went_to or (point.consistent_at if point else None)
         return Outcome(
             system=system,
             verdict=verdict,
             level=level,
-            timeline=Timeline(t0, t0, t0, t0, self._t4, self._t5, t6),
+            timeline=self._line(error, back),
             rto=rto,
             rpo=rpo,
             point=point,

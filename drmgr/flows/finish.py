@@ -117,7 +117,7 @@ class _Finish:
             self.swap.point, self._target, self.swap.sources, reason, OccasionKind.INCIDENT, self.swap.at
         )
         record = sealed_as(self._bench, plan, self._run, outcome, self.swap.copy)
-        record = replace(record, reason=f"{record.reason} (end of the restore {self.swap.run})")
+        record = replace(record, reason=f"{record.reason} (end of the restore {self.swap.run})", swap=self.swap)
         entry = self._bench.evidence.seal(record)
         return RestoreDone(record, outcome, entry, self._instances, swap=self.swap)
 

@@ -32,6 +32,7 @@ from drmgr.model import (
     EvidenceEntry,
     Instance,
     Level,
+    OccasionKind,
     Outcome,
     Rest,
     Restored,
@@ -75,6 +76,7 @@ def restore(bench: Bench, wired: WiredSystem, plan: RestorePlan) -> RestoreDone:
             error = caught
         outcome = act.outcome(error)
         record = sealed_as(bench, plan, run.run.id, outcome, wired.copy)
+        record = replace(record, swap=act.swap)
         entry = bench.evidence.seal(record)
         act.sealed(error)
         run.detail.update(
@@ -122,7 +124,8 @@ class _Act:
         self._point = aim.point
         self._replays = aim.replays
         self._run = run
-        self._course = Course(bench.clock, t0, started)
+        told = plan.told if plan.occasion is OccasionKind.INCIDENT else None
+        self._course = Course(bench.clock, t0, started, told)
         self._loaded: Mapping[str, Instance] = {}
         self._phases = Phases(bench, wired.system.id)
         self._chosen = members(aim.point, wired, plan.sources)
@@ -188,7 +191,7 @@ class _Act:
             since=newest.since,
             sources=self._plan.sources,
             copy=self._wired.copy,
-            t0=self._course.t0,
+            t0=self._course.begun,
             t4=self._course.restored_from,
             t5=None,
             later=later,
@@ -309,7 +312,7 @@ def sealed_as(bench: Bench, plan: RestorePlan, run: str, outcome: Outcome, copy:
         scenario="restore",
         form="hands-on",
         site=bench.site,
-        started_at=outcome.timeline.t0,
+        started_at=outcome.timeline.begun or bench.clock.now(),
         finished_at=bench.clock.now(),
         verdict=outcome.verdict,
         level=outcome.level,

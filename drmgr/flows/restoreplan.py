@@ -14,7 +14,7 @@ from drmgr.flows.points import Found, SealedPoint, believed, choose, find
 from drmgr.flows.reach import NEWEST, Aim, aim, newest
 from drmgr.flows.tofolder import FolderTarget, NewestFirst, refuse_folder
 from drmgr.interfaces import Engine
-from drmgr.model import CheckResult, Member, OccasionKind, RecoveryPoint
+from drmgr.model import NOTHING_TOLD, CheckResult, Member, OccasionKind, RecoveryPoint, Told
 from drmgr.system.files import free_bytes
 
 
@@ -55,7 +55,7 @@ class RestorePlan:
     """What to bring back, where to, and why (the reason goes into the record).
 
     ``at`` is a time, a position or a named instant between recovery points, as a person writes it; empty for the point
-    itself.
+    itself. ``told`` is what people say of the incident; only a real one has it.
     """
 
     point: str
@@ -64,6 +64,7 @@ class RestorePlan:
     reason: str = ""
     occasion: OccasionKind = OccasionKind.SIMULATION
     at: str = ""
+    told: Told = NOTHING_TOLD
 
 
 def describe(target: Target) -> str:

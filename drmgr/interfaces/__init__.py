@@ -2,7 +2,7 @@
 
 from drmgr.interfaces.inplace import Place, SwapBook
 from drmgr.interfaces.memory import Audit, CareBook, Catalog, Clock, Keystore, Locks, PointMemory, Progress, RestBook
-from drmgr.interfaces.proofs import AcrossCheck, Canary, Check, EvidenceStore, Scratch, Workspace
+from drmgr.interfaces.proofs import AcrossCheck, Canary, Check, EvidenceStore, IncidentNotes, Scratch, Workspace
 from drmgr.interfaces.sources import Capture, Engine, LogShipper, Pause, Sink, SqlEngine, TreeEngine
 from drmgr.interfaces.stores import CaredRepository, Objects, Renewal, Repository, RepositoryPasswords, Sealer, Shelf
 
@@ -18,6 +18,7 @@ __all__ = [
     "Clock",
     "Engine",
     "EvidenceStore",
+    "IncidentNotes",
     "Keystore",
     "Locks",
     "LogShipper",

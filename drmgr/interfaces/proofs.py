@@ -11,6 +11,7 @@ from drmgr.model import (
     Destruction,
     DrillRecord,
     EvidenceEntry,
+    IncidentNote,
     Instance,
     Level,
     Recipe,
@@ -85,3 +86,8 @@ class AcrossCheck(Protocol):
 class EvidenceStore(Protocol):
     def seal(self, record: DrillRecord) -> EvidenceEntry:
         """Signs the record, chains it to the document before it, writes it durably. Raises EvidenceError, KeystoreError."""
+
+
+class IncidentNotes(Protocol):
+    def add(self, note: IncidentNote) -> EvidenceEntry:
+        """Signs what became known of an incident after its restore, and chains it as ``EvidenceStore.seal`` does."""

@@ -16,6 +16,7 @@ from drmgr.model.backup import (
     Stream,
     Tree,
 )
+from drmgr.model.incident import NOTHING_TOLD, About, CorrectiveAction, IncidentNote, Told
 from drmgr.model.inplace import Move, Swap, SwapPhase, move_to_json, swap_from_json, swap_to_json
 from drmgr.model.objects import ObjectKind, Retention, Stored, Version
 from drmgr.model.records import AuditHead, CheckReport, EvidenceEntry, Readback, Rest, Run
@@ -52,12 +53,15 @@ from drmgr.model.words import (
 
 __all__ = [
     "EVENTS",
+    "NOTHING_TOLD",
+    "About",
     "AuditHead",
     "AuditResult",
     "Change",
     "CheckReport",
     "CheckResult",
     "CheckStatus",
+    "CorrectiveAction",
     "Destruction",
     "Doubt",
     "DoubtKind",
@@ -65,6 +69,7 @@ __all__ = [
     "Entry",
     "EvidenceEntry",
     "Facts",
+    "IncidentNote",
     "Instance",
     "Json",
     "Judgement",
@@ -104,6 +109,7 @@ __all__ = [
     "System",
     "Text",
     "Timeline",
+    "Told",
     "Tree",
     "Verdict",
     "Version",

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from drmgr.model.backup import RecoveryPoint
+from drmgr.model.inplace import Swap
 from drmgr.model.words import CheckStatus, Json, Level, Objectives, OccasionKind, RunKind, System, Text, Verdict
 
 
@@ -136,16 +137,37 @@ class Destruction:
 class Timeline:
     """T0 fault, T1 noticed, T2 accepted, T3 decided, T4 restore starts, T5 data usable, T6 business verified.
 
-    None: not reached. In a drill T1 to T3 equal T0, for nobody had to notice or decide.
+    None: not reached, or in an incident (T0 to T3) not told by anybody. In a drill T1 to T3 equal T0, for nobody had to
+    notice or decide. ``begun`` is when the command began, which RTO and RPO count from when T0 is not known;
+    everything before ``brought_back`` is in the restored data.
     """
 
-    t0: datetime
+    t0: datetime | None
     t1: datetime | None = None
     t2: datetime | None = None
     t3: datetime | None = None
     t4: datetime | None = None
     t5: datetime | None = None
     t6: datetime | None = None
+    begun: datetime | None = None
+    brought_back: datetime | None = None
+
+    @property
+    def counted_from(self) -> str:
+        """What RTO and RPO are counted from: ``t0`` when it is known, else ``begun``."""
+        return "begun" if self.t0 is None else "t0"
+
+    def seconds_to_verified(self) -> float | None:
+        """From what is counted from to T6; None when that was not reached."""
+        since = self.t0 or self.begun
+        return None if self.t6 is None or since is None else (self.t6 - since).total_seconds()
+
+    def seconds_lost(self) -> float | None:
+        """Between what was brought back and the fault; what was written after the fault is not counted."""
+        since = self.t0 or self.begun
+        if self.t6 is None or since is None or self.brought_back is None:
+            return None
+        return max(0.0, (since - self.brought_back).total_seconds())
 
 
 @dataclass(frozen=True)
@@ -202,3 +224,5 @@ class DrillRecord:
     tools: Mapping[str, str]
     timezone: str
     approval: str = ""
+    swap: Swap | None = None
+    """What got another name in a restore in place, and how far that came."""

@@ -20,6 +20,7 @@ class RunKind(StrEnum):
     COPY = "copy"
     EXPIRE = "expire"
     RENEW_KEYS = "renew-keys"
+    INCIDENT_NOTE = "incident-note"
 
 
 class RunStatus(StrEnum):

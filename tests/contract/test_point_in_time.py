@@ -86,6 +86,7 @@ def test_a_drill_goes_to_the_last_shipped_instant_and_its_rpo_is_measured_from_t
     (outcome,) = done.record.outcomes
     assert (outcome.error, outcome.verdict, outcome.level) == (None, Verdict.PASSED, Level.BUSINESS)
     assert seen == ["一", "a"]
+    assert outcome.timeline.t0 is not None
     assert outcome.rpo.measured == (outcome.timeline.t0 - reached).total_seconds()
     assert outcome.rpo.measured < (outcome.timeline.t0 - point.consistent_at).total_seconds()
     # the facts are proven at the point's own instant, after the time that counts
@@ -104,6 +105,7 @@ def test_a_drill_without_shipped_logs_counts_from_its_point(place: Place) -> Non
     done, seen = play(place, "newest")
     (outcome,) = done.record.outcomes
     assert (outcome.verdict, seen) == (Verdict.PASSED, ["一"])
+    assert outcome.timeline.t0 is not None
     assert outcome.rpo.measured == (outcome.timeline.t0 - point.consistent_at).total_seconds()
 
 

@@ -17,10 +17,12 @@ from drmgr.model import (
     DrillRecord,
     EvidenceEntry,
     Facts,
+    IncidentNote,
     Instance,
     Level,
     Recipe,
     Tree,
+    Verdict,
 )
 
 START = datetime(2026, 1, 5, 6, 0, tzinfo=UTC)
@@ -183,6 +185,7 @@ class FakeEvidence:
 
     def __init__(self) -> None:
         self.sealed: list[DrillRecord] = []
+        self.notes: list[IncidentNote] = []
         self.broken = False
 
     def seal(self, record: DrillRecord) -> EvidenceEntry:
@@ -193,6 +196,14 @@ class FakeEvidence:
         return EvidenceEntry(
             f"E{number}", record.run, number, record.name, record.verdict, record.finished_at, "p", "h"
         )
+
+    def add(self, note: IncidentNote) -> EvidenceEntry:
+        if self.broken:
+            raise EvidenceError("the chain is broken")
+        self.notes.append(note)
+        number = len(self.sealed) + len(self.notes)
+        verdict = Verdict(note.about.verdict["verdict"])
+        return EvidenceEntry(f"E{number}", note.run, number, f"note-{note.about.name}", verdict, note.at, "p", "h")
 
 
 class FakeLocks:

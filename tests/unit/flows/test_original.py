@@ -84,7 +84,11 @@ def test_all_sources_are_proven_before_the_first_gets_another_name(ground: Groun
     assert names.index("facts-images") < names.index("opens-main@original")
     assert not [name for name in names if name.startswith("facts") and name.endswith("@original")]
     times = done.outcome.timeline
-    assert None not in (times.t0, times.t1, times.t2, times.t3, times.t4, times.t5, times.t6)
+    assert None not in (times.begun, times.t4, times.t5, times.t6)
+    # nobody said when the fault was
+    assert (times.t0, times.t1, times.t2, times.t3) == (None, None, None, None)
+    assert done.record.swap is not None
+    assert [move.kept for move in done.record.swap.moves].count(True) == 2
     assert (ground.swap().phase, len(ground.swap().moves)) == (SwapPhase.SWAPPED, 4)
     audit = ground.site.bench.audit
     assert isinstance(audit, FakeAudit)

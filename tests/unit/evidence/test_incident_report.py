@@ -1,0 +1,127 @@
+"""The incident's report: what people told, what was measured, and what nobody knows."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from drmgr.errors import EvidenceError, UsageError
+from drmgr.evidence.notes import incident_document, notes_about, restore_document
+from drmgr.evidence.render import Language, render_incident
+from drmgr.evidence.store import load_document
+from drmgr.evidence.verify import verify_all, verify_path
+from drmgr.model import OccasionKind
+from tests.support.fake_catalog import FakeCatalog
+from tests.unit.evidence import incidents, records
+from tests.unit.evidence.sealing import KEY, change, open_store
+
+
+def text_of(pdf: Path) -> str:
+    done = subprocess.run(["pdftotext", "-layout", pdf, "-"], capture_output=True, text=True, check=True)
+    return " ".join(done.stdout.split())
+
+
+ZH = [
+    "真实事件恢复报告", "□ 演练 □ 模拟 ■ 真实事件", "HIS 数据库服务器断电后无法启动", "UPS 电池老化",
+    "2026-01-05 13:13:22", "2026-01-05 13:23:22", "事后补充：IN-20260106-000002", "恢复时由人说明", "程序实测",
+    "T0 故障 → T6", "1 小时 06 分 22", "封存恢复证据时的数值", "1 小时 01 分 22", "connection:his-new",
+    "没有覆盖任何已有数据", "更换 UPS 电池组", "信息科 王工", "2026-02-28", "□ 通过 □ 有条件通过 □ 不通过",
+    "医院（盖章）", "值班护士", "与备份时刻事实一致", "DR-20260105-000001",
+]  # fmt: skip
+EN = [
+    "Incident Recovery Report",
+    "■ Real incident",
+    "told later: IN-20260106-000002",
+    "measured by the program",
+    "T0 fault",
+    "1 h 06 min",
+]
+
+
+@pytest.mark.parametrize(("lang", "words"), [("zh", ZH), ("en", EN)])
+def test_the_report_tells_who_says_what(tmp_path: Path, lang: Language, words: list[str]) -> None:
+    document, notes = incidents.sealed(tmp_path / "evidence")
+    pdf = render_incident(document, notes, lang, tmp_path / "report.pdf")
+
+    text = text_of(pdf)
+    assert [word for word in words if word not in text] == []
+    assert all(each.sha256 in text for each in (document, *notes))
+    assert not any(left in text for left in ("null", "�", "☑", "■ 通过", "■ Passed", "不是真实事件"))
+
+
+def test_what_nobody_told_is_unknown_and_the_count_says_from_where(tmp_path: Path) -> None:
+    document, _ = incidents.sealed(tmp_path / "evidence", incidents.NOBODY, noted=False)
+    text = text_of(render_incident(document, [], "zh", tmp_path / "report.pdf"))
+
+    assert document.predicate["metrics"][0]["t0"] is None
+    assert document.predicate["metrics"][0]["counted_from"] == "begun"
+    assert text.count("无人说明") == 4 + text.count("无人说明的时刻")
+    assert "故障时间不详，RTO 与 RPO 只能从恢复命令开始计算" in text
+    assert "恢复命令开始 → T6" in text
+    assert "T0 故障 → T6" not in text
+
+
+def test_a_simulation_is_never_taken_for_an_incident(tmp_path: Path) -> None:
+    document, _ = incidents.sealed(tmp_path / "e", occasion=OccasionKind.SIMULATION, noted=False)
+    text = text_of(render_incident(document, [], "zh", tmp_path / "report.pdf"))
+
+    assert "模拟恢复记录" in text
+    assert "本文件不是真实事件的记录" in text
+    assert "□ 演练 ■ 模拟 □ 真实事件" in text
+    assert "真实事件恢复报告" not in text
+    with pytest.raises(UsageError, match="simulation, no incident"):
+        incident_document(document.path)
+
+
+def test_a_drill_and_a_note_have_no_incident_report(tmp_path: Path) -> None:
+    store = open_store(tmp_path, FakeCatalog())
+    drill = store.seal(records.passed())
+    with pytest.raises(UsageError, match="is a drill"):
+        restore_document(Path(drill.path))
+    _, (note,) = incidents.sealed(tmp_path / "other")
+    with pytest.raises(UsageError, match="is a note about a restore"):
+        restore_document(note.path)
+
+
+def test_a_note_stands_in_the_chain_and_changes_nothing_before_it(tmp_path: Path) -> None:
+    document, (note,) = incidents.sealed(tmp_path)
+    before = document.path.read_bytes()
+
+    verified = verify_all(tmp_path, KEY.public_key(), None)
+    assert verified.ok, verified.to_json()
+    assert verified.chain.length == 2
+    assert note.predicate["header"]["previous"] == document.sha256
+    assert note.predicate["metrics"][0]["rto"]["measured"] == 3981.9
+    assert note.predicate["metrics"][0]["rpo"]["measured"] == 0
+    assert document.path.read_bytes() == before
+    assert [each.path for each in notes_about(tmp_path, document)] == [note.path]
+
+
+def test_a_note_that_was_tampered_with_shows_by_its_group(tmp_path: Path) -> None:
+    _, (note,) = incidents.sealed(tmp_path)
+    change(note.path, lambda statement: statement["predicate"]["words"].update(cause="nothing"))
+
+    verdict = verify_path(note.path, KEY.public_key())
+    assert not verdict.ok
+    assert "field group tampered with: words" in verdict.reason
+
+
+def test_a_note_about_another_document_is_not_believed(tmp_path: Path) -> None:
+    document, (note,) = incidents.sealed(tmp_path)
+    change(note.path, lambda statement: statement["predicate"]["about"].update(sha256="0" * 64))
+
+    with pytest.raises(EvidenceError, match="is about another"):
+        notes_about(tmp_path, load_document(document.path))
+
+
+def test_a_restore_in_place_tells_what_got_another_name_and_how_to_undo_it(tmp_path: Path) -> None:
+    entry = open_store(tmp_path, FakeCatalog()).seal(incidents.restored(swap=incidents.IN_PLACE))
+    text = text_of(render_incident(load_document(Path(entry.path)), [], "zh", tmp_path / "report.pdf"))
+
+    for word in (
+        "原有数据，保留",
+        "恢复的数据，启用",
+        "原有数据改名保留",
+        "drmgr restore his --undo 01JGT8A0000000000000000RUN",
+    ):
+        assert word in text

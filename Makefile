@@ -1,5 +1,5 @@
 # make demo · make test · make faults · make lint: each sets up what it needs.
-.PHONY: setup lint test test-sqlserver faults demo clean
+.PHONY: setup lint test test-sqlserver test-snapshots faults demo clean
 PYTHON_RUN = .venv/bin/python
 SCALE ?= tiny
 
@@ -25,6 +25,13 @@ test-sqlserver: setup
 	@test -n "$(DRMGR_TEST_SQLSERVER)" || { echo "NOT RUN: there is no SQL Server to test. DRMGR_TEST_SQLSERVER names none; see docs/sqlserver.md" >&2; exit 2; }
 	@test -r "$(DRMGR_TEST_SQLSERVER)" || { echo "NOT RUN: the file $(DRMGR_TEST_SQLSERVER) cannot be read" >&2; exit 2; }
 	DRMGR_TEST_SQLSERVER="$(DRMGR_TEST_SQLSERVER)" $(PYTHON_RUN) -m pytest tests/contract/test_engines.py -k sqlserver
+
+# The documented snapshots of file systems, on real ones in files of this host: docs/files.md. KINDS="btrfs LVM ZFS" tries all.
+KINDS ?= btrfs
+test-snapshots: setup
+	@test "$$(id -u)" = 0 || { echo "NOT RUN: only root makes and mounts file systems" >&2; exit 2; }
+	@for kind in btrfs LVM ZFS; do case " $(KINDS) " in *" $$kind "*) ;; *) echo "NOT RUN: $$kind; name it in KINDS where the kernel has it" >&2;; esac; done
+	DRMGR_SNAPSHOTS="$(KINDS)" $(PYTHON_RUN) -m pytest tests/snapshots/on_real_file_systems.py
 
 demo: setup
 	.venv/bin/drmgr demo --scale $(SCALE) $(ARGS)

@@ -14,7 +14,7 @@ from drmgr.config.values import SecretRef
 from drmgr.engines.files import FilesEngine
 from drmgr.errors import UsageError
 from drmgr.flows.bench import Source
-from drmgr.interfaces import Engine, LogShipper
+from drmgr.interfaces import Engine, LogShipper, TableEngine
 from drmgr.system.secret import Secret
 
 if TYPE_CHECKING:
@@ -47,7 +47,28 @@ def make_engine(site: "Site", connection: str, source: models.Source, job: model
 def make_source(site: "Site", system: str, source: models.Source, engine: Engine) -> Source:
     """The source with what else its engine can do."""
     tree = engine if isinstance(engine, FilesEngine) else None
-    return Source(source.name, engine, make_shipper(site, system, source, engine), tree)
+    return Source(source.name, engine, make_shipper(site, system, source, engine), tree, make_tables(engine))
+
+
+def make_tables(engine: Engine) -> TableEngine | None:
+    """What lays single tables with that engine's connection; None for an engine that has none, or cannot."""
+    kind = engine.name.partition("-")[0]
+    if kind == "postgresql":
+        from drmgr.engines.postgres.engine import PostgresEngine
+        from drmgr.engines.postgres.tables import PostgresTables
+
+        return PostgresTables(engine) if isinstance(engine, PostgresEngine) else None
+    if kind == "mariadb":
+        from drmgr.engines.mariadb.engine import MariadbEngine
+        from drmgr.engines.mariadb.tables import MariadbTables
+
+        return MariadbTables(engine) if isinstance(engine, MariadbEngine) else None
+    if kind == "sqlite":
+        from drmgr.engines.sqlite import SqliteEngine
+        from drmgr.engines.sqlite_tables import SqliteTables
+
+        return SqliteTables(engine) if isinstance(engine, SqliteEngine) else None
+    return None
 
 
 def make_shipper(site: "Site", system: str, source: models.Source, engine: Engine) -> "LogShipper | None":

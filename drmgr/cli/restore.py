@@ -36,6 +36,12 @@ def restore(
     point: Annotated[str, typer.Option(help="Recovery point: latest, or an id or its beginning.")] = "latest",
     at: Annotated[str, typer.Option(help="A time, log position or restore point after a recovery point.")] = "",
     source: Annotated[list[str] | None, typer.Option(help="Only this source; may be given more than once.")] = None,
+    table: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="TABLE", help="Lay only this table beside the live one, and count changes; may be repeated."
+        ),
+    ] = None,
     keep: Annotated[str, typer.Option(help="How long a scratch restore stays: 90s, 30m, 2h, 1d.")] = "2h",
     from_copy: Annotated[str, typer.Option("--from-copy", metavar="NAME", help="From this copy of the store.")] = "",
     newer_than: Annotated[
@@ -76,16 +82,23 @@ def restore(
     from drmgr.flows.incident import refuse_disorder
     from drmgr.flows.original import ToOriginal
 
+    if table:
+        from drmgr.cli.tables import Asked, lay
+
+        asked = Asked(system, tuple(table), source, to, point, at, keep, from_copy, (reason, confirm), occasion)
+        others = (newer_than, background, end_sessions, accept_failed, undo, finish)
+        lay(context, asked, dry_run=dry_run, alone=not any(others))
+        return
     answers = output(context)
     if undo or finish:
         end(context, system, undo, finish, sure=(reason, confirm), end_sessions=end_sessions)
         return
-    if not to:
-        raise UsageError("the target is missing", hint="say --to scratch, folder:PATH, connection:NAME or original")
     with site(context) as opened, answers.progress() as progress:
         opened.loaded.job(system)
         chosen = tuple(source or ())
-        where = _ordered(opened, target(opened, system, to, chosen, keep), newer_than, answers, background=background)
+        where = _ordered(
+            opened, target(opened, system, _named(to), chosen, keep), newer_than, answers, background=background
+        )
         if isinstance(where, ToOriginal):
             where = replace(where, end_sessions=end_sessions, accept_failed=accept_failed)
         production = isinstance(where, plans.ToConnection | ToOriginal)
@@ -120,6 +133,12 @@ def restore(
         answers.note(f"drmgr: the evidence is sealed here, but: {unkept.message}")
     if done.record.verdict != "passed":
         raise typer.Exit(4)
+
+
+def _named(to: str) -> str:
+    if not to:
+        raise UsageError("the target is missing", hint="say --to scratch, folder:PATH, connection:NAME or original")
+    return to
 
 
 def _ordered(opened: "Site", where: "Target", newer_than: str, answers: "Output", *, background: bool) -> "Target":

@@ -120,6 +120,9 @@ class Allow(Part):
     original: tuple[Id, ...] = Field(
         default=(), description="systems that may be restored in their own place; what is there is set aside and kept"
     )
+    tables: tuple[Id, ...] = Field(
+        default=(), description="connections into whose databases single tables may be laid, under a new name"
+    )
 
 
 class RestoreRules(Part):
@@ -128,8 +131,8 @@ class RestoreRules(Part):
     allow: Allow = Field(default=Allow(), description="targets that restores may write to")
     through: dict[Id, Id] = Field(
         default_factory=dict,
-        description="for a restore in a system's own place, by the connection of its source: a connection to the same "
-        "database with an account that may create and rename databases",
+        description="for a restore in a system's own place or beside it, by the connection of its source: a connection to the "
+        "same database with an account that may create and rename databases",
     )
 
 

@@ -72,7 +72,8 @@ def site_mistakes(site: Json) -> list[Mistake]:
         *_through_mistakes(site, connections),
         *(
             Mistake(loc, f"names the connection {name}, which is not there{nearest(name, connections)}")
-            for loc, name in _names(site, "restore", "allow", "connections")
+            for kind in ("connections", "tables")
+            for loc, name in _names(site, "restore", "allow", kind)
             if name not in connections
         ),
     ]

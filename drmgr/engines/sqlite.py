@@ -61,7 +61,7 @@ class SqliteEngine:
 
     def preflight(self) -> None:
         _refuse_other_files(self._path, PreflightError)
-        with _opened(self._path, PreflightError) as session:
+        with opened(self._path, PreflightError) as session:
             if not _table_count(session):
                 raise PreflightError(
                     f"the database {self._path} has no tables",
@@ -93,7 +93,7 @@ class SqliteEngine:
         return Instance(engine=self.name, path=self._path.parent, database=self._path.name)
 
     def identity(self, of: Instance) -> str:
-        return f"{self.name}:{_file(of).resolve()}"
+        return f"{self.name}:{file_of(of).resolve()}"
 
     def load(self, restored: Path, into: Instance, progress: Progress) -> Instance:
         if into.path is None:
@@ -109,7 +109,7 @@ class SqliteEngine:
         shutil.copyfile(source, target)
         target.chmod(0o600)
         loaded = replace(into, database=target.name)
-        with _opened(target, LoadError) as session:
+        with opened(target, LoadError) as session:
             if not _table_count(session):
                 raise LoadError("the restored database has no tables")
         progress(1.0, "loaded")
@@ -121,12 +121,12 @@ class SqliteEngine:
         full = any("fingerprint" in item for item in tables.values()) if tables else self._scope.full
         parted = (name.rpartition(".") for name in like.groups.get("newest", {}))
         scope = replace(self._scope, full=full, newest=tuple((table, column) for table, _, column in parted))
-        groups = self._read(_file(of), scope)
+        groups = self._read(file_of(of), scope)
         return Facts(self.name, now, groups, self._clock.monotonic() - started)
 
     def integrity(self, of: Instance) -> CheckResult:
         started = self._clock.monotonic()
-        with _opened(_file(of)) as session, _told("the database could not be looked through"):
+        with opened(file_of(of)) as session, told("the database could not be looked through"):
             problems = _findings(session)
             orphans = sum(1 for _ in session.execute("PRAGMA foreign_key_check"))
             tables = _table_count(session)
@@ -150,18 +150,18 @@ class SqliteEngine:
         return single(self.rows(of, sql))
 
     def rows(self, of: Instance, sql: str) -> Iterator[tuple[Json, ...]]:
-        with _opened(_file(of)) as session, _told("the query failed"):
+        with opened(file_of(of)) as session, told("the query failed"):
             # a question must not open, and so make, another file
             session.set_authorizer(_no_other_files)
             for row in session.execute(sql):
                 yield tuple(to_json(value) for value in row)
 
     def newest(self, of: Instance, table: str, column: str) -> datetime | None:
-        with _opened(_file(of)) as session:
+        with opened(file_of(of)) as session:
             return newest_value(session, table, column, self._scope.zone)
 
     def _read(self, path: Path, scope: Scope) -> Groups:
-        with _opened(path) as session, _told("the facts could not be read"):
+        with opened(path) as session, told("the facts could not be read"):
             return read_groups(session, full=scope.full, newest=scope.newest, zone=scope.zone)
 
     def facts_of_copy(self, copy: Path, consistent_at: datetime) -> Facts:
@@ -228,9 +228,9 @@ def _refuse_lost_log(path: Path, error: type[DrmgrError]) -> None:
 
 
 @contextmanager
-def _opened(path: Path, error: type[DrmgrError] = SourceError) -> Iterator[sqlite3.Connection]:
+def opened(path: Path, error: type[DrmgrError] = SourceError) -> Iterator[sqlite3.Connection]:
     """A session that cannot write. Raises ``error``."""
-    with _told(f"the database {path} could not be opened", error):
+    with told(f"the database {path} could not be opened", error):
         session = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=LOCK_SECONDS)
         session.text_factory = lambda raw: raw.decode("utf-8", errors="replace")
         try:
@@ -260,7 +260,7 @@ def _copy(path: Path, copy: Path, clock: Clock) -> None:
 
     handle = os.open(copy, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
     os.close(handle)
-    with _opened(path) as source, closing(sqlite3.connect(copy)) as target:
+    with opened(path) as source, closing(sqlite3.connect(copy)) as target:
         try:
             source.backup(target, pages=-1, progress=look)
         except TimeoutError:
@@ -273,7 +273,7 @@ def _copy(path: Path, copy: Path, clock: Clock) -> None:
 
 def _problems(copy: Path) -> int:
     """What integrity_check finds in a private copy; the copy is one whole file afterwards. Raises SourceError."""
-    with _told("the copy could not be looked through"), closing(sqlite3.connect(copy)) as session:
+    with told("the copy could not be looked through"), closing(sqlite3.connect(copy)) as session:
         return _findings(session)
 
 
@@ -304,14 +304,15 @@ def _the_file(folder: Path) -> Path:
     return found[0]
 
 
-def _file(of: Instance) -> Path:
+def file_of(of: Instance) -> Path:
+    """The database's file. Raises SourceError for an instance of another kind."""
     if of.path is None or not of.database:
         raise SourceError("this instance is not a database file")
     return of.path / of.database
 
 
 @contextmanager
-def _told(what: str, error: type[DrmgrError] = SourceError) -> Iterator[None]:
+def told(what: str, error: type[DrmgrError] = SourceError, *, hint: str | None = None) -> Iterator[None]:
     """Turns SQLite's errors into ``error`` with the message ``what: why``."""
     try:
         yield
@@ -322,7 +323,7 @@ def _told(what: str, error: type[DrmgrError] = SourceError) -> Iterator[None]:
                 f"{what}: a program ended in the middle of a write and left its journal",
                 hint="open the database once with its own program, which takes the half-written change back",
             ) from None
-        raise error(f"{what}: {_safe(failure)}") from None
+        raise error(f"{what}: {_safe(failure)}", hint=hint) from None
 
 
 def _safe(failure: sqlite3.Error) -> str:

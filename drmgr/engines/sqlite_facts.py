@@ -1,6 +1,6 @@
 """What is true of a SQLite database: counts, fingerprints, definitions, the settings its file carries."""
 
-# ruff: noqa: S608 - names are quoted by _quoted
+# ruff: noqa: S608 - names are quoted by quoted
 
 import hashlib
 import sqlite3
@@ -36,7 +36,7 @@ def read_groups(
         groups["newest"][f"{table}.{column}"] = None if found is None else found.isoformat()
     # texts as they are stored, well-formed or not, and told apart from blobs
     session.text_factory = bytearray
-    groups["tables"] = {name: _table(session, name, full=full) for name in _tables(session)}
+    groups["tables"] = {name: table_facts(session, name, full=full) for name in _tables(session)}
     session.rollback()
     return groups
 
@@ -47,12 +47,14 @@ def _tables(session: sqlite3.Connection) -> list[str]:
     return [name.decode("utf-8", errors="surrogateescape") for (name,) in session.execute(statement)]
 
 
-def _table(session: sqlite3.Connection, name: str, *, full: bool) -> Json:
+def table_facts(session: sqlite3.Connection, name: str, *, full: bool, place: str = "main") -> dict[str, Json]:
+    """Its rows, and with ``full`` their fingerprint: texts must come as bytearrays. Raises sqlite3.Error."""
+    table = f"{quoted(place)}.{quoted(name)}"
     if not full:
-        (count,) = session.execute(f"SELECT count(*) FROM {_quoted(name)}").fetchone()
+        (count,) = session.execute(f"SELECT count(*) FROM {table}").fetchone()
         return {"rows": count}
     count = total = 0
-    for row in session.execute(f"SELECT * FROM {_quoted(name)}"):
+    for row in session.execute(f"SELECT * FROM {table}"):
         count += 1
         total += int.from_bytes(row_digest(row), "big")
     return {"rows": count, "fingerprint": f"{total % 2**128:032x}"}
@@ -102,7 +104,7 @@ def newest_value(
     name = table.removeprefix("main.")
     try:
         # the table's name before the column: "x" alone would be a text where there is no such column
-        (value,) = session.execute(f"SELECT max(t.{_quoted(column)}) FROM {_quoted(name)} AS t").fetchone()
+        (value,) = session.execute(f"SELECT max(t.{quoted(column)}) FROM {quoted(name)} AS t").fetchone()
     except sqlite3.Error:
         raise error(
             f"the newest row of {table}.{column} cannot be had: no such column",
@@ -126,5 +128,6 @@ def _instant(value: object, zone: ZoneInfo) -> datetime:
     raise ValueError
 
 
-def _quoted(name: str) -> str:
+def quoted(name: str) -> str:
+    """An identifier for a statement."""
     return '"' + name.replace('"', '""') + '"'

@@ -23,6 +23,7 @@ from drmgr.interfaces import (
     Progress,
     Repository,
     Scratch,
+    TableEngine,
     TreeEngine,
 )
 from drmgr.model import AuditResult, Json, Run, RunKind, RunStatus, System, Text
@@ -36,6 +37,7 @@ class Source:
     engine: Engine
     logs: LogShipper | None = None
     tree: TreeEngine | None = None
+    tables: TableEngine | None = None
 
 
 @dataclass(frozen=True)

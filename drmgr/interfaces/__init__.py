@@ -5,6 +5,7 @@ from drmgr.interfaces.memory import Audit, CareBook, Catalog, Clock, Keystore, L
 from drmgr.interfaces.proofs import AcrossCheck, Canary, Check, EvidenceStore, IncidentNotes, Scratch, Workspace
 from drmgr.interfaces.sources import Capture, Engine, LogShipper, Pause, Sink, SqlEngine, TreeEngine
 from drmgr.interfaces.stores import CaredRepository, Objects, Renewal, Repository, RepositoryPasswords, Sealer, Shelf
+from drmgr.interfaces.tables import TableEngine
 
 __all__ = [
     "AcrossCheck",
@@ -37,6 +38,7 @@ __all__ = [
     "Sink",
     "SqlEngine",
     "SwapBook",
+    "TableEngine",
     "TreeEngine",
     "Workspace",
 ]

@@ -36,6 +36,7 @@ from drmgr.model.restore import (
     Timeline,
 )
 from drmgr.model.suspicion import EVENTS, Doubt, DoubtKind, Judgement
+from drmgr.model.tables import LaidTable, TableChange, TableProof, TableShape, TableStatements
 from drmgr.model.words import (
     AuditResult,
     CheckStatus,
@@ -73,6 +74,7 @@ __all__ = [
     "Instance",
     "Json",
     "Judgement",
+    "LaidTable",
     "Level",
     "Listing",
     "LogBatch",
@@ -107,6 +109,10 @@ __all__ = [
     "Swap",
     "SwapPhase",
     "System",
+    "TableChange",
+    "TableProof",
+    "TableShape",
+    "TableStatements",
     "Text",
     "Timeline",
     "Told",

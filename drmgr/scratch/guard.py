@@ -51,6 +51,15 @@ def refuse_outside_connections(name: str, allowed: Collection[str]) -> None:
         raise NotAllowedError(f"the site file does not allow a restore into the connection {name}")
 
 
+def refuse_outside_tables(name: str, allowed: Collection[str]) -> None:
+    """Raises NotAllowedError unless the site file allows tables to be laid into that connection's database."""
+    if name not in allowed:
+        raise NotAllowedError(
+            f"the site file does not allow tables to be laid into the database of {name}",
+            hint="name it under restore.allow.tables in the site file; that is the hospital's decision",
+        )
+
+
 def refuse_outside_folders(target: Path, allowed: Sequence[Path], *, begun: bool = False) -> Path:
     """The real path of ``target``, which is empty or absent and lies below an allowed folder.
 

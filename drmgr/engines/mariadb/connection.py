@@ -272,6 +272,9 @@ _PLAIN = {
     1227: "the account lacks a global right",
     1370: "the account lacks a right on a routine",
     1044: "the account lacks rights on the database",
+    1050: "there is a table of that name already",
+    1114: "there is no room left for the table",
+    1021: "the server's disk is full",
     1180: "the rows could not be committed",
     1205: f"a lock was not given within {LOCK_SECONDS} s",
     1213: "the server ended it for a deadlock",
@@ -297,13 +300,13 @@ def plain_reason(code: int) -> str:
 
 
 @contextmanager
-def told(what: str, error: type[DrmgrError] = SourceError) -> Iterator[None]:
+def told(what: str, error: type[DrmgrError] = SourceError, *, hint: str | None = None) -> Iterator[None]:
     """Turns PyMySQL's errors into ``error`` with the message ``what: why``."""
     try:
         yield
     except pymysql.Error as failure:
         # 'from None': the original quotes values
-        raise error(f"{what}: {plain_reason(code_of(failure))}") from None
+        raise error(f"{what}: {plain_reason(code_of(failure))}", hint=hint) from None
 
 
 PINNED = (

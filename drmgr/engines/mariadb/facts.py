@@ -73,7 +73,7 @@ def read_groups(session: Session, database: str, scope: Scope, low: Mapping[str,
     return {
         "database": read_database(session, database),
         "tables": {
-            name: _table(session, database, name, full=scope.full) for (name,) in run(session, TABLES, database)
+            name: table_facts(session, database, name, full=scope.full) for (name,) in run(session, TABLES, database)
         },
         "sequences": _between(low if low is not None else high, high),
         "structure": read_structure(session, database),
@@ -96,7 +96,8 @@ def read_database(session: Session, database: str) -> dict[str, Json]:
     return {"character_set": charset, "collation": collation}
 
 
-def _table(session: Session, database: str, name: str, *, full: bool) -> Json:
+def table_facts(session: Session, database: str, name: str, *, full: bool) -> dict[str, Json]:
+    """Its rows, and with ``full`` their fingerprint. Raises SourceError, pymysql.Error."""
     place = quoted(database, name)
     if not full:
         ((count,),) = run(session, f"SELECT COUNT(*) FROM {place}")
@@ -113,11 +114,15 @@ def _fingerprint_query(place: str, columns: Sequence[tuple[Any, ...]]) -> str:
 
     One sum and not two: the server would make every row's text and hash again for the second.
     """
-    row = ", ".join(_encoded(column, kind) for column, kind in columns)
     return (
         "SELECT COUNT(*), COALESCE(SUM(CAST(CONV(LEFT(q.h, 16), 16, 10) AS UNSIGNED)), 0), COALESCE(SUM(q.h IS NULL), 0) "
-        f"FROM (SELECT SHA2(CONCAT_WS(',', {row}), 256) AS h FROM {place}) AS q"
+        f"FROM (SELECT {row_hash(columns)} AS h FROM {place}) AS q"
     )
+
+
+def row_hash(columns: Sequence[tuple[Any, ...]]) -> str:
+    """The SHA-256 of a row's (name, data type) columns as 64 digits; NULL for a row that is too long for the server."""
+    return f"SHA2(CONCAT_WS(',', {', '.join(_encoded(column, kind) for column, kind in columns)}), 256)"
 
 
 def _encoded(column: str, kind: str) -> str:

@@ -102,9 +102,9 @@ class PostgresEngine:
     def target(self) -> Instance:
         return self._own().instance()
 
-    def endpoint(self) -> Endpoint:
-        """The source's own server, for PostgreSQL's own programs. Raises PreflightError."""
-        return self._own()
+    def endpoint(self, of: Instance | None = None) -> Endpoint:
+        """The source's own server, or that of the instance. Raises PreflightError."""
+        return self._own() if of is None else self._endpoint(of)
 
     def identity(self, of: Instance) -> str:
         endpoint = self._endpoint(of)

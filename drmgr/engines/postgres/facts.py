@@ -140,30 +140,43 @@ def _tables(session: Session, scope: Scope) -> Iterator[tuple[str, Json]]:
             # unlogged tables have no rows on a standby, and none in its dump
             count, fingerprint = 0, _fingerprint(0, 0)
         elif full:
-            count, first, second = _one(session, _fingerprint_query(schema, name, columns))
-            fingerprint = _fingerprint(first, second)
+            count, fingerprint = fingerprint_of(session, own_rows(schema, name), columns)
         else:
-            query = sql.SQL("SELECT pg_catalog.count(*) FROM ONLY {}").format(sql.Identifier(schema, name))
+            query = sql.SQL("SELECT pg_catalog.count(*) FROM {}").format(own_rows(schema, name))
             (count,), fingerprint = _one(session, query), ""
         item: dict[str, Json] = {"rows": count}
         yield f"{schema}.{name}", {**item, "fingerprint": fingerprint} if full else item
 
 
-def _fingerprint_query(schema: str, name: str, columns: Sequence[str]) -> sql.Composed:
+def own_rows(schema: str, name: str) -> sql.Composed:
+    """The rows of a table without those of tables that inherit from it, for FROM."""
+    return sql.SQL("ONLY {}").format(sql.Identifier(schema, name))
+
+
+def fingerprint_of(session: Session, rows: sql.Composed, columns: Sequence[str]) -> tuple[int, str]:
+    """How many rows, and their fingerprint; ``columns`` by name in the order of their bytes. Raises psycopg.Error."""
+    count, first, second = _one(session, _fingerprint_query(rows, columns))
+    return count, _fingerprint(first, second)
+
+
+def _fingerprint_query(rows: sql.Composed, columns: Sequence[str]) -> sql.Composed:
     # columns by name: a restore may order those of an inheriting table anew. OFFSET 0: the text is made once per row.
     return sql.SQL(
         "SELECT pg_catalog.count(*), coalesce(pg_catalog.sum(pg_catalog.hashtextextended(q.r, 20260105)), 0), "
         "coalesce(pg_catalog.sum(pg_catalog.hashtextextended(q.r, 71828182)), 0) "
-        'FROM (SELECT ROW({})::pg_catalog.text COLLATE "C" AS r FROM ONLY {} AS t OFFSET 0) AS q'
-    ).format(
-        sql.SQL(", ").join(sql.Identifier("t", column) for column in columns),
-        sql.Identifier(schema, name),
-    )
+        'FROM (SELECT ROW({})::pg_catalog.text COLLATE "C" AS r FROM {} AS t OFFSET 0) AS q'
+    ).format(sql.SQL(", ").join(sql.Identifier("t", column) for column in columns), rows)
 
 
 def _fingerprint(first: Any, second: Any) -> str:
     """Two sums of row hashes: equal for equal rows in any order, and not blind to a row that is there twice."""
     return f"{int(first) % 2**64:016x}{int(second) % 2**64:016x}"
+
+
+def together(fingerprints: Sequence[str]) -> str:
+    """The fingerprint of all rows of several tables with the same columns."""
+    halves = [(int(each[:16], 16), int(each[16:], 16)) for each in fingerprints]
+    return _fingerprint(sum(first for first, _ in halves), sum(second for _, second in halves))
 
 
 def _one(session: Session, query: sql.Composed) -> tuple[Any, ...]:

@@ -85,7 +85,6 @@ def _one(opened: "Site", bench: "Bench", system: str, how: _How) -> _Row:
     place = place_of(opened, system, how.copy)
     try:
         if how.repair_from:
-            opened.refuse_unlike(how.repair_from)
             looked = verify.repair(bench, place, copy_of(opened, system, how.repair_from))
         elif how.rotating:
             looked = verify.rotate(bench, opened.care_book, place, opened.config.verify.period)

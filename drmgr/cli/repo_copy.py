@@ -74,7 +74,6 @@ def _one(opened: "Site", bench: "Bench", system: str, name: str, *, anew: bool) 
 
     try:
         to = copy_of(opened, system, name)
-        opened.refuse_unlike(name)
         opened.keystore.ensure_repository_password(system, name)
         if anew:
             to.memory.forget_points(system)

@@ -1,6 +1,8 @@
 """One place where repositories lie, the site's own store or a copy, as restic and boto3 are to be told of it."""
 
-from collections.abc import Callable, Mapping
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -103,14 +105,22 @@ class StorePlace:
         except OSError as error:
             raise RepositoryError(f"{path} cannot be removed: {error.strerror}") from error
 
-    def reached_like(self, other: "StorePlace") -> bool:
-        """Whether one restic can reach both: it takes one set of S3 keys and options."""
-        mine, theirs = self.bucket, other.bucket
-        if mine is None or theirs is None:
-            return True
-        one, two = mine.settings, theirs.settings
-        same_keys = (one.access_key.reveal(), one.secret_key.reveal()) == (
-            two.access_key.reveal(),
-            two.secret_key.reveal(),
-        )
-        return same_keys and one.region == two.region
+    @cached_property
+    def account(self) -> str:
+        """Stands for the keys and the region by which an S3 service is reached; empty for a folder."""
+        if self.bucket is None:
+            return ""
+        keys = self.bucket.settings
+        parts = (keys.access_key.reveal(), keys.secret_key.reveal(), keys.region)
+        return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+    @contextmanager
+    def gate(self, system: str) -> Iterator[str]:
+        """Shows the system's repository to a restic that holds the keys of another service; see repository/gate.py."""
+        if self.bucket is None:
+            yield self.location(system)
+            return
+        from drmgr.repository.gate import gate
+
+        with gate(self.bucket, f"{self.prefix.strip('/')}/{system}", self._runtime) as location:
+            yield location

@@ -212,14 +212,6 @@ class Site:
             raise UsageError(f"there is no copy {name}", hint="copies are named in the site file")
         return self.stores[name]
 
-    def refuse_unlike(self, copy: str) -> None:
-        """Raises ConfigError for a copy that restic cannot reach together with the site's own store."""
-        if not self.stores[""].reached_like(self.copy(copy)):
-            raise ConfigError(
-                f"the copy {copy} is in another S3 service than the store, with keys or a region of its own",
-                hint="restic takes one set of S3 keys and one region: use the same for both, or a folder for one of them",
-            )
-
     def _repository(self, kind: type[Kind], system: str, copy: str, *, cold: bool, at: str | None = None) -> Kind:
         place = self.stores[copy]
         settings = ResticSettings(
@@ -230,6 +222,8 @@ class Site:
             env=place.environment,
             options=(*place.options, *(("--no-lock",) if self.config.restic.read_only else ())),
             patience=self.config.restic.patience.total_seconds(),
+            account=place.account,
+            gate=lambda: place.gate(system),
         )
         ask = (lambda: None) if place.bucket is None else place.bucket.probe
         return kind(settings, lambda: self.keystore.repository_password(system, copy), self.runner, ask)

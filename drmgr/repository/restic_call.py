@@ -3,7 +3,7 @@
 import re
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,6 +25,9 @@ class ResticSettings:
     ``location`` is restic's own notation. ``env`` holds no secrets: S3 keys lie in a 0600 credentials file that it
     names. ``patience`` is how many seconds restic may go on retrying before the store counts as away (restic itself
     would take 15 minutes). ``host`` is recorded in snapshots, the same whichever machine runs drmgr.
+
+    ``account`` stands for the S3 keys and region, of which restic takes one set at a time; empty for a folder. ``gate`` shows
+    the repository at another location while its block lasts, for a restic that has others.
     """
 
     location: str
@@ -34,6 +37,8 @@ class ResticSettings:
     env: Mapping[str, str] = field(default_factory=dict)
     options: tuple[str, ...] = ()
     patience: float = 120.0
+    account: str = ""
+    gate: Callable[[], AbstractContextManager[str]] | None = None
 
 
 def restic_version(runner: Runner, program: str = "restic") -> str:
@@ -88,6 +93,7 @@ class ResticCaller:
         stdin: bytes | None,
         beside: "ResticCaller | None" = None,
         *,
+        beside_at: str = "",
         new: Secret | None = None,
     ) -> Command:
         settings = self._settings
@@ -102,12 +108,13 @@ class ResticCaller:
         base = {"RESTIC_CACHE_DIR": str(settings.cache), "RESTIC_PROGRESS_FPS": "2", **settings.env}
         if beside is not None:
             other = beside._settings
-            base = {**other.env, **base}
-            argv += () if settings.options else other.options
+            if beside_at == other.location:
+                base = {**other.env, **base}
+                argv += () if settings.options else other.options
             arguments = (
                 *arguments,
                 "--from-repo",
-                other.location,
+                beside_at,
                 "--from-password-file",
                 f"/dev/fd/{SECOND_SECRET_FD}",
             )
@@ -135,12 +142,28 @@ class ResticCaller:
         if beside is not None:
             beside._ask_store()
         with (
-            self._runner.start(self._command(arguments, env or {}, cwd, stdin, beside, new=new)) as process,
+            self._reach(beside) as beside_at,
+            self._runner.start(
+                self._command(arguments, env or {}, cwd, stdin, beside, beside_at=beside_at, new=new)
+            ) as process,
             _Watch(process, self._settings.patience) as watch,
         ):
             yield process
         if watch.gave_up:
             raise RepositoryUnreachableError(f"the object store gave only errors for {self._settings.patience:.0f} s")
+
+    @contextmanager
+    def _reach(self, beside: "ResticCaller | None") -> Iterator[str]:
+        """Where the one restic finds the other repository."""
+        if beside is None:
+            yield ""
+            return
+        mine, theirs = self._settings, beside._settings
+        if theirs.gate is None or not mine.account or mine.account == theirs.account:
+            yield theirs.location
+            return
+        with theirs.gate() as location:
+            yield location
 
     def _run(
         self,

@@ -1,0 +1,94 @@
+"""A copy in a bucket that only other keys open, as with another S3 service."""
+
+import json
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from drmgr.demo.objectstore import ObjectStore
+from tests.e2e.conftest import use_bucket
+from tests.support.objectstore import s3_client
+from tests.support.site import Site, wait_until
+
+NEAR, FAR = "near-bucket", "far-bucket"
+
+
+def access_of(bucket: str) -> str:
+    return f"{bucket.upper().replace('-', ''):A<20}"
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[ObjectStore]:
+    """A store with two buckets, each opened by one key that does not open the other."""
+    made = ObjectStore(tmp_path)
+    config = json.loads((tmp_path / "s3.json").read_bytes())
+    for bucket in (NEAR, FAR):
+        keys = [{"accessKey": access_of(bucket), "secretKey": f"secret-of-{bucket}"}]
+        actions = [f"{what}:{bucket}" for what in ("Admin", "Read", "Write", "List", "Tagging")]
+        config["identities"].append({"name": bucket, "credentials": keys, "actions": actions})
+    (tmp_path / "s3.json").write_text(json.dumps(config))
+    with made:
+        for bucket in (NEAR, FAR):
+            s3_client(made).create_bucket(Bucket=bucket)
+        yield made
+
+
+def use_both(site: Site, store: ObjectStore) -> None:
+    """The site's store in the one bucket, with its key; a copy in the other, with that one's."""
+    use_bucket(site, store, NEAR)
+    texts = {"s3-access": access_of(NEAR), "s3-secret": f"secret-of-{NEAR}"}
+    texts |= {"far-access": access_of(FAR), "far-secret": f"secret-of-{FAR}"}
+    for name, text in texts.items():
+        (site.directory / "secrets" / name).write_text(text)
+        (site.directory / "secrets" / name).chmod(0o600)
+    far = {
+        "kind": "s3",
+        "endpoint": store.endpoint,
+        "bucket": FAR,
+        "prefix": "hospital",
+        "access_key": "file:secrets/far-access",
+        "secret_key": "file:secrets/far-secret",
+        "rpo": "6h",
+    }
+    site.edit(lambda document: document.update(copies={"far": far}))
+
+
+def kill_all(site: Site) -> None:
+    for pid in site.processes():
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: not site.processes(), "what was killed to end")
+
+
+def test_a_copy_with_keys_of_its_own_is_made_after_a_kill_too_and_mends_the_store(
+    site: Site, store: ObjectStore
+) -> None:
+    use_both(site, store)
+    site.json("repo", "init", "docs")
+    point = site.json("backup", "docs")["runs"][0]["recovery_point"]
+    owner = s3_client(store)
+    with site.started("repo", "copy", "docs") as process:
+        wait_until(
+            lambda: "Contents" in owner.list_objects_v2(Bucket=FAR, Prefix="hospital/docs/data/"), "data to arrive"
+        )
+        process.kill()
+        kill_all(site)
+        process.communicate()
+    (row,) = site.json("repo", "copy", "docs")["copies"]
+    assert (row["points"], row["problems"], row["error"]) == (1, [], None)
+    assert site.json("points", "docs")["points"][0]["copies"] == ["far"]
+    assert site.json("drill", "run", "docs-restore", "--from-copy", "far")["drills"][0]["verdict"] == "passed"
+
+    # the data of the store are lost: the copy has them, and the way is the other one
+    (lost, *_) = sorted(
+        owner.list_objects_v2(Bucket=NEAR, Prefix="docs/data/")["Contents"], key=lambda item: -item["Size"]
+    )
+    owner.delete_object(Bucket=NEAR, Key=lost["Key"])
+    assert site.run("repo", "check", "docs", "--read-data").code == 21
+    (mended,) = site.json("repo", "check", "docs", "--repair-from", "far")["repositories"]
+    assert mended["error"] is None
+    assert site.points("docs") == [point]

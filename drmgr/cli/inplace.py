@@ -49,12 +49,12 @@ def permit_original(site: "Site", system: str, sources: tuple[str, ...]) -> None
         for job in site.loaded.jobs.values()
         if job.system != system
         for source in job.sources
-        if any(_same_place(site, source.connection, connection) for connection in mine)
+        if any(same_place(site, source.connection, connection) for connection in mine)
     }
     refuse_shared_place(system, others)
 
 
-def _same_place(site: "Site", one: str, other: str) -> bool:
+def same_place(site: "Site", one: str, other: str) -> bool:
     """Whether to set one aside takes the other along: the same database, file or folder, or one within the other."""
     first, second = site.config.connections[one], site.config.connections[other]
     if one == other:

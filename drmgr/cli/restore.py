@@ -5,9 +5,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from drmgr.cli.ask import Wanted
 from drmgr.cli.background import rest_json, rest_text, start
 from drmgr.cli.context import config_path, output, site
-from drmgr.cli.restored import done_json, plan_json, show_done, show_plan
+from drmgr.cli.forecast import forecast, forecast_json, show_dry_run
+from drmgr.cli.restored import done_json, show_done
 from drmgr.cli.restoretarget import gone_on_with, left_of, newest_first, target
 from drmgr.cli.safekeeping import keep_safe
 from drmgr.cli.swap import end, insist
@@ -31,7 +33,7 @@ def register(app: typer.Typer) -> None:
 
 def restore(
     context: typer.Context,
-    system: Annotated[str, typer.Argument(help="The system to bring back.")],
+    system: Annotated[str, typer.Argument(help="The system to bring back.")] = "",
     to: Annotated[str, typer.Option(help="scratch | folder:PATH | connection:NAME | original. No default.")] = "",
     point: Annotated[str, typer.Option(help="Recovery point: latest, or an id or its beginning.")] = "latest",
     at: Annotated[str, typer.Option(help="A time, log position or restore point after a recovery point.")] = "",
@@ -72,11 +74,12 @@ def restore(
     accepted_at: Annotated[str, ACCEPTED] = "",
     decided_at: Annotated[str, DECIDED] = "",
 ) -> None:
-    """Bring a system back, verify it, and seal evidence of it.
+    """Bring a system back, verify it, and seal evidence of it. On a terminal, what is not said is asked.
 
     Only targets that the site file allows (restore.allow) are written to. Nothing is ever written over: to original, what
     is there is set aside under another name, kept, and put back with --undo RUN.
     """
+    from drmgr.cli.interview import answered
     from drmgr.flows import restore as flow
     from drmgr.flows import restoreplan as plans
     from drmgr.flows.incident import refuse_disorder
@@ -93,21 +96,22 @@ def restore(
     if undo or finish:
         end(context, system, undo, finish, sure=(reason, confirm), end_sessions=end_sessions)
         return
+    given = Wanted(system, to, point, at, tuple(source or ()), from_copy, reason, confirm, end_sessions)
+    wanted = given if given.whole else answered(context, given, dry_run=dry_run)
+    system, to, at, reason = wanted.system, wanted.to, wanted.at, wanted.reason
     with site(context) as opened, answers.progress() as progress:
         opened.loaded.job(system)
-        chosen = tuple(source or ())
-        where = _ordered(
-            opened, target(opened, system, _named(to), chosen, keep), newer_than, answers, background=background
-        )
+        chosen = wanted.sources
+        where = _ordered(opened, target(opened, system, to, chosen, keep), newer_than, answers, background=background)
         if isinstance(where, ToOriginal):
-            where = replace(where, end_sessions=end_sessions, accept_failed=accept_failed)
+            where = replace(where, end_sessions=wanted.end_sessions, accept_failed=accept_failed)
         production = isinstance(where, plans.ToConnection | ToOriginal)
         if production and not dry_run:
-            insist(system, reason, confirm)
+            insist(system, reason, wanted.confirm)
         told = told_of(fault_at, noticed_at, accepted_at, decided_at, opened.zone)
         kind = _occasion(occasion, told, production=production)
         refuse_disorder(told, opened.clock.now())
-        plan = gone_on_with(opened, plans.RestorePlan(point, where, chosen, reason, kind, at, told), system)
+        plan = gone_on_with(opened, plans.RestorePlan(wanted.point, where, chosen, reason, kind, at, told), system)
         left = left_of(plan)
         if left is not None and background and not dry_run:
             _only_rest(answers, opened, start(opened, config_path(context), left, reason))
@@ -115,11 +119,8 @@ def restore(
         copy = from_copy or ("" if left is None else left.copy)
         bench, wired = opened.bench(progress), opened.system(system, cold=True, copy=copy)
         if dry_run:
-            found = plans.plan_only(bench, wired, plan)
-            answers.answer(
-                plan_json(system, to, found, chosen),
-                lambda console: show_plan(console, to, found, chosen, opened.zone),
-            )
+            plan_told = forecast(opened, bench, wired, plan)
+            answers.answer(forecast_json(plan_told), lambda console: show_dry_run(console, opened, plan_told))
             return
         done = flow.restore(bench, wired, plan)
         unkept = keep_safe(opened)
@@ -133,12 +134,6 @@ def restore(
         answers.note(f"drmgr: the evidence is sealed here, but: {unkept.message}")
     if done.record.verdict != "passed":
         raise typer.Exit(4)
-
-
-def _named(to: str) -> str:
-    if not to:
-        raise UsageError("the target is missing", hint="say --to scratch, folder:PATH, connection:NAME or original")
-    return to
 
 
 def _ordered(opened: "Site", where: "Target", newer_than: str, answers: "Output", *, background: bool) -> "Target":

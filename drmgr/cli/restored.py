@@ -5,44 +5,10 @@ from typing import TYPE_CHECKING
 from drmgr.model import Json, SwapPhase, swap_to_json
 
 if TYPE_CHECKING:
-    from zoneinfo import ZoneInfo
-
     from rich.console import Console
 
     from drmgr.flows.restore import RestoreDone
-    from drmgr.model import Instance, Outcome, RecoveryPoint, Swap
-
-
-def plan_json(system: str, to: str, point: "RecoveryPoint", sources: tuple[str, ...]) -> Json:
-    from drmgr.system.clock import rfc3339
-
-    members = [member for member in point.members if not sources or member.source in sources]
-    return {
-        "system": system,
-        "status": "planned",
-        "target": to,
-        "point": point.id,
-        "at": rfc3339(point.consistent_at),
-        "reads": sum(member.bytes for member in members),
-        "sources": [member.source for member in members],
-    }
-
-
-def show_plan(console: "Console", to: str, point: "RecoveryPoint", sources: tuple[str, ...], zone: "ZoneInfo") -> None:
-    from drmgr.cli.output import human_bytes, human_time, pairs
-
-    members = [member for member in point.members if not sources or member.source in sources]
-    pairs(
-        console,
-        {
-            "recovery point": point.id,
-            "as of": f"{human_time(point.consistent_at, zone)} ({zone})",
-            "sources": ", ".join(member.source for member in members),
-            "to read": human_bytes(sum(member.bytes for member in members)),
-            "target": to,
-            "nothing written": "this was a dry run",
-        },
-    )
+    from drmgr.model import Instance, Outcome, Swap
 
 
 def check_json(check: Json) -> Json:

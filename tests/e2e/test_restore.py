@@ -1,12 +1,17 @@
 """``drmgr restore``: each target, what is refused, and what a dry run leaves alone."""
 
 import json
+import os
+import pty
+import subprocess
+import tty
+from contextlib import suppress
 from pathlib import Path
 
 from tests.e2e.conftest import VISITS
 from tests.support.postgres import PostgresServer
 from tests.support.shape import Instant, Maybe, Ulid, fits
-from tests.support.site import Recorded, Site, digest_of, wait_until
+from tests.support.site import DRMGR, Recorded, Site, digest_of, wait_until
 
 CHECK = {
     "name": str,
@@ -116,13 +121,69 @@ def test_dry_run_writes_nothing(site: Site) -> None:
     document = site.json("restore", "docs", "--to", f"folder:{folder}/new", "--dry-run")
     assert (document["system"], document["status"]) == ("docs", "planned")
     assert [document["point"]] == site.points("docs")
+    assert (document["expected"], document["drilled"], document["renames"]) == (None, None, [])
+    assert (document["rto"], document["lost"]["production"]) == (7200, False)
+    assert 0 < document["lost"]["seconds"] < 3600
+    assert document["disk"][0]["free"] > document["disk"][0]["needed"] > 0
     site.json("restore", "his", "--to", "connection:standby", "--dry-run")
     assert digest_of(folder) == before
     assert site.runs() == runs
     assert not (site.directory / "evidence").exists()
 
 
+def test_the_plan_says_how_long_it_took_the_last_time(drilled: Site) -> None:
+    drill = json.loads((drilled.directory / "first-drill.json").read_text())["drills"][0]["systems"][0]
+    plan = drilled.json("restore", "his", "--to", "scratch", "--dry-run")
+    assert plan["expected"]["seconds"] == round(drill["rto"]["measured"], 3)
+    assert (plan["expected"]["from"], plan["drilled"]["level"]) == ("his-restore", 4)
+    # what was changed afterwards is no measurement
+    for path in (drilled.directory / "evidence").glob("*.json"):
+        envelope = json.loads(path.read_bytes())
+        envelope["signatures"][0]["sig"] = envelope["signatures"][0]["sig"][::-1].lstrip("=")
+        path.write_text(json.dumps(envelope))
+    plan = drilled.json("restore", "his", "--to", "scratch", "--dry-run")
+    assert (plan["expected"], plan["drilled"]) == (None, None)
+
+
+def test_on_a_terminal_it_asks_and_does_what_was_answered(site: Site) -> None:
+    answers = "2\n4\n1\n1\ny\n"
+    ours, theirs = pty.openpty()
+    # what is typed stays out of what is read
+    tty.setraw(theirs)
+    os.write(ours, answers.encode())
+    with subprocess.Popen(
+        [DRMGR, "--config", str(site.config), "restore"],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=subprocess.PIPE,
+        env={**site.environment(), "COLUMNS": "80"},
+    ) as process:
+        os.close(theirs)
+        shown = b""
+        with suppress(OSError):
+            while read := os.read(ours, 65536):
+                shown += read
+        assert process.stderr is not None
+        assert process.wait() == 0, process.stderr.read()
+    os.close(ours)
+    text = shown.decode()
+    for said in (
+        "What happened?",
+        site.points("docs")[0],
+        "scratch (advised)",
+        "nothing in production",
+        "verified to level",
+    ):
+        assert said in text
+    assert site.runs()[-1] == Recorded("restore", "docs", "ok", None)
+    (workspace,) = (site.directory / "scratch").iterdir()
+    label = json.loads((workspace / "label.json").read_text())
+    (workspace / "label.json").write_text(json.dumps({**label, "keep_until": "2026-01-01T00:00:00+00:00"}))
+    site.json("restore", "docs", "--to", "scratch", "--dry-run")
+
+
 def test_usage_mistakes(site: Site) -> None:
+    assert "system is missing" in site.refused(2, "restore")["message"]
     assert site.refused(2, "restore", "docs")["code"] == "usage"
     assert "elsewhere" in site.refused(2, "restore", "docs", "--to", "elsewhere")["message"]
     assert site.json("restore", "docs", "--to", "scratch", "--keep", "long", code=2)["error"]["code"] == "usage"

@@ -227,6 +227,7 @@ class _RepositorySink:
         self._repository = repository
         self._tags = base_tags
         self._label = label
+        self._listed: tuple[Snapshot, ...] | None = None
 
     def save(self, payload: Payload) -> Part:
         return self.save_together(payload)[0]
@@ -259,8 +260,11 @@ class _RepositorySink:
         return self._repository.entries(part.snapshot)
 
     def previous(self, part: str) -> Snapshot | None:
-        system = next(tag for tag in self._tags if tag.startswith("system="))
-        listed = self._repository.snapshots((MARK, system)).snapshots
+        if self._listed is None:
+            # once: the system is locked, so no other backup adds to it meanwhile
+            system = next(tag for tag in self._tags if tag.startswith("system="))
+            self._listed = self._repository.snapshots((MARK, system)).snapshots
+        listed = self._listed
         sealed = {point_of(snapshot) for snapshot in listed if SEAL_TAG in snapshot.tags}
         ours = {tag for tag in self._tags if tag.startswith("source=")} | {f"part={part}"}
         found = [each for each in listed if ours <= set(each.tags) and point_of(each) in sealed]

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -21,6 +22,7 @@ from drmgr.model import (
     Level,
     Member,
     NotRestored,
+    Part,
     Phase,
     RecoveryPoint,
     Restored,
@@ -32,6 +34,12 @@ NOTHING: Mapping[str, Replay] = MappingProxyType({})
 
 STAGING_FACTOR = 2.5
 """Scratch needs room for the staged dump and for the loaded database with its indexes: this many times the stored bytes."""
+
+SMALL_BYTES = 256 * 1024 * 1024
+"""Parts up to this size are brought back beside the large ones: it takes restic longer to open the repository."""
+
+BESIDE = 3
+"""So many of them at the same time."""
 
 CLOCK_TOLERANCE = 60.0
 """How many seconds a source's clock may be ahead of ours."""
@@ -146,9 +154,21 @@ def fetch(bench: Bench, wired: WiredSystem, member: Member, into: Path) -> None:
         into.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ScratchError(f"the folder {into} cannot be made: {error.strerror}") from error
-    for part in member.parts:
+
+    def bring(part: Part) -> None:
         progress = bench.progress(f"{wired.system.id}/{member.source} {part.name}")
         wired.repository.restore(part.snapshot, into / part.name, part.files, part.bytes, progress)
+
+    largest = max(member.parts, key=lambda part: part.bytes)
+    beside = [part for part in member.parts if part is not largest and part.bytes <= SMALL_BYTES]
+    with ThreadPoolExecutor(max_workers=BESIDE) as pool:
+        waiting = [pool.submit(bring, part) for part in beside]
+        # what takes long in this thread: that is where a signal arrives
+        for part in member.parts:
+            if part not in beside:
+                bring(part)
+        for each in waiting:
+            each.result()
 
 
 def fetch_logs(bench: Bench, wired: WiredSystem, replay: Replay, into: Path) -> None:

@@ -194,10 +194,10 @@ def test_a_drill_plays_a_physical_backup_from_a_real_repository(server: Postgres
     with pgbench(server, 100):
         point = backup(place.bench, place.wired).point
     written_at(server, point.created_at, "PG_VERSION")
-    assert [part.name for part in point.members[0].parts] == ["cluster", "label", "wal"]
+    assert [part.name for part in point.members[0].parts] == ["cluster", "wal", "label"]
     again = backup(place.bench, place.wired).point
     # what changed while the first one was made is read again, and the rest is not
-    assert [part.name for part in again.members[0].parts] == ["cluster", "reread-cluster", "label", "wal"]
+    assert [part.name for part in again.members[0].parts] == ["cluster", "reread-cluster", "wal", "label"]
     assert again.members[0].bytes_added < point.members[0].bytes_added
     done = drill(place.bench, DrillPlan("d", TITLE, "server-lost", "hands-on", (place.wired,), again.id, Level.FACTS))
     (outcome,) = done.record.outcomes
@@ -358,7 +358,7 @@ def test_nothing_is_left_on_the_server(server: PostgresServer, folder: Path) -> 
     assert list((server.plan.passfile.parent / "runtime").glob("label-*")) == []
 
 
-@pytest.mark.parametrize("after", ["cluster", "label", "wal"])
+@pytest.mark.parametrize("after", ["cluster", "wal", "label"])
 def test_a_server_that_dies_in_any_phase_leaves_no_backup(server: PostgresServer, folder: Path, after: str) -> None:
     with pytest.raises(SourceError), Place(folder, server).engine.capture() as capture:
         try:

@@ -66,7 +66,7 @@ def test_a_change_that_leaves_no_trace_is_stored(tmp_path: Path, sink: Sink) -> 
         pages[0:3] = b"two"
         assert (relation.stat().st_mtime_ns, relation.stat().st_ctime_ns) == (times.st_mtime_ns, times.st_ctime_ns)
         (data / "global/pg_control").touch()
-        manifest = store_files(sink, Files(data, {}, "", "1"), SystemClock())
+        manifest = store_files(sink, Files(data, {}, "", "1"), SystemClock()).manifest(sink)
     assert b'"base/1/1259": 9000' in manifest and b'"global/pg_control": 9000' in manifest
     assert sink.repository.read_bytes(sink.parts["reread-cluster"].id, "base/1/1259")[:3] == b"two"
     # without it, it would have been lost

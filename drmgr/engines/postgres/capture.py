@@ -67,7 +67,7 @@ class PostgresCapture:
 
     def facts(self) -> Facts:
         started = self._clock.monotonic()
-        groups = read_groups(self._session, self._scope, self._low)
+        groups = read_groups(self._session, self._scope, self._low, endpoint=self._endpoint)
         groups["globals"] = {"role_passwords": self._tools.role_passwords}
         return Facts("postgresql", self._taken_at, groups, self._clock.monotonic() - started)
 

@@ -127,13 +127,14 @@ class PostgresEngine:
 
     def facts(self, of: Instance, like: Facts) -> Facts:
         started = self._clock.monotonic()
-        with connect(self._endpoint(of)) as session:
+        endpoint = self._endpoint(of)
+        with connect(endpoint) as session:
             with told("the loaded database could not be opened"):
                 pin(session)
                 session.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
                 session.read_only = True
                 taken_at = _now(session)
-            groups = read_groups(session, self._scope_like(like))
+            groups = read_groups(session, self._scope_like(like), endpoint=endpoint)
         # a server may hold more roles than the dump brought, and never says how the dump was made
         wanted = like.groups.get("roles", {})
         groups["roles"] = {name: item for name, item in groups["roles"].items() if name in wanted}

@@ -3,7 +3,7 @@
 # ruff: noqa: S608 - only constants of this file are put together to statements
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from typing import Any, LiteralString
@@ -12,8 +12,9 @@ from zoneinfo import ZoneInfo
 import psycopg
 from psycopg import sql
 
-from drmgr.engines.postgres.connection import Session, told
+from drmgr.engines.postgres.connection import Endpoint, Session, told
 from drmgr.engines.postgres.query import to_json
+from drmgr.engines.postgres.shares import ALL, Question, ask, ranges
 from drmgr.engines.postgres.structure import read_structure
 from drmgr.errors import SourceError
 from drmgr.model import Json
@@ -28,6 +29,8 @@ _OWN_TABLE = """n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND NO
 
 TABLES: LiteralString = f"""
 SELECT n.nspname, c.relname, c.relpersistence = 'u' AND (%s OR pg_catalog.pg_is_in_recovery()),
+       CASE (SELECT m.amname FROM pg_catalog.pg_am m WHERE m.oid = c.relam) WHEN 'heap'
+            THEN coalesce(pg_catalog.pg_relation_size(c.oid), 0) ELSE 0 END,
        array(SELECT a.attname::text FROM pg_catalog.pg_attribute a
              WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attname::text COLLATE "C")
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
@@ -88,9 +91,12 @@ class Scope:
     replayed: bool = False
 
 
-def read_groups(session: Session, scope: Scope, low: Mapping[str, int] | None = None) -> Groups:
+def read_groups(
+    session: Session, scope: Scope, low: Mapping[str, int] | None = None, *, endpoint: Endpoint | None = None
+) -> Groups:
     """All groups, in the view that ``session`` holds open. Raises SourceError.
 
+    ``endpoint`` is where more sessions may be opened that see the same view and share the work.
     ``low`` are the sequences as they were when the view was opened: sequences know no transactions, so what a dump
     takes of them lies anywhere between then and now.
     """
@@ -98,7 +104,7 @@ def read_groups(session: Session, scope: Scope, low: Mapping[str, int] | None = 
         high = read_sequences(session, ahead=scope.replayed)
         return {
             "server": _server(session),
-            "tables": dict(_tables(session, scope)),
+            "tables": _tables(session, scope, endpoint),
             "sequences": _between(low if low is not None else high, high),
             "extensions": {str(name): version for name, version in session.execute(EXTENSIONS)},
             "roles": {row[0]: dict(zip(ROLE_FIELDS, row[1:], strict=True)) for row in session.execute(ROLES)},
@@ -130,22 +136,34 @@ def _server(session: Session) -> dict[str, Json]:
 
 def list_tables(session: Session) -> list[tuple[str, str]]:
     """(schema, name) of all tables whose rows are in a dump. Raises psycopg.Error."""
-    return [(schema, name) for schema, name, _, _ in session.execute(TABLES, (False,))]
+    return [(schema, name) for schema, name, *_ in session.execute(TABLES, (False,))]
 
 
-def _tables(session: Session, scope: Scope) -> Iterator[tuple[str, Json]]:
-    full = scope.full
-    for schema, name, unlogged, columns in session.execute(TABLES, (scope.replayed,)).fetchall():
-        if unlogged:
-            # unlogged tables have no rows on a standby, and none in its dump
-            count, fingerprint = 0, _fingerprint(0, 0)
-        elif full:
-            count, fingerprint = fingerprint_of(session, own_rows(schema, name), columns)
-        else:
-            query = sql.SQL("SELECT pg_catalog.count(*) FROM {}").format(own_rows(schema, name))
-            (count,), fingerprint = _one(session, query), ""
-        item: dict[str, Json] = {"rows": count}
-        yield f"{schema}.{name}", {**item, "fingerprint": fingerprint} if full else item
+def _tables(session: Session, scope: Scope, endpoint: Endpoint | None) -> dict[str, Json]:
+    tables = session.execute(TABLES, (scope.replayed,)).fetchall()
+    (block,) = _one(session, sql.SQL("SELECT pg_catalog.current_setting('block_size')::int").format())
+    questions: dict[str, list[Question]] = {}
+    for schema, name, unlogged, size, columns in tables:
+        # a count is quick by an index, and a server shares it out by itself
+        wanted = ranges(size if scope.full else 0, block, session.info.server_version)
+        # unlogged tables have no rows on a standby, and none in its dump
+        made = [] if unlogged else [_question(schema, name, columns, where, full=scope.full) for where in wanted]
+        questions[f"{schema}.{name}"] = made
+    rows = iter(ask(session, [each for made in questions.values() for each in made], endpoint))
+    return {name: _item(tuple(next(rows) for _ in made), full=scope.full) for name, made in questions.items()}
+
+
+def _item(shares: Sequence[tuple[Any, ...]], *, full: bool) -> dict[str, Json]:
+    """A table's facts, from those of its shares."""
+    count, first, second = (sum(int(share[number]) for share in shares) for number in range(3))
+    return {"rows": count, "fingerprint": _fingerprint(first, second)} if full else {"rows": count}
+
+
+def _question(schema: str, name: str, columns: Sequence[str], where: sql.Composed, *, full: bool) -> Question:
+    if full:
+        return Question((schema, name), _fingerprint_query(own_rows(schema, name), columns, where))
+    query = sql.SQL("SELECT pg_catalog.count(*), 0, 0 FROM {} AS t WHERE {}")
+    return Question((schema, name), query.format(own_rows(schema, name), where))
 
 
 def own_rows(schema: str, name: str) -> sql.Composed:
@@ -155,17 +173,17 @@ def own_rows(schema: str, name: str) -> sql.Composed:
 
 def fingerprint_of(session: Session, rows: sql.Composed, columns: Sequence[str]) -> tuple[int, str]:
     """How many rows, and their fingerprint; ``columns`` by name in the order of their bytes. Raises psycopg.Error."""
-    count, first, second = _one(session, _fingerprint_query(rows, columns))
+    count, first, second = _one(session, _fingerprint_query(rows, columns, ALL))
     return count, _fingerprint(first, second)
 
 
-def _fingerprint_query(rows: sql.Composed, columns: Sequence[str]) -> sql.Composed:
+def _fingerprint_query(rows: sql.Composed, columns: Sequence[str], where: sql.Composed) -> sql.Composed:
     # columns by name: a restore may order those of an inheriting table anew. OFFSET 0: the text is made once per row.
     return sql.SQL(
         "SELECT pg_catalog.count(*), coalesce(pg_catalog.sum(pg_catalog.hashtextextended(q.r, 20260105)), 0), "
         "coalesce(pg_catalog.sum(pg_catalog.hashtextextended(q.r, 71828182)), 0) "
-        'FROM (SELECT ROW({})::pg_catalog.text COLLATE "C" AS r FROM {} AS t OFFSET 0) AS q'
-    ).format(sql.SQL(", ").join(sql.Identifier("t", column) for column in columns), rows)
+        'FROM (SELECT ROW({})::pg_catalog.text COLLATE "C" AS r FROM {} AS t WHERE {} OFFSET 0) AS q'
+    ).format(sql.SQL(", ").join(sql.Identifier("t", column) for column in columns), rows, where)
 
 
 def _fingerprint(first: Any, second: Any) -> str:

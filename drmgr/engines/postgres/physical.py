@@ -9,7 +9,7 @@ from typing import Any, LiteralString
 import psycopg
 
 from drmgr.engines.postgres.cluster import Cluster, control, look_at, read_tablespaces
-from drmgr.engines.postgres.connection import Session, connect, pin, told
+from drmgr.engines.postgres.connection import Endpoint, Session, connect, pin, told
 from drmgr.engines.postgres.engine import LABEL_PART, PHYSICAL, PostgresEngine
 from drmgr.engines.postgres.facts import Scope
 from drmgr.engines.postgres.preflight import check_server
@@ -86,7 +86,10 @@ class PhysicalPostgresEngine(PostgresEngine):
             tools = self._tools(session)
             with ExitStack() as stack:
                 folder = stack.enter_context(private_directory(tools.runtime, "label-"))
-                yield PhysicalCapture(session, view, tools, folder, replace(self._scope, replayed=True))
+                scope = replace(self._scope, replayed=True)
+                capture = PhysicalCapture(session, view, tools, folder, scope=scope, endpoint=own)
+                stack.enter_context(capture.at_work())
+                yield capture
         finally:
             for each in (session, view):
                 # an unfinished backup, and the slot, end with their session
@@ -106,8 +109,10 @@ class PhysicalPostgresEngine(PostgresEngine):
 class PhysicalCapture(ReplayedCapture):
     """See interfaces.Capture and ReplayedCapture: here the files are read where they lie."""
 
-    def __init__(self, session: Session, view: Session, tools: _Tools, folder: Path, scope: Scope) -> None:
-        super().__init__(session, view, scope, reader=tools.reader, clock=tools.clock)
+    def __init__(
+        self, session: Session, view: Session, tools: _Tools, folder: Path, *, scope: Scope, endpoint: Endpoint
+    ) -> None:
+        super().__init__(session, view, scope, endpoint=endpoint, reader=tools.reader, clock=tools.clock)
         self._tools = tools
         self._folder = folder
 
@@ -120,20 +125,20 @@ class PhysicalCapture(ReplayedCapture):
             start = parse_lsn(self._one(_START, f"drmgr {self._slot}"))
             timeline, older = self._timeline(), self._older()
         self._tools.refuse_a_copy(start)
-        manifest = store_files(sink, files, self._clock)
+        stored = store_files(sink, files, self._clock)
+        listing = self._beside.submit(stored.manifest, sink)
         with told("the backup could not be ended"):
             stop, label, _ = self._row(_STOP)
         if read_tablespaces(self._session) != cluster.tablespaces:
             raise SourceError("a tablespace came or went while the backup ran", hint="back up again")
-        write_durably(self._folder / "backup_label", label.encode())
-        write_durably(self._folder / MANIFEST, manifest)
-        self._keep_settings()
-        sink.save(Tree(LABEL_PART, self._folder))
         log = Log((cluster.directory / "pg_wal").resolve(), timeline, start, older, self._flush)
         self._find(log)
         if self._found().position < parse_lsn(stop):
             raise SourceError("the server's log went backwards during the backup")
-        last = self._store_log(sink, log, cluster.segment_size)
+        write_durably(self._folder / "backup_label", label.encode())
+        write_durably(self._folder / MANIFEST, listing.result())
+        self._keep_settings()
+        last = self._store_log(sink, log, cluster.segment_size, Tree(LABEL_PART, self._folder))
         self._describe(cluster, log, last, MANIFEST)
 
     def _keep_settings(self) -> None:

@@ -110,7 +110,9 @@ class RemotePostgresEngine(PostgresEngine):
                     assert self._staging is not None
                     staging = stack.enter_context(fresh(self._staging))
                 scope = replace(self._scope, replayed=True)
-                yield RemoteCapture(session, view, tools, scope, room=room, staging=staging)
+                capture = RemoteCapture(session, view, tools, scope, room=room, staging=staging)
+                stack.enter_context(capture.at_work())
+                yield capture
         finally:
             for each in (session, view):
                 # the slot ends with its session
@@ -182,7 +184,7 @@ class RemoteCapture(ReplayedCapture):
     def __init__(
         self, session: Session, view: Session, tools: _Tools, scope: Scope, *, room: Path, staging: Path | None
     ) -> None:
-        super().__init__(session, view, scope, reader=tools.reader, clock=tools.clock)
+        super().__init__(session, view, scope, endpoint=tools.endpoint, reader=tools.reader, clock=tools.clock)
         self._tools = tools
         self._room = room
         self._staging = staging

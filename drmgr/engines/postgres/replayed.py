@@ -1,6 +1,8 @@
 """What all physical backups share: files first, then a view at a restore point, and the log that leads up to it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -11,9 +13,9 @@ from ulid import ULID
 
 from drmgr.engines.postgres.capture import lock_tables
 from drmgr.engines.postgres.cluster import Origin
-from drmgr.engines.postgres.connection import Session, told
+from drmgr.engines.postgres.connection import Endpoint, Session, told
 from drmgr.engines.postgres.engine import PHYSICAL
-from drmgr.engines.postgres.facts import Scope, read_groups
+from drmgr.engines.postgres.facts import Groups, Scope, read_groups
 from drmgr.engines.postgres.instant import Bracket, Instant, find_instant
 from drmgr.engines.postgres.wal import WalReader, segment_name
 from drmgr.errors import SourceError
@@ -21,6 +23,7 @@ from drmgr.interfaces import Clock, Sink
 from drmgr.model import Facts, Json, Tree
 
 WAL_PART = "wal"
+AGAIN_SECONDS = 0.2
 
 _SLOT: LiteralString = "SELECT lsn::text FROM pg_catalog.pg_create_physical_replication_slot(%s, true, true)"
 _SLOT_STATE: LiteralString = "SELECT wal_status FROM pg_catalog.pg_replication_slots WHERE slot_name = %s"
@@ -28,6 +31,10 @@ _SWITCH: LiteralString = "SELECT pg_catalog.pg_switch_wal()::text"
 _TIMELINE: LiteralString = "SELECT timeline_id FROM pg_catalog.pg_control_checkpoint()"
 # assigned, and ended at once: every transaction that began before it has a smaller number
 _NUMBER: LiteralString = "SELECT pg_catalog.pg_current_xact_id()::text"
+
+
+def _no_view() -> SourceError:
+    return SourceError("a physical backup has no view before its files are stored")
 
 
 @dataclass(frozen=True)
@@ -45,33 +52,65 @@ class Log:
 
 
 class ReplayedCapture:
-    """See interfaces.Capture. The files are read first; the view is opened after them, at a named restore point."""
+    """See interfaces.Capture. The files are read first; the view is opened after them, at a named restore point.
+
+    From then on the facts are read beside what is still to be stored: the view stands, and the log goes as far as it.
+    ``endpoint`` is where more sessions may be opened for them.
+    """
 
     frozen = False
 
-    def __init__(self, session: Session, view: Session, scope: Scope, *, reader: WalReader, clock: Clock) -> None:
+    def __init__(
+        self, session: Session, view: Session, scope: Scope, *, endpoint: Endpoint, reader: WalReader, clock: Clock
+    ) -> None:
         self._session = session
         self._view = view
+        self._endpoint = endpoint
         self._scope = scope
         self._reader = reader
         self._clock = clock
         self._slot = f"drmgr_backup_{ULID()}".lower()
         self._instant: Instant | None = None
+        self._beside = ThreadPoolExecutor(max_workers=2)
+        self._facts: Future[tuple[Groups, float]] | None = None
         self._recovery: Mapping[str, Json] = {}
 
     @property
     def consistent_at(self) -> datetime:
         return self._found().at
 
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        """The time in which it has threads of its own; on an error nobody waits for answers that nobody wants."""
+        with self._beside:
+            try:
+                yield
+            except BaseException:
+                self._give_up()
+                raise
+
     def facts(self) -> Facts:
-        started, instant = self._clock.monotonic(), self._found()
-        groups = read_groups(self._view, self._scope, instant.sequences)
-        groups["recovery"] = dict(self._recovery)
-        return Facts(PHYSICAL, instant.at, groups, self._clock.monotonic() - started)
+        if self._facts is None:
+            raise _no_view()
+        groups, seconds = self._facts.result()
+        return Facts(PHYSICAL, self._found().at, {**groups, "recovery": dict(self._recovery)}, seconds)
+
+    def _read_facts(self, instant: Instant) -> tuple[Groups, float]:
+        """In a thread of its own; whoever asks for the facts gets its error."""
+        started = self._clock.monotonic()
+        groups = read_groups(self._view, self._scope, instant.sequences, endpoint=self._endpoint)
+        return groups, self._clock.monotonic() - started
+
+    def _give_up(self) -> None:
+        while self._facts is not None and not self._facts.done():
+            # again and again: a cancel that comes between two questions ends none
+            with suppress(psycopg.Error):
+                self._view.cancel()
+            wait((self._facts,), timeout=AGAIN_SECONDS)
 
     def _found(self) -> Instant:
         if self._instant is None:
-            raise SourceError("a physical backup has no view before its files are stored")
+            raise _no_view()
         return self._instant
 
     def _hold_log(self) -> str:
@@ -85,7 +124,7 @@ class ReplayedCapture:
         return int(self._one(_NUMBER))
 
     def _find(self, log: Log) -> None:
-        """Opens the view at an instant that the log knows as well. Raises SourceError."""
+        """Opens the view at an instant that the log knows as well, and begins to read the facts. Raises SourceError."""
         self._instant = find_instant(
             Bracket(
                 view=self._view,
@@ -100,6 +139,7 @@ class ReplayedCapture:
                 clock=self._clock,
             )
         )
+        self._facts = self._beside.submit(self._read_facts, self._instant)
 
     def _open_view(self) -> None:
         self._view.rollback()
@@ -112,11 +152,14 @@ class ReplayedCapture:
         with told("the server's log could not be switched"):
             return self._one(_SWITCH)
 
-    def _store_log(self, sink: Sink, log: Log, size: int) -> int:
-        """The segments from the start of the backup up to the restore point; gives the number of the last one."""
+    def _store_log(self, sink: Sink, log: Log, size: int, *small: Tree) -> int:
+        """The segments from the start of the backup up to the restore point; gives the number of the last one.
+
+        What is ``small`` is stored beside them.
+        """
         first, last = log.start // size, self._found().position // size
         names = tuple(segment_name(log.timeline, number, size) for number in range(first, last + 1))
-        part = sink.save(Tree(WAL_PART, log.folder, only=names))
+        part, *_ = sink.save_together(Tree(WAL_PART, log.folder, only=names), *small)
         with told("the replication slot could not be looked at"):
             state = self._one(_SLOT_STATE, self._slot)
         # read only after they were stored: until here the slot kept each of them from being reused

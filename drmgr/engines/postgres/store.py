@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,11 +10,14 @@ from drmgr.engines import chains
 from drmgr.engines.chains import CHAIN
 from drmgr.engines.postgres.reread import SteadyClock, doubtful
 from drmgr.interfaces import Clock, Sink
-from drmgr.model import Tree
+from drmgr.model import Part, Tree
 
 CLUSTER_PART, TABLESPACE_PART, REREAD_PART = "cluster", "tablespace-", "reread-"
 MANIFEST = "manifest.json"
 """Lies beside the label: every file that was stored, by its place in the data directory, with its size."""
+
+MOST_LISTINGS = 4
+"""At the same time; each is a restic that opens the repository."""
 
 LEFT_OUT = (
     *("/pg_wal", "/postmaster.pid", "/postmaster.opts", "/backup_label*", "/tablespace_map*"),
@@ -53,8 +57,28 @@ def refuse_another(sink: Sink, chain: str, *, expected: str | None) -> None:
     chains.refuse_another(sink, CLUSTER_PART, chain, expected=expected, kind="cluster")
 
 
-def store_files(sink: Sink, files: Files, clock: Clock) -> bytes:
-    """Stores the data directory and its tablespaces. Gives the manifest. Raises SourceError, RepositoryError."""
+@dataclass(frozen=True)
+class Stored:
+    """What was stored of a cluster's files: each part, and where it belongs in the data directory."""
+
+    parts: tuple[tuple[Part, str], ...]
+
+    def manifest(self, sink: Sink) -> bytes:
+        """Every file by its place, with its size, as the repository itself lists them. Raises RepositoryError."""
+        with ThreadPoolExecutor(max_workers=min(MOST_LISTINGS, len(self.parts))) as pool:
+            listed = pool.map(lambda part: _sizes(sink, *part), self.parts)
+            sizes: dict[str, int] = {}
+            for found in listed:
+                sizes |= found
+        return json.dumps({"files": sizes}, sort_keys=True).encode()
+
+
+def _sizes(sink: Sink, part: Part, prefix: str) -> dict[str, int]:
+    return {f"{prefix}{entry.path}": entry.size for entry in sink.entries(part) if entry.kind == "file"}
+
+
+def store_files(sink: Sink, files: Files, clock: Clock) -> Stored:
+    """Stores the data directory and its tablespaces. Raises SourceError, RepositoryError."""
     directory, folder = files.directory, files.folder
     places = [_Place(CLUSTER_PART, directory.resolve(), labels=(f"{CHAIN}{files.chain}",))]
     for oid, location in sorted(files.tablespaces.items()):
@@ -65,13 +89,11 @@ def store_files(sink: Sink, files: Files, clock: Clock) -> bytes:
     steady = SteadyClock(clock)
     # the start of the backup has just written it
     steady.refuse_another(directory / "global" / "pg_control")
-    sizes: dict[str, int] = {}
+    stored: list[tuple[Part, str]] = []
     for place in places:
-        for part in sink.save_together(*_trees(sink, place)):
-            found = (entry for entry in sink.entries(part) if entry.kind == "file")
-            sizes |= {f"{place.prefix}{entry.path}": entry.size for entry in found}
+        stored += [(part, place.prefix) for part in sink.save_together(*_trees(sink, place))]
     steady.refuse_set_back()
-    return json.dumps({"files": sizes}, sort_keys=True).encode()
+    return Stored(tuple(stored))
 
 
 def _trees(sink: Sink, place: _Place) -> tuple[Tree, ...]:

@@ -18,6 +18,7 @@ test: lint
 # the long campaigns: every moment and bit of tests/faults, 20 backups of each engine and mode under writers; an hour or two
 faults: setup
 	DRMGR_FAULTS=all $(PYTHON_RUN) -m pytest tests/faults -s
+	DRMGR_FAULTS=all $(PYTHON_RUN) -m pytest tests/contract/test_instant.py -k saturated -s
 	DRMGR_LIVE_ROUNDS=20 $(PYTHON_RUN) -m pytest tests/contract/demo/test_live.py
 
 # The contract suite against real servers, which a JSON file names: docs/sqlserver.md.

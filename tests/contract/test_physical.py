@@ -2,9 +2,8 @@
 
 import os
 import shutil
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,179 +11,18 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from drmgr.engines.postgres.cluster import FUNCTIONS_FROM_AFAR
-from drmgr.engines.postgres.instant import PATIENCE_SECONDS
 from drmgr.errors import LoadError, PreflightError, SourceError
 from drmgr.flows.backup import backup
 from drmgr.flows.drill import DrillPlan, drill
-from drmgr.model import CheckStatus, Facts, Instance, Level, RecoveryTarget, Text, Verdict
-from drmgr.scratch.processes import wait_until
+from drmgr.model import CheckStatus, Instance, Level, Text, Verdict
 from drmgr.scratch.server import server_programs
-from drmgr.scratch.workspace import ScratchHost
-from drmgr.system.clock import SystemClock
-from drmgr.system.command import Runner
 from tests.support.facts import differences
 from tests.support.folder_sink import FolderSink
-from tests.support.folders import passable_directory
-from tests.support.physical import AnyPhysical, KillingSink, Place, fill, pgbench, physical_server, tablespace
-from tests.support.postgres import SERVER_USER, PostgresServer, installed_major
+from tests.support.physical import KillingSink, Place, pgbench, physical_server, tablespace
+from tests.support.physical_bench import folder, recovered, server, store
+from tests.support.postgres import PostgresServer, installed_major
 
-BACKUPS = 3
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[PostgresServer]:
-    with passable_directory() as directory, physical_server(directory) as running:
-        fill(running)
-        yield running
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    with passable_directory() as path:
-        yield path
-
-
-def store(engine: AnyPhysical, into: Path) -> Facts:
-    with engine.capture() as capture:
-        capture.store(FolderSink(into))
-        return capture.facts()
-
-
-@pytest.fixture
-def recovered(folder: Path) -> Iterator[Callable[..., Instance]]:
-    scratch = ScratchHost(folder / "scratch", SERVER_USER, Runner(), SystemClock(), "test")
-    with scratch.open("R1", 0) as workspace:
-
-        def recover(engine: AnyPhysical, parts: Path, facts: Facts, target: str = "") -> Instance:
-            recipe = engine.recipe(facts)
-            if target:
-                recipe = replace(recipe, target=RecoveryTarget("name", target))
-            staged = workspace.stage(parts.name)
-            staged.rmdir()
-            parts.rename(staged)
-            return workspace.start(replace(recipe, restored=staged))
-
-        yield recover
-
-
-def test_backups_under_load_recover_to_exactly_their_facts(
-    server: PostgresServer, folder: Path, recovered: Callable[..., Instance]
-) -> None:
-    engine = Place(folder, server).engine
-    with pgbench(server, 100):
-        taken = [store(engine, folder / f"b{number}") for number in range(BACKUPS)]
-    assert len({facts.groups["tables"]["public.pgbench_history"]["fingerprint"] for facts in taken}) == BACKUPS
-    for number, facts in enumerate(taken):
-        instance = recovered(engine, folder / f"b{number}", facts)
-        assert differences(facts, engine.facts(instance, facts)) == []
-        assert engine.scalar(instance, "SELECT pg_is_in_recovery()") is False
-
-
-class Moments(SystemClock):
-    """Runs what a test wants to happen just before the first, second … try to find an instant."""
-
-    def __init__(self, *acts: Callable[[], None]) -> None:
-        self._acts = list(acts)
-
-    def sleep(self, seconds: float) -> None:
-        super().sleep(seconds)
-        if self._acts:
-            self._acts.pop(0)()
-
-
-@contextmanager
-def limbo(server: PostgresServer) -> Iterator[tuple[Callable[[], None], Callable[[], None]]]:
-    """What begins and what ends a commit that is in the log and in no snapshot, for it waits for its standby."""
-    waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
-    auto = server.private.data / "postgresql.auto.conf"
-
-    def commit() -> None:
-        server.execute("his", "SET synchronous_commit = on; INSERT INTO note (text) VALUES ('in limbo')")
-
-    def begin() -> None:
-        auto.write_text("synchronous_standby_names = 'nobody'\n")
-        server.execute("his", "SELECT pg_reload_conf()")
-        thread.start()
-        assert wait_until(lambda: server.execute("his", waits) == [(1,)], SystemClock(), 10)
-
-    def end() -> None:
-        auto.write_text("")
-        server.execute("his", "SELECT pg_reload_conf()")
-        thread.join()
-
-    thread = threading.Thread(target=commit)
-    try:
-        yield begin, end
-    finally:
-        end()
-
-
-@pytest.mark.parametrize("when", ["after the files", "before the backup", "before the backup, from afar"])
-def test_a_commit_that_is_logged_but_not_yet_seen_is_waited_for(
-    server: PostgresServer, folder: Path, recovered: Callable[..., Instance], when: str
-) -> None:
-    place = Place(folder, server)
-    make = place.make_remote if "afar" in when else place.make
-    with limbo(server) as (begin, end):
-        if when == "after the files":
-            acts = (begin, lambda: None, end)
-        else:
-            begin()
-            acts = (lambda: None, lambda: None, end)
-        engine = make(clock=Moments(*acts))
-        facts = store(engine, folder / "b")
-    assert facts.groups["recovery"]["tries"] == 3
-    instance = recovered(engine, folder / "b", facts)
-    assert differences(facts, engine.facts(instance, facts)) == []
-
-
-def test_an_account_that_may_not_look_who_waits_says_so(server: PostgresServer, folder: Path) -> None:
-    """A long transaction may be a commit that waits: without the right to look, nobody can tell."""
-    auto = server.private.data / "postgresql.auto.conf"
-    dsn = f"host={server.socket} user=postgres password={server.password} dbname=his"
-    place = Place(folder, server)
-    place.sql("CREATE ROLE blind LOGIN REPLICATION")
-    place.sql(f"ALTER ROLE blind PASSWORD '{server.password}'")
-    place.sql("GRANT pg_read_all_data, pg_read_all_settings, pg_checkpoint TO blind")
-    for function in FUNCTIONS_FROM_AFAR[:2]:
-        place.sql(f"GRANT EXECUTE ON FUNCTION {function} TO blind")
-    place.user = "blind"
-    engine = place.make_remote(clock=Impatient())
-    with psycopg.connect(dsn) as writer:
-        writer.execute("SELECT pg_current_xact_id()")
-        auto.write_text("synchronous_standby_names = 'nobody'\n")
-        try:
-            server.execute("his", "SELECT pg_reload_conf()")
-            with pytest.raises(SourceError, match="cannot be seen without the role pg_read_all_stats"):
-                store(engine, folder / "b")
-            place.sql("SET synchronous_commit = off; GRANT pg_read_all_stats TO blind")
-            # nobody waits: the long transaction is one that goes on
-            assert store(engine, folder / "c").groups["recovery"]["tries"] == 1
-        finally:
-            auto.write_text("")
-            server.execute("his", "SELECT pg_reload_conf()")
-
-
-class Impatient(SystemClock):
-    """A clock by which every try takes half of the time there is."""
-
-    def sleep(self, seconds: float) -> None:
-        super().sleep(seconds)
-        self.ahead = getattr(self, "ahead", 0.0) + PATIENCE_SECONDS / 2
-
-    def monotonic(self) -> float:
-        return super().monotonic() + getattr(self, "ahead", 0.0)
-
-
-def test_a_server_that_never_lets_it_is_reported(server: PostgresServer, folder: Path) -> None:
-    engine = Place(folder, server).make(clock=Impatient())
-    with limbo(server) as (begin, _):
-        begin()
-        with pytest.raises(
-            SourceError, match=r"was found in 2 tries within 60 s: a commit from before the backup waits"
-        ):
-            store(engine, folder / "b")
+__all__ = ["folder", "recovered", "server"]
 
 
 def test_a_drill_plays_a_physical_backup_from_a_real_repository(server: PostgresServer, folder: Path) -> None:

@@ -1,5 +1,6 @@
 """Point in time in drills, and the bad days of shipping: moved slots, killed calls, full disks, foreign places."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -22,7 +23,7 @@ from drmgr.scratch.processes import wait_until
 from drmgr.scratch.server import give_to, server_programs
 from tests.support.folders import passable_directory
 from tests.support.physical import SLOT, Place, fill, physical_server
-from tests.support.postgres import SERVER_USER, PostgresServer, installed_major
+from tests.support.postgres import SERVER_USER, PostgresServer, installed_major, kill_server
 
 
 @pytest.fixture(scope="module")
@@ -171,6 +172,7 @@ def test_a_slot_that_was_moved_on_is_told(place: Place) -> None:
 
 
 def test_a_full_disk_of_the_spool_is_an_alarm_and_loses_nothing(place: Place) -> None:
+    """pg_receivewal itself meets a file system that is smaller than a segment."""
     place.back_up()
     at = note(place, "a")
     tools = place.directory / "tools"
@@ -179,9 +181,12 @@ def test_a_full_disk_of_the_spool_is_an_alarm_and_loses_nothing(place: Place) ->
     for program in real.iterdir():
         (tools / program.name).symlink_to(program)
     (tools / "pg_receivewal").unlink()
+    # not root: root of a name space of one's own may mount as well
+    alone = "" if os.geteuid() == 0 else "--user --map-root-user"
     (tools / "pg_receivewal").write_text(
         f'#!/bin/sh\n[ "$1" = --version ] && exec {real}/pg_receivewal --version\n'
-        'echo "pg_receivewal: error: could not write 8192 bytes to WAL file: No space left on device" >&2; exit 1\n'
+        f'exec unshare {alone} --mount sh -c \'mount -t tmpfs -o size=512k tmpfs "$1" && shift && exec "$@"\' '
+        f'sh {place.spool.path}/incoming {real}/pg_receivewal "$@"\n'
     )
     (tools / "pg_receivewal").chmod(0o755)
     healthy = place.source
@@ -191,6 +196,29 @@ def test_a_full_disk_of_the_spool_is_an_alarm_and_loses_nothing(place: Place) ->
     place.source = healthy
     place.ship()
     assert reachable_until(place).isoformat() > at
+
+
+@dataclass
+class KillCheck:
+    """Ends the restored server without warning, before the other checks."""
+
+    name: str = "kill"
+    level: Level = Level.OPENS
+
+    def run(self, restored: Restored) -> CheckResult:
+        kill_server(restored.instance("main"))
+        return CheckResult(self.name, CheckStatus.PASS, self.level)
+
+
+def test_a_restored_server_that_dies_before_its_checks_is_no_pass(place: Place) -> None:
+    place.back_up()
+    place.wired = replace(place.wired, checks=(KillCheck(), *place.wired.checks))
+    done, _ = play(place, "newest")
+    (outcome,) = done.record.outcomes
+    assert done.record.verdict is Verdict.ERROR
+    errors = {check.name for check in outcome.checks if check.status is CheckStatus.ERROR}
+    assert {"opens-main", "notes"} <= errors or outcome.error is not None
+    assert [each.gone for each in done.record.destruction] == [True] * len(done.record.destruction)
 
 
 def test_an_empty_pg_wal_is_told(place: Place, tmp_path: Path) -> None:

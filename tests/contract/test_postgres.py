@@ -1,60 +1,27 @@
 """What holds for PostgreSQL beyond the contract of every engine, on real servers."""
 
 import re
-from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import psycopg
 import pytest
 
-from drmgr.engines.postgres import PostgresConnection, PostgresEngine
+from drmgr.engines.postgres import PostgresEngine
 from drmgr.errors import LoadError, PreflightError, SourceError, ToolError
 from drmgr.model import CheckStatus, Instance
 from drmgr.scratch.server import PostgresServer as PrivateServer
-from drmgr.scratch.workspace import ScratchHost, ScratchWorkspace
+from drmgr.scratch.workspace import ScratchWorkspace
 from drmgr.system.clock import SystemClock
 from drmgr.system.command import Runner
 from drmgr.system.secret import Secret
 from tests.support.facts import differences
 from tests.support.folder_sink import FolderSink
-from tests.support.folders import passable_directory
 from tests.support.postgres import SERVER_USER, PostgresServer, postgres_server
-from tests.support.postgres_sample import ROLES, ROWS, SCHEMA
+from tests.support.postgres_bench import Make, folder, make, server, workspace
+from tests.support.postgres_sample import ROWS, SCHEMA
 
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[PostgresServer]:
-    with postgres_server() as running:
-        running.execute("postgres", ROLES)
-        yield running
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    with passable_directory() as path:
-        yield path
-
-
-Make = Callable[..., PostgresEngine]
-
-
-@pytest.fixture
-def make(folder: Path) -> Make:
-    def engine(connection: PostgresConnection, **options: Any) -> PostgresEngine:
-        return PostgresEngine(
-            "his", connection, runner=Runner(), clock=SystemClock(), runtime=folder / "run", **options
-        )
-
-    return engine
-
-
-@pytest.fixture
-def workspace(folder: Path) -> Iterator[ScratchWorkspace]:
-    scratch = ScratchHost(folder / "scratch", SERVER_USER, Runner(), SystemClock(), "test")
-    with scratch.open("R1", 0) as opened:
-        yield opened
+__all__ = ["folder", "make", "server", "workspace"]
 
 
 def quiet(share: float, what: str) -> None:
@@ -165,7 +132,9 @@ def test_tables_cannot_be_emptied_while_the_view_is_open(server: PostgresServer,
         with pytest.raises(psycopg.errors.LockNotAvailable):
             server.execute(database, "SET lock_timeout = '50ms'; TRUNCATE a")
         assert capture.facts().groups["tables"]["public.a"]["rows"] == 1
-    server.execute(database, "SET lock_timeout = '1s'; TRUNCATE a")
+        with pytest.raises(psycopg.errors.LockNotAvailable):
+            server.execute(database, "SET lock_timeout = '50ms'; DROP TABLE a")
+    server.execute(database, "SET lock_timeout = '1s'; TRUNCATE a; DROP TABLE a")
 
 
 def test_restore_into_a_prepared_database_leaves_its_roles_alone(

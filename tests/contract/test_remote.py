@@ -4,6 +4,7 @@ import shutil
 import tarfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from drmgr.engines.postgres.remote import RemotePostgresEngine
 from drmgr.errors import LoadError, PreflightError, SourceError
 from drmgr.flows.drill import DrillPlan, drill
-from drmgr.model import Facts, Instance, Level, Text, Verdict
+from drmgr.model import Facts, Instance, Level, Snapshot, Text, Verdict
 from drmgr.scratch.workspace import ScratchHost
 from drmgr.system.clock import SystemClock
 from drmgr.system.command import Runner
@@ -137,6 +138,15 @@ def test_whatever_is_lost_or_changed_on_the_way_back_is_told(
         segment.unlink()
     with pytest.raises(LoadError, match="WAL parsing failed"):
         recovered(engine, stored, facts)
+
+
+def test_a_stream_of_another_cluster_does_not_come_into_the_repository(server: PostgresServer, folder: Path) -> None:
+    sink = FolderSink(folder / "b")
+    sink.before = Snapshot("a", datetime.now(UTC), ("part=cluster", "chain=1"))
+    refused = pytest.raises(PreflightError, match="holds backups of the cluster 1, and the server is the cluster")
+    with Place(folder, server).make_remote().capture() as capture, refused:
+        capture.store(sink)
+    assert sink.parts == []
 
 
 @pytest.mark.parametrize("after", ["cluster", "label", "wal"])

@@ -66,10 +66,21 @@ def physical_server(directory: Path, *, segment_mib: int = 16) -> Iterator[Postg
 
 @contextmanager
 def pgbench(server: PostgresServer, rate: int, clients: int = 4) -> Iterator[None]:
-    """So many transactions a second while the block runs."""
+    """So many transactions a second while the block runs; as many as it can for ``rate`` 0."""
     program = server_programs(installed_major()) / "pgbench"
     with subprocess.Popen(
-        [program, "-n", f"-R{rate}", f"-c{clients}", "-T600", "-h", server.socket, "-U", "postgres", "his"],
+        [
+            program,
+            "-n",
+            *((f"-R{rate}",) if rate else ()),
+            f"-c{clients}",
+            "-T600",
+            "-h",
+            server.socket,
+            "-U",
+            "postgres",
+            "his",
+        ],
         env={"PGPASSFILE": str(server.plan.passfile)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

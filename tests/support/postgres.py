@@ -1,6 +1,8 @@
 """A real PostgreSQL server that plays the hospital's production."""
 
+import os
 import re
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +12,8 @@ import psycopg
 from psycopg import sql
 
 from drmgr.engines.postgres import PostgresConnection
+from drmgr.model import Instance
+from drmgr.scratch.processes import wait_until
 from drmgr.scratch.server import PostgresServer as PrivateServer
 from drmgr.scratch.server import ServerPlan, give_to
 from drmgr.system.clock import SystemClock
@@ -63,6 +67,16 @@ class PostgresServer:
             while cursor.nextset():
                 pass
             return cursor.fetchall() if cursor.description is not None else []
+
+
+def kill_server(instance: Instance) -> None:
+    """Ends the server of a scratch instance without warning, and waits until it answers nobody any more."""
+    assert instance.socket is not None
+    (pidfile,) = {*instance.socket.glob("data/postmaster.pid"), *instance.socket.parent.glob("*/data/postmaster.pid")}
+    pid = int(pidfile.read_text().splitlines()[0])
+    os.kill(pid, signal.SIGKILL)
+    place = Path(f"/proc/{pid}")
+    assert wait_until(lambda: not place.exists() or "\nState:\tZ" in (place / "status").read_text(), SystemClock(), 10)
 
 
 @contextmanager

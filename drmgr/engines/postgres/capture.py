@@ -138,10 +138,44 @@ def lock_tables(session: Session) -> None:
         with told("the tables of the database could not be listed"):
             tables = list_tables(session)
             session.commit()
-        with told(f"the tables could not be locked against changes of their structure within {LOCK_SECONDS} s"):
+        with told("the tables could not be locked against changes of their structure"):
             if not tables or _lock(session, tables):
                 return
     raise SourceError("tables of the database came and went all the time, so no view of it could be opened")
+
+
+# an exclusive lock that is only waited for holds up everybody behind it as well
+HOLDERS = """
+WITH strict AS (
+  SELECT l.pid, l.granted FROM pg_catalog.pg_locks l
+  JOIN pg_catalog.pg_class c ON c.oid = l.relation JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+  JOIN pg_catalog.pg_database d ON d.oid = l.database AND d.datname = pg_catalog.current_database()
+  WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock' AND n.nspname || '.' || c.relname = ANY (%s)),
+guilty AS (
+  SELECT pid FROM strict WHERE granted
+  UNION SELECT pg_catalog.unnest(pg_catalog.pg_blocking_pids(pid)) FROM strict WHERE NOT granted)
+SELECT a.pid, coalesce(a.usename, '?'), coalesce(pg_catalog.date_part('epoch', pg_catalog.clock_timestamp() - a.xact_start), -1)
+FROM guilty g JOIN pg_catalog.pg_stat_activity a USING (pid)
+WHERE a.pid <> pg_catalog.pg_backend_pid() ORDER BY a.xact_start LIMIT 3"""
+
+
+def _who_holds(session: Session, tables: Sequence[tuple[str, str]]) -> tuple[str, str]:
+    """Message and hint that say whose lock we waited for in vain; nothing of what they do, for it may hold data."""
+    with told("who holds a lock on the tables could not be read"):
+        rows = session.execute(HOLDERS, ([f"{schema}.{name}" for schema, name in tables],)).fetchall()
+        session.rollback()
+    who = [f"process {pid} of user {user}{_since(seconds)}" for pid, user, seconds in rows]
+    held = f": held by {', '.join(who)}" if who else ", and by now nobody holds them any more"
+    end = f", or end it: SELECT pg_terminate_backend({rows[0][0]})" if rows else ""
+    return (
+        f"the tables could not be locked against changes of their structure within {LOCK_SECONDS} s{held}",
+        f"back up again once that is done{end}",
+    )
+
+
+def _since(seconds: float) -> str:
+    # without the role pg_read_all_stats nobody sees since when
+    return "" if seconds < 0 else f", its transaction open for {seconds / 60:.0f} min"
 
 
 def _lock(session: Session, tables: Sequence[tuple[str, str]]) -> bool:
@@ -151,4 +185,8 @@ def _lock(session: Session, tables: Sequence[tuple[str, str]]) -> bool:
     except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
         session.rollback()
         return False
+    except psycopg.errors.LockNotAvailable:
+        session.rollback()
+        message, hint = _who_holds(session, tables)
+        raise SourceError(message, hint=hint) from None
     return True

@@ -96,7 +96,10 @@ class Loader:
     def _roles(self, into: Endpoint, database: str, *, create: bool, script: Path) -> None:
         if not script.is_file():
             raise LoadError("the dump of the roles is not there")
-        with connect(into, database=MAINTENANCE if create else database) as session, told("roles", LoadError):
+        with (
+            connect(into, LoadError, database=MAINTENANCE if create else database) as session,
+            told("roles", LoadError),
+        ):
             apply_roles(session, script)
 
     def _restore(self, dump: Path, into: Endpoint, database: str, progress: Progress, *, create: bool) -> None:
@@ -126,7 +129,7 @@ class Loader:
         with self._runner.start(Command(argv)) as process:
             lines = (line.decode("utf-8", errors="replace") for line in process.lines())
             found.extend(_settings(statements(lines), loaded.database))
-        with connect(loaded) as session:
+        with connect(loaded, LoadError) as session:
             try:
                 for statement in found:
                     session.execute(statement)

@@ -200,8 +200,8 @@ def live(
 
     Start it beside the commands that you want to see under load; end it with Ctrl-C, or give --seconds.
     """
-    from drmgr.demo.hospital import attached
     from drmgr.demo.live import TILLS, Live
+    from drmgr.demo.systems import attached
     from drmgr.errors import Interrupted
 
     production = attached(folder)

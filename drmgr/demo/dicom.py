@@ -2,8 +2,7 @@
 
 import hashlib
 import io
-import sys
-from array import array
+import struct
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -121,15 +120,18 @@ def _image_values(picture: Picture) -> dict[str, object]:
 
 def _slice(seed: str) -> bytes:
     """The head with a grain of its own, so that no two images share their pixels."""
-    grain = hashlib.shake_256(seed.encode()).digest(SIDE * SIDE)
-    pixels = array("H", (level + grey % 32 for level, grey in zip(_head(), grain, strict=True)))
-    if sys.byteorder == "big":
-        pixels.byteswap()
-    return pixels.tobytes()
+    grain = bytearray(2 * SIDE * SIDE)
+    grain[::2] = hashlib.shake_256(seed.encode()).digest(SIDE * SIDE).translate(_GRAINS)
+    # all pixels are added up at once: as one number each, for no sum of two reaches into the pixel beside it
+    return (_head() + int.from_bytes(grain, "little")).to_bytes(len(grain), "little")
+
+
+_GRAINS = bytes(grey % 32 for grey in range(256))
 
 
 @cache
-def _head() -> tuple[int, ...]:
+def _head() -> int:
+    """The pixels of 16 bits each, the first one lowest."""
     middle = (SIDE - 1) / 2
 
     def level(row: int, column: int) -> int:
@@ -138,4 +140,5 @@ def _head() -> tuple[int, ...]:
             return 20
         return 3200 if distance > BRAIN else 1100 + int(12 * distance)
 
-    return tuple(level(row, column) for row in range(SIDE) for column in range(SIDE))
+    levels = [level(row, column) for row in range(SIDE) for column in range(SIDE)]
+    return int.from_bytes(struct.pack(f"<{len(levels)}H", *levels), "little")

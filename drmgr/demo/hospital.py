@@ -9,20 +9,19 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from drmgr.demo import his_rows, mariadb, pacs_rows, vocabulary
+from drmgr.demo import his_rows, mariadb, vocabulary
+from drmgr.demo.catching_up import Told, catch_up, fill_all
 from drmgr.demo.database import ProductionServer, remove_home
-from drmgr.demo.departments.all import DEPARTMENTS
 from drmgr.demo.his import LOCAL, Bed, Clinic, Scale, write_history
 from drmgr.demo.live import Live
 from drmgr.demo.loading import CopySink, advance_sequences, last_ids, run_script
 from drmgr.demo.mariadb import NAME as MARIADB_NAME
 from drmgr.demo.mariadb import ProductionMariadb
 from drmgr.demo.objectstore import ObjectStore
-from drmgr.demo.pacs import Radiology
-from drmgr.demo.sessions import Session, advance, finish_tables, highest, make_tables, one, sink_into
 from drmgr.demo.systems import FOLDERS, HOMES, Production, systems_of
 from drmgr.errors import PreflightError, UsageError
 from drmgr.model import Json
+from drmgr.system.capacity import cores
 from drmgr.system.command import Runner
 from drmgr.system.files import write_atomically
 
@@ -37,16 +36,13 @@ SEED = 20_260_105
 BUCKET = "drmgr"
 STORE_FOLDER, SECRETS_FOLDER, SQLITE_FOLDER = "objectstore", "secrets", "files"
 NEW_VISITS, NEW_STUDIES = 12, 2
+LARGE_VISITS = 3_000
+"""From here on it is worth while to start processes."""
 
 ADDED: dict[type[tuple[object, ...]], tuple[str, tuple[str, ...]]] = {
     his_rows.DrugStock: ("drug_id", ("quantity",)),
     his_rows.DailySettlement: ("business_date", ("detail_amount", "refund_amount", "net_amount")),
 }
-
-ORDERS = (
-    "SELECT o.id, p.record_no, p.name, p.sex, p.birth_date, o.content, o.ordered_at FROM medical_order o "
-    "JOIN patient p ON p.id = o.patient_id WHERE o.kind = 'imaging' AND o.id > %s ORDER BY o.id"
-)
 
 
 def scale_of(text: str) -> Scale:
@@ -65,7 +61,8 @@ class Hospital:
 
     As a context manager it starts the servers and ends them with the block. With ``keep`` they outlive a block that
     ended well, until ``stop_kept``; ``directory`` itself is never removed. ``mariadb_logged``: the MariaDB can be backed up
-    physically too. Raises PreflightError for a directory that holds a hospital already: ``clear`` it first.
+    physically too. ``workers`` processes fill the systems; None: one per core, where there is much to do. The rows are the
+    same for any number. Raises PreflightError for a directory that holds a hospital already: ``clear`` it first.
     """
 
     def __init__(
@@ -77,6 +74,7 @@ class Hospital:
         keep: bool = False,
         systems: Sequence[str] | None = None,
         mariadb_logged: bool = False,
+        workers: int | None = None,
         runner: Runner | None = None,
     ) -> None:
         self.directory = directory.absolute()
@@ -91,6 +89,8 @@ class Hospital:
         self.mariadb = ProductionMariadb(self.directory, runner=runner, logged=mariadb_logged)
         self.production = Production(self.directory, self.database, self.mariadb)
         self.images = self.directory / FOLDERS["pacs"]
+        self._runner = runner or Runner()
+        self._workers = workers or (cores() if self.scale.visits >= LARGE_VISITS else 1)
         self._seed = seed
         self._keep = keep
         self._stack = ExitStack()
@@ -130,17 +130,9 @@ class Hospital:
             run_script(connection, "his-keys.sql")
             advance_sequences(connection, his_rows.TABLES)
             counts["his"] = sink.counts
-        if "pacs" in self.systems:
-            with self._as_owner("pacs") as connection:
-                run_script(connection, "pacs.sql")
-            counts["pacs"] = self._examine(now)
-            with self._as_owner("pacs") as connection:
-                run_script(connection, "pacs-keys.sql")
-        for system in self._departments():
-            with self.production.database(system).open() as session:
-                make_tables(session, DEPARTMENTS[system].TABLES)
-                counts[system] = self._catch_up(system, session, now)
-                finish_tables(session, DEPARTMENTS[system].TABLES)
+        others = [system for system in self.systems if system != "his"]
+        told = Told(now, self._seed)
+        counts |= fill_all(self.production, self.directory, others, told, workers=self._workers, runner=self._runner)
         self._write_store_keys()
         return counts
 
@@ -170,12 +162,10 @@ class Hospital:
             connection.execute("UPDATE daily_settlement SET closed = TRUE WHERE business_date < %s", (today,))
             advance_sequences(connection, his_rows.TABLES)
         counts: dict[str, Mapping[str, int]] = {"his": sink.counts}
-        if "pacs" in self.systems:
-            counts["pacs"] = self._examine(now)
-        for system in self._departments():
-            with self.production.database(system).open() as session:
-                counts[system] = self._catch_up(system, session, now)
-                advance(session, DEPARTMENTS[system].TABLES)
+        told = Told(now, self._seed)
+        for system in self.systems:
+            if system != "his":
+                counts[system] = catch_up(self.production, self.directory, system, told)
         return counts
 
     def connections(self) -> dict[str, dict[str, Json]]:
@@ -198,38 +188,6 @@ class Hospital:
             "object_lock": {"mode": "governance", "days": 1},
         }
 
-    def _departments(self) -> list[str]:
-        return [system for system in self.systems if system in DEPARTMENTS]
-
-    def _catch_up(self, system: str, session: Session, now: datetime) -> Mapping[str, int]:
-        """The system works through what the HIS has told it since the last time."""
-        maker = DEPARTMENTS[system]
-        seen = {name: int(one(session, query)) for name, query in maker.SEEN.items()}
-        sink = sink_into(session, maker.TABLES)
-        department = maker(sink, now, seed=self._seed, last_ids=highest(session, maker.TABLES), seen=seen)
-        if system in FOLDERS:
-            department.root = self.directory / FOLDERS[system]
-        with self.production.database("his").open() as his:
-            department.catch_up(his.ask)
-        sink.flush()
-        return {**sink.counts, **({"files": department.files} if system in FOLDERS else {})}
-
-    def _examine(self, now: datetime) -> Mapping[str, int]:
-        """Works through the imaging orders that the PACS has not seen yet."""
-        self.images.mkdir(parents=True, exist_ok=True)
-        with self._as_owner("pacs") as index, self._as_owner("his") as his:
-            seen = _one(index, "SELECT coalesce(max(his_order_id), 0) FROM imaging_request")
-            sink = CopySink(index, pacs_rows.TABLES)
-            ids = last_ids(index, pacs_rows.TABLES)
-            radiology = Radiology(sink, self.images, now, seed=self._seed + seen, last_ids=ids)
-            with his.cursor(name="imaging_orders") as orders:
-                orders.execute(ORDERS, (seen,))
-                for order in orders:
-                    radiology.examine(pacs_rows.ImagingOrder(*order))
-            sink.flush()
-            advance_sequences(index, pacs_rows.TABLES)
-        return {**sink.counts, "files": radiology.files}
-
     def _discharge_one(self, connection: "psycopg.Connection", now: datetime) -> None:
         found = connection.execute("SELECT visit_id FROM inpatient ORDER BY since LIMIT 1").fetchone()
         if found is None:
@@ -250,16 +208,6 @@ class Hospital:
         keys = {"s3-access-key": self.objectstore.access_key, "s3-secret-key": self.objectstore.secret_key}
         for name, key in keys.items():
             write_atomically(self.directory / "secrets" / name, key.reveal().encode(), mode=0o600)
-
-
-def attached(directory: Path) -> Production:
-    """The systems of a hospital that is up in ``directory``. Raises PreflightError when none is."""
-    directory = directory.absolute()
-    postgres, mariadb_server = ProductionServer(directory), ProductionMariadb(directory)
-    postgres.attach()
-    if (directory / mariadb.LINK).exists():
-        mariadb_server.attach()
-    return Production(directory, postgres, mariadb_server)
 
 
 def stop_kept(directory: Path) -> tuple[str, ...]:

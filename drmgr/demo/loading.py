@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
 from importlib.resources import files
 from typing import TYPE_CHECKING
@@ -19,9 +20,15 @@ Tables = Mapping[type[Row], str]
 
 
 class BatchSink:
-    """Takes in rows of many tables; ``write`` gets them table by table: name, columns, rows."""
+    """Takes in rows of many tables; ``write`` gets them table by table: name, columns, rows.
+
+    ``write`` is called in a thread of its own, one batch behind the rows that come in, until ``flush``. So the database
+    works on one batch while the next is made; nothing else may use its connection meanwhile.
+    """
 
     def __init__(self, tables: Tables, write: Callable[[str, Sequence[str], Sequence[Row]], None]) -> None:
+        self._writer: ThreadPoolExecutor | None = None
+        self._underway: Future[None] | None = None
         self._tables = tables
         self._write_rows = write
         self._rows: dict[type[Row], list[Row]] = defaultdict(list)
@@ -32,16 +39,36 @@ class BatchSink:
         self._rows[type(row)].append(row)
         self._waiting += 1
         if self._waiting >= BATCH_ROWS:
-            self.flush()
+            self._hand_over()
 
     def flush(self) -> None:
-        """Writes what has come in so far, inside the connection's transaction."""
+        """Writes what has come in so far, inside the connection's transaction, and returns when all of it is written."""
+        self._settle()
+        self._write_all(self._taken())
+        if self._writer is not None:
+            self._writer.shutdown()
+            self._writer = None
+
+    def _hand_over(self) -> None:
+        self._settle()
+        self._writer = self._writer or ThreadPoolExecutor(1)
+        self._underway = self._writer.submit(self._write_all, self._taken())
+
+    def _settle(self) -> None:
+        underway, self._underway = self._underway, None
+        if underway is not None:
+            underway.result()
+
+    def _taken(self) -> dict[type[Row], list[Row]]:
+        taken, self._rows, self._waiting = self._rows, defaultdict(list), 0
+        return taken
+
+    def _write_all(self, taken: Mapping[type[Row], list[Row]]) -> None:
         for kind, table in self._tables.items():
-            rows = self._rows.pop(kind, [])
+            rows = taken.get(kind)
             if rows:
                 self.counts[table] += len(rows)
                 self._write(kind, table, rows)
-        self._waiting = 0
 
     def _write(self, kind: type[Row], table: str, rows: Sequence[Row]) -> None:
         self._write_rows(table, columns_of(kind), rows)

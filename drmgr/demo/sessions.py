@@ -207,7 +207,9 @@ class SqliteDatabase:
     @contextmanager
     def open(self) -> Iterator[Session]:
         fresh = not self.path.exists()
-        with closing(sqlite3.connect(self.path, timeout=60, isolation_level=None)) as connection:
+        with closing(
+            sqlite3.connect(self.path, timeout=60, isolation_level=None, check_same_thread=False)
+        ) as connection:
             if fresh:
                 connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("BEGIN IMMEDIATE")

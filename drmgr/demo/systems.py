@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from drmgr.demo.database import BACKUP_ROLE, ProductionServer
-from drmgr.demo.mariadb import BACKUP_ACCOUNT, SECRET_PREFIX, ProductionMariadb
+from drmgr.demo.mariadb import BACKUP_ACCOUNT, LINK, SECRET_PREFIX, ProductionMariadb
 from drmgr.demo.sessions import Database, MariadbDatabase, PostgresDatabase, SqliteDatabase
 from drmgr.errors import UsageError
 from drmgr.model import Json
@@ -124,6 +124,16 @@ class Production:
                 else {}
             ),
         }
+
+
+def attached(directory: Path) -> Production:
+    """The systems of a hospital that is up in ``directory``. Raises PreflightError when none is."""
+    directory = directory.absolute()
+    postgres, mariadb_server = ProductionServer(directory), ProductionMariadb(directory)
+    postgres.attach()
+    if (directory / LINK).exists():
+        mariadb_server.attach()
+    return Production(directory, postgres, mariadb_server)
 
 
 def sqlite_file(system: str) -> Path:

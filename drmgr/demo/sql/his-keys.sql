@@ -31,3 +31,5 @@ CREATE VIEW ward_census AS
     FROM ward w LEFT JOIN inpatient i ON i.ward_id = w.id
     GROUP BY w.code, w.name, w.beds;
 COMMENT ON TABLE daily_settlement IS '日结:明细 − 退费 = 净额 = 收款';
+-- without it the others would be told what happened here by plans for empty tables
+ANALYZE;

@@ -1,5 +1,6 @@
 """The hospital on its real servers: filled, changed, read by the backup role, kept and ended."""
 
+import hashlib
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -9,12 +10,14 @@ import pytest
 from ruamel.yaml import YAML
 
 from drmgr.config import models
+from drmgr.demo.catching_up import Told, fill_all
 from drmgr.demo.hospital import Hospital, clear, stop_kept
 from drmgr.demo.server import runs
 from drmgr.demo.sessions import Session, one
-from drmgr.demo.systems import HOMES
+from drmgr.demo.systems import FOLDERS, HOMES
 from drmgr.errors import PreflightError, SourceError
 from drmgr.model import Json
+from drmgr.system.command import Runner
 
 JOBS = Path(__file__).parents[3] / "jobs"
 SOURCES = {"his": "his-main", "pacs": "pacs-index"}
@@ -78,6 +81,40 @@ def test_the_checks_hold_before_and_after_changes(hospital: Hospital) -> None:
     # a change right after a change, with next to no time between
     hospital.change(datetime.now(UTC))
     assert wrong_checks(hospital) == []
+
+
+def contents(directory: Path, now: datetime, workers: int) -> dict[str, str]:
+    """A hash of every table and every file of a hospital that so many processes have filled."""
+    found: dict[str, str] = {}
+    with Hospital(directory, scale="0.1", workers=workers) as hospital:
+        counts = hospital.fill(now)
+        for system in hospital.systems:
+            with hospital.production.database(system).open() as session:
+                for table in filter(lambda name: name != "files", counts[system]):
+                    rows = "\n".join(sorted(map(repr, session.ask(f"SELECT * FROM {table}"))))
+                    found[f"{system}/{table}"] = hashlib.sha256(rows.encode()).hexdigest()
+        for root in FOLDERS.values():
+            for path in filter(Path.is_file, (directory / root).rglob("*")):
+                found[str(path.relative_to(directory))] = hashlib.sha256(path.read_bytes()).hexdigest()
+    return found
+
+
+def test_any_number_of_processes_writes_the_same_hospital(tmp_path: Path) -> None:
+    now = datetime.now(UTC)
+    alone = contents(tmp_path / "alone", now, 1)
+    assert len({name.split("/")[0] for name in alone}) >= len(HOMES)
+    assert contents(tmp_path / "two", now, 2) == alone
+
+
+def test_a_process_that_does_not_end_well_is_told(tmp_path: Path) -> None:
+    with Hospital(tmp_path, systems=["lis"], workers=2) as hospital:
+        # the worker finds a table there already
+        hospital.production.create("lis")
+        with hospital.production.database("lis").open() as session:
+            session.run("CREATE TABLE lab_request (id INT)")
+        with pytest.raises(SourceError, match="ended too early"):
+            told = Told(datetime.now(UTC), 1)
+            fill_all(hospital.production, tmp_path, ["lis"], told, workers=2, runner=Runner())
 
 
 def test_the_backup_role_reads_all_and_writes_nothing(hospital: Hospital) -> None:

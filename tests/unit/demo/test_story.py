@@ -7,9 +7,11 @@ from pathlib import Path
 import pydicom
 import pytest
 
+from drmgr.demo.catching_up import shares
 from drmgr.demo.his_rows import Patient
 from drmgr.demo.hospital import scale_of
 from drmgr.demo.pacs_rows import Image
+from drmgr.demo.systems import HOMES
 from drmgr.errors import UsageError
 from tests.support.demo_data import NOW, hospital_rows
 
@@ -52,6 +54,18 @@ def test_images_are_valid_dicom_of_the_patients_of_the_his(tmp_path: Path) -> No
         assert len(dataset.PixelData) == 2 * dataset.Rows * dataset.Columns
         year, study, series, _ = Path(image.path).parts
         assert (year, study, series) == (dataset.StudyDate[:4], dataset.StudyInstanceUID, dataset.SeriesInstanceUID)
+
+
+def test_the_work_is_shared_out_whole_and_about_evenly() -> None:
+    others = [system for system in HOMES if system != "his"]
+    for workers in (1, 2, 3, 20):
+        parts = shares(others, workers)
+        assert sorted(name for part in parts for name in part) == sorted(others)
+        assert all(parts)
+    # what works through images by the thousand shares a process with next to nothing
+    first, _ = shares(others, 2)
+    assert first[0] == "pacs"
+    assert not {"emr", "lis", "mrm", "opd-emr"} & set(first)
 
 
 @pytest.mark.parametrize("text", ["", "huge", "0", "-1", "nan", "1e9"])

@@ -5,16 +5,14 @@ import json
 import signal
 import sqlite3
 import subprocess
-import threading
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from datetime import UTC, datetime, timedelta, timezone
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
+from tests.support.robot import robot
 from tests.support.site import Json, Site, wait_until
 
 MINUTELY = {"backup": "* * * * *"}
@@ -107,28 +105,6 @@ def test_status_believes_evidence_only_while_it_holds(drilled: Site) -> None:
     assert "evidence-broken" in problems(drilled)["his"]
     second.unlink()
     assert problems(drilled)[""] == ["evidence-broken"]
-
-
-@contextmanager
-def robot() -> Iterator[tuple[int, list[bytes], list[int]]]:
-    heard, refuses = list[bytes](), list[int]()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            heard.append(self.rfile.read(int(self.headers["Content-Length"])))
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.write(b'{"errcode": %d}' % (refuses[-1] if refuses else 0))
-
-        def log_message(self, *_arguments: object) -> None:
-            pass
-
-    with HTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield server.server_port, heard, refuses
-        server.shutdown()
-        thread.join()
 
 
 def test_each_problem_is_told_once_and_a_refusal_is_trouble_that_is_tried_again(site: Site) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.test_expire import with_rules
-from tests.e2e.test_nightly import robot
 from tests.support.postgres import PostgresServer
+from tests.support.robot import robot
 from tests.support.site import Json, Site
 
 WORDS = "入院记录 病程记录 护理记录 医嘱单 admission progress nursing orders\n".encode()

@@ -2,7 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from drmgr.cli.background import unfinished
@@ -61,8 +61,17 @@ def _look_at(opened: "Site", name: str, proofs: list[DrillProof]) -> Health:
         proofs=tuple(proofs),
         drill_within=opened.config.schedule.drill_within,
         rests=lambda: unfinished(opened, name),
+        locked=_locked(opened, name),
     )
     return health(watched, opened.catalog, opened.clock)
+
+
+def _locked(opened: "Site", name: str) -> dict[str, timedelta]:
+    """The places of this system whose objects are locked, and for how long; copies that hold something of it."""
+    from drmgr.cli.protection import lock_days
+
+    held = [copy for copy in opened.stores if not copy or opened.care_book.memory(copy).seals(name)]
+    return {copy: timedelta(days=days) for copy in held if (days := lock_days(opened, copy)) is not None}
 
 
 def _declared(opened: "Site", name: str) -> DeclaredDrill:

@@ -59,10 +59,18 @@ def points(
         judged = Judged.of(repository, found)
         locked = None if from_copy else protected_until(opened, job.system)
         copies, zone = ask_copies(opened, job.system), opened.zone
+        copies.locked.update(
+            {
+                copy: protected_until(opened, job.system, copy)
+                for copy, held in copies.held.items()
+                if held and held.points
+            }
+        )
         times = reachable(opened, job, found, from_copy)
         rests = unfinished(opened, job.system)
     problems = [*found.problems, *(locked.problems if locked else ())]
     problems += [problem for held in copies.held.values() if held for problem in held.problems]
+    problems += [f"copy {copy}: {each}" for copy, far in copies.locked.items() if far for each in far.problems]
     document = {**_points_json(system, found, locked, copies, problems, judged), **reachable_json(times)}
     document["restores"] = [rest_json(rest, at_work=at_work) for rest, at_work in rests]
 
@@ -222,4 +230,6 @@ def _show_points(
     for name, held in copies.held.items():
         what = "cannot be asked" if held is None else f"{len(held.points)} points, lag / RPO {lag_text(held)}"
         late = held is None or not held.met
-        console.print(f"copy {name}: {what}", style="red" if late else "", markup=False)
+        far = copies.locked.get(name)
+        until = "" if far is None else f", locked until {human_time(far.until, zone) if far.until else 'NOT PROTECTED'}"
+        console.print(f"copy {name}: {what}{until}", style="red" if late else "", markup=False)

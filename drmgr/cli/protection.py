@@ -14,17 +14,19 @@ if TYPE_CHECKING:
 SCHEMA: Final = "drmgr/protection/1"
 
 
-def objects_of(opened: "Site", system: str) -> "BucketObjects | None":
-    """The objects beneath the system's repository; None when it lies in a folder."""
+def objects_of(opened: "Site", system: str, copy: str = "") -> "BucketObjects | None":
+    """The objects beneath the system's repository, or that of a copy; None when it lies in a folder."""
     from drmgr.repository.versions import BucketObjects
 
-    if opened.bucket is None:
-        return None
-    return BucketObjects(opened.bucket, f"{opened.store_prefix.strip('/')}/{system}")
+    place = opened.stores[copy]
+    return None if place.bucket is None else BucketObjects(place.bucket, f"{place.prefix.strip('/')}/{system}")
 
 
-def locks_objects(opened: "Site") -> bool:
-    return opened.bucket is not None and opened.bucket.settings.object_lock is not None
+def lock_days(opened: "Site", copy: str = "") -> int | None:
+    """For how many days that place locks a new object; None when it locks none."""
+    bucket = opened.stores[copy].bucket
+    lock = None if bucket is None else bucket.settings.object_lock
+    return None if lock is None else lock.days
 
 
 def state(opened: "Site", done: "Protected") -> None:
@@ -34,8 +36,8 @@ def state(opened: "Site", done: "Protected") -> None:
     from drmgr.state.audit_lines import signed
     from drmgr.system.clock import rfc3339
 
-    objects = objects_of(opened, done.system)
-    if objects is None or opened.bucket is None or done.tally.until is None:
+    objects = objects_of(opened, done.system, done.copy)
+    if objects is None or done.tally.until is None:
         return
     content = {
         "schema": SCHEMA,
@@ -45,10 +47,11 @@ def state(opened: "Site", done: "Protected") -> None:
         "objects": done.tally.objects,
     }
     proof = signed(content, audit_private_key(opened.keystore))
-    opened.bucket.put_anchor(opened.store_prefix, f"{done.system}.json", proof, PROTECTION_FOLDER)
+    prefix = opened.stores[done.copy].prefix
+    objects.bucket.put_anchor(prefix, f"{done.system}.json", proof, PROTECTION_FOLDER)
 
 
-def _stated(opened: "Site", objects: "BucketObjects", system: str) -> "Statement | None":
+def _stated(opened: "Site", objects: "BucketObjects", system: str, prefix: str) -> "Statement | None":
     """The newest statement that drmgr signed for this very place; whatever else was put there proves nothing."""
     from drmgr.flows.horizon import Statement
     from drmgr.keystore.evidence_keys import AUDIT_PUBLIC_FILE, evidence_public_key
@@ -56,7 +59,7 @@ def _stated(opened: "Site", objects: "BucketObjects", system: str) -> "Statement
     from drmgr.state.audit_lines import proven
 
     key = evidence_public_key(opened.keys_directory / AUDIT_PUBLIC_FILE)
-    for name, content in objects.bucket.anchors(opened.store_prefix, PROTECTION_FOLDER, f"{system}.json"):
+    for name, content in objects.bucket.anchors(prefix, PROTECTION_FOLDER, f"{system}.json"):
         try:
             found = proven(content, SCHEMA, key)
         except ValueError:
@@ -67,14 +70,14 @@ def _stated(opened: "Site", objects: "BucketObjects", system: str) -> "Statement
     return None
 
 
-def protected_until(opened: "Site", system: str) -> "Horizon | None":
-    """None when the store does not lock objects. What could not be asked is a problem of the answer, never raised."""
+def protected_until(opened: "Site", system: str, copy: str = "") -> "Horizon | None":
+    """None when the store, or that copy, locks nothing. What could not be asked is a problem of the answer, never raised."""
     from drmgr.flows.horizon import Horizon, horizon
 
-    objects = objects_of(opened, system)
-    if objects is None or not locks_objects(opened):
+    objects = objects_of(opened, system, copy)
+    if objects is None or lock_days(opened, copy) is None:
         return None
     try:
-        return horizon(objects, _stated(opened, objects, system))
+        return horizon(objects, _stated(opened, objects, system, opened.stores[copy].prefix))
     except DrmgrError as error:
         return Horizon(None, (f"how long the objects are locked cannot be told: {error.message}",), 0)

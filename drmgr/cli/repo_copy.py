@@ -1,6 +1,6 @@
 """``drmgr repo copy``: whole recovery points in further repositories, and what is known of them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from drmgr.cli.wire import Site
     from drmgr.flows.bench import Bench
     from drmgr.flows.copying import Copy, CopyDone, Standing
+    from drmgr.flows.horizon import Horizon
     from drmgr.flows.points import SealedPoint
 
 
@@ -74,6 +75,8 @@ def _one(opened: "Site", bench: "Bench", system: str, name: str, *, anew: bool) 
 
     try:
         to = copy_of(opened, system, name)
+        if not to.memory.seals(system):
+            _ensure_bucket(opened, name)
         opened.keystore.ensure_repository_password(system, name)
         if anew:
             to.memory.forget_points(system)
@@ -83,6 +86,20 @@ def _one(opened: "Site", bench: "Bench", system: str, name: str, *, anew: bool) 
     except DrmgrError as error:
         return _Row(system, name, None, error)
     return _Row(system, name, done, None)
+
+
+def _ensure_bucket(opened: "Site", name: str) -> None:
+    """The copy's bucket, versioned and locked as declared: restic would make one that protects nothing.
+
+    Raises RepositoryError for one that does not lock what it should.
+    """
+    from drmgr.repository.lifecycle import ensure_rule
+
+    bucket = opened.stores[name].bucket
+    if bucket is not None:
+        bucket.ensure()
+        if bucket.settings.object_lock is not None:
+            ensure_rule(bucket)
 
 
 def _worst(rows: list[_Row]) -> DrmgrError | None:
@@ -179,6 +196,8 @@ class Copies:
 
     held: dict[str, "Standing | None"]
     errors: dict[str, DrmgrError]
+    locked: dict[str, "Horizon | None"] = field(default_factory=dict)
+    """Until when each is locked, where somebody asked for that; None for one that locks nothing."""
 
     def with_point(self, sealed: "SealedPoint") -> list[str]:
         """The copies that hold this point whole."""
@@ -192,9 +211,19 @@ class Copies:
         from drmgr.flows.bench import error_json
 
         return [
-            {**standing_json(name, held), "error": error_json(self.errors[name]) if name in self.errors else None}
+            {
+                **standing_json(name, held),
+                "protected_until": self._until(name),
+                "error": error_json(self.errors[name]) if name in self.errors else None,
+            }
             for name, held in self.held.items()
         ]
+
+    def _until(self, name: str) -> str | None:
+        from drmgr.system.clock import rfc3339
+
+        far = self.locked.get(name)
+        return None if far is None or far.until is None else rfc3339(far.until)
 
 
 def ask_copies(opened: "Site", system: str) -> Copies:

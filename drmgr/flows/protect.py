@@ -8,7 +8,7 @@ from typing import Final
 from drmgr.errors import RepositoryError
 from drmgr.flows.bench import Bench, recorded
 from drmgr.flows.points import find
-from drmgr.interfaces import Objects, Progress, Repository
+from drmgr.interfaces import Objects, PointMemory, Progress, Repository
 from drmgr.model import Json, ObjectKind, Retention, RunKind, Stored, Version
 from drmgr.system.parallel import in_parallel
 
@@ -62,13 +62,17 @@ class Tally:
 
 @dataclass(frozen=True)
 class Protected:
-    """``began`` is by the store's clock. ``problems`` are alarms in words; without any the repository is safe."""
+    """``began`` is by the store's clock. ``problems`` are alarms in words; without any the repository is safe.
+
+    ``copy`` is the place's name, empty for the system's own repository.
+    """
 
     run: str
     system: str
     began: datetime
     tally: Tally
     problems: tuple[str, ...]
+    copy: str = ""
 
 
 @dataclass(frozen=True)
@@ -90,24 +94,36 @@ class _Looked:
     lost: bool = False
 
 
-def protect(bench: Bench, system: str, repository: Repository, objects: Objects, wish: Wish) -> Protected:
+@dataclass(frozen=True)
+class Guarded:
+    """A repository whose objects are locked: the system's own, or that of the named copy. ``memory`` knows its points."""
+
+    repository: Repository
+    objects: Objects
+    memory: PointMemory
+    copy: str = ""
+
+
+def protect(bench: Bench, system: str, place: Guarded, wish: Wish) -> Protected:
     """Extends what must be extended, then looks whether the repository still holds together.
 
     If it does not, somebody took objects away: then every version of every key is held, so that a rewind finds it.
     Raises RepositoryError; what was extended by then stays extended, and the next call goes on from there.
     """
-    kind = RunKind.PROTECT
-    with recorded(bench, kind, system) as record, bench.locks.hold(f"protect-{system}"):
+    kind, objects = RunKind.PROTECT, place.objects
+    lock = f"protect-{place.copy}-{system}" if place.copy else f"protect-{system}"
+    with recorded(bench, kind, system) as record, bench.locks.hold(lock):
+        record.detail.update(copy=place.copy, dry_run=wish.dry_run)
         began, tally = objects.now(), Tally()
         keeper = _Keeper(objects, wish, began, bench.progress(system))
         keeper.run(tally, beneath=False)
-        problems = [*_alarms(tally), *_unsound(bench, system, repository)]
+        problems = [*_alarms(tally), *_unsound(system, place)]
         if not tally.objects:
             problems.append("there is no object to protect")
         if problems:
             keeper.run(tally, beneath=True)
-        record.detail.update(tally.to_json(), problems=problems, dry_run=wish.dry_run)
-        return Protected(record.run.id, system, began, tally, tuple(problems))
+        record.detail.update(tally.to_json(), problems=problems)
+        return Protected(record.run.id, system, began, tally, tuple(problems), place.copy)
 
 
 def protect_records(bench: Bench, folder: str, objects: Objects, wish: Wish) -> Protected:
@@ -134,15 +150,16 @@ def _alarms(tally: Tally) -> Iterator[str]:
         yield f"{tally.lost} objects were overwritten, and no version of them is good"
 
 
-def _unsound(bench: Bench, system: str, repository: Repository) -> Iterator[str]:
+def _unsound(system: str, place: Guarded) -> Iterator[str]:
     try:
-        yield from find(repository, bench.catalog, system).problems
-        report = repository.check(0.0)
+        yield from find(place.repository, place.memory, system).problems
+        report = place.repository.check(0.0)
     except RepositoryError as error:
         yield error.message
         return
     if not report.ok:
-        yield f"the repository is damaged: {report.errors} errors; see: drmgr repo check {system}"
+        of = f" --copy {place.copy}" if place.copy else ""
+        yield f"the repository is damaged: {report.errors} errors; see: drmgr repo check {system}{of}"
 
 
 class _Keeper:

@@ -1,7 +1,7 @@
 """How each system stands: decided from its objectives, its repository and the signed evidence, never from 'a run said ok'."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from drmgr.errors import DrmgrError, SpoolFullError
@@ -22,8 +22,9 @@ DRILL_GRACE = timedelta(days=1)
 
 WORST_FIRST = (
     "repository-unreachable", "repository-access", "repository-missing", "repository-damaged", "repository",
-    "repository-locked", "point-suspicious", "point-damaged", "no-point", "clock", "spool-full", "rpo-missed", "run-failed",
-    "restore-unfinished", "drill-failed", "evidence-broken", "drill-overdue", "point-incomplete",
+    "repository-locked", "point-suspicious", "unprotected", "point-damaged", "no-point", "clock", "spool-full",
+    "rpo-missed", "run-failed", "restore-unfinished", "drill-failed", "evidence-broken", "drill-overdue",
+    "point-incomplete",
 )  # fmt: skip
 """The order in which trouble is shown; what is not named here comes first."""
 
@@ -53,7 +54,8 @@ class Watched:
     """One system, what proofs of it there are, and which drills should give them.
 
     ``rests`` gives unfinished restores, as in Health.
-    ``logged`` are the sources whose logs are shipped. ``proofs`` are the newest of each declared drill.
+    ``locked`` are the places whose objects are locked, the copies by name and the system's own as an empty one, and for how
+    long. ``logged`` are the sources whose logs are shipped. ``proofs`` are the newest of each declared drill.
     """
 
     system: System
@@ -63,6 +65,7 @@ class Watched:
     proofs: tuple[DrillProof, ...]
     drill_within: timedelta
     doubts: Doubts = doubted
+    locked: Mapping[str, timedelta] = field(default_factory=dict)
     rests: Callable[[], Sequence[tuple[Rest, bool]]] = tuple
 
 
@@ -98,7 +101,13 @@ class Health:
 def health(watched: Watched, catalog: Catalog, clock: Clock) -> Health:
     """Looks at one system. Never raises a DrmgrError: what cannot be looked at is itself trouble."""
     judge = _Judge(watched, catalog, clock.now())
-    for look in (judge.look_at_repository, judge.look_at_runs, judge.look_at_drills, judge.look_at_rests):
+    for look in (
+        judge.look_at_repository,
+        judge.look_at_runs,
+        judge.look_at_protection,
+        judge.look_at_drills,
+        judge.look_at_rests,
+    ):
         try:
             look()
         except DrmgrError as error:
@@ -235,6 +244,22 @@ class _Judge:
                     rest.run,
                 )
 
+    def look_at_protection(self) -> None:
+        """What the last ``repo protect`` of each place found, and whether there was one before the locks can run out."""
+        runs = self._catalog.runs(self._system.id, RunKind.PROTECT, limit=100) if self._watched.locked else []
+        begun = min((sealed.point.created_at for sealed in self._points), default=self._now)
+        for copy, days in self._watched.locked.items():
+            where = f" in the copy {copy}" if copy else ""
+            ours = [run for run in runs if _of_place(run, copy)]
+            if ours and ours[0].detail.get("problems"):
+                self._say("unprotected", f"{ours[0].detail['problems'][0]}{where}", copy)
+                continue
+            since = next((run.started_at for run in ours if run.status is RunStatus.OK), begun)
+            if self._now - since > days / 2:
+                age = self._now - since
+                told = f"no lock was extended for {_span(age)}{where}, and they last {_span(days)}"
+                self._say("unprotected", told, copy, age=age.total_seconds())
+
     # --- what the signed evidence tells ---
 
     def look_at_drills(self) -> None:
@@ -279,6 +304,12 @@ class _Judge:
             age = self._now - last
             what = "the last drill that passed is" if passed else "no drill has ever passed, and the first backup is"
             self._say("drill-overdue", f"{what} {_span(age)} old", age=age.total_seconds())
+
+
+def _of_place(run: Run, copy: str) -> bool:
+    """Whether it was a protection of that place that came to its end."""
+    closed = run.status in {RunStatus.OK, RunStatus.INCOMPLETE, RunStatus.FAILED}
+    return closed and not run.detail.get("dry_run") and run.detail.get("copy", "") == copy
 
 
 def _code(run: Run) -> str:

@@ -26,6 +26,7 @@ _PHRASES: Mapping[str, tuple[str, str]] = {
     "point-damaged": ("{count} 处恢复点损坏或丢失", "{count} damaged or lost parts of recovery points"),
     "point-incomplete": ("最新备份不完整", "the newest backup is incomplete"),
     "point-suspicious": ("恢复点可疑,请立即核查", "a recovery point looks suspicious"),
+    "unprotected": ("备份对象失去锁定保护 {subject}", "stored objects are not locked as they should be {subject}"),
     "clock": ("时钟异常,时间不可信", "the clock is wrong"),
     "evidence-broken": ("演练证据异常 {subject}", "evidence of drill {subject} does not hold"),
     "repository-unreachable": ("备份存储无法访问", "the object store cannot be reached"),

@@ -29,7 +29,14 @@ EVIDENCE_FOLDER: Final = "drmgr-evidence"
 PROTECTION_FOLDER: Final = "drmgr-protection"
 """Folders of the bucket, beside the repositories."""
 
+# what makers answer differently
 NOT_THERE: Final = {"NoSuchKey", "NoSuchVersion"}
+UNLOCKED: Final = {"NoSuchObjectLockConfiguration", "ObjectLockConfigurationNotFoundError", "InvalidRequest"}
+"""For a version, or a bucket, that has no lock. AWS: the first, or the last for a bucket without."""
+REFUSED_BY_LOCK: Final = {"AccessDenied", "InvalidRequest", "ObjectLocked", "MethodNotAllowed", "InvalidObjectState"}
+"""To an act that a lock forbids. S3, SeaweedFS: the first. MinIO, Ceph: as their papers say."""
+NO_RULES: Final = {"NoSuchLifecycleConfiguration"}
+"""For a bucket without a lifecycle."""
 
 
 @dataclass(frozen=True)
@@ -157,7 +164,7 @@ class Bucket:
             try:
                 answer = self.client.get_object_lock_configuration(Bucket=self.settings.name)
             except ClientError as error:
-                if error.response["Error"]["Code"] == "ObjectLockConfigurationNotFoundError":
+                if error.response["Error"]["Code"] in UNLOCKED:
                     return None
                 raise
         rule = answer["ObjectLockConfiguration"].get("Rule", {}).get("DefaultRetention")

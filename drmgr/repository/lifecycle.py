@@ -3,11 +3,10 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from drmgr.repository.bucket import Bucket
+from drmgr.repository.bucket import NO_RULES, Bucket
 
 RULE: Final = "drmgr-older-versions"
 UPLOAD_DAYS: Final = 7
-NONE_YET: Final = "NoSuchLifecycleConfiguration"
 
 
 def ensure_rule(bucket: Bucket) -> bool:
@@ -63,7 +62,7 @@ def _rules(bucket: Bucket) -> list[Mapping[str, Any]]:
         try:
             answer = bucket.client.get_bucket_lifecycle_configuration(Bucket=bucket.settings.name)
         except ClientError as error:
-            if error.response["Error"]["Code"] == NONE_YET:
+            if error.response["Error"]["Code"] in NO_RULES:
                 return []
             raise
     return [dict(rule) for rule in answer.get("Rules", ())]

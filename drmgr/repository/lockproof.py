@@ -8,14 +8,12 @@ from typing import Any, Final
 
 from drmgr.errors import RepositoryError
 from drmgr.model import Retention, Stored, Version
-from drmgr.repository.bucket import Bucket
+from drmgr.repository.bucket import REFUSED_BY_LOCK, Bucket
 from drmgr.repository.versions import BucketObjects
 
 FOLDER: Final = "drmgr-probe"
 KEY: Final = "lock"
 CONTENT: Final = b"drmgr tries to delete this to prove that nobody can\n"
-REFUSED: Final = {"AccessDenied", "InvalidRequest", "ObjectLocked", "MethodNotAllowed", "InvalidObjectState"}
-"""What makers answer to an act that a lock forbids. S3, SeaweedFS: the first. MinIO, Ceph: as their papers say."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +99,7 @@ def _refusal_is_fine() -> Iterator[None]:
         yield
     except ClientError as error:
         code = error.response["Error"]["Code"]
-        if code not in REFUSED:
+        if code not in REFUSED_BY_LOCK:
             raise RepositoryError(
                 f"try the lock of the bucket: the object store answered {code}, which is no refusal"
             ) from error

@@ -10,15 +10,13 @@ from drmgr.errors import RepositoryError
 from drmgr.interfaces import Objects
 from drmgr.model import Retention, Stored, Version
 from drmgr.model.objects import newest_first
-from drmgr.repository.bucket import Bucket
+from drmgr.repository.bucket import UNLOCKED, Bucket
 
 if TYPE_CHECKING:
     from types_boto3_s3.type_defs import ListObjectVersionsOutputTypeDef
 
 BLOCK: Final = 1 << 20
 PAGE: Final = 1000
-UNLOCKED: Final = {"NoSuchObjectLockConfiguration", "ObjectLockConfigurationNotFoundError", "InvalidRequest"}
-"""What makers answer for a version, or a bucket, that has no lock. AWS: the first, or the last for a bucket without."""
 
 
 class BucketObjects:

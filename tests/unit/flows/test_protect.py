@@ -6,7 +6,7 @@ import pytest
 
 from drmgr.errors import RepositoryAccessError, RepositoryUnreachableError
 from drmgr.flows.horizon import Statement, horizon
-from drmgr.flows.protect import Protected, Wish, protect
+from drmgr.flows.protect import Guarded, Protected, Wish, protect
 from drmgr.model import CheckReport, ObjectKind, RunStatus, Stored
 from tests.support.fake_objects import LOCK_DAYS, FakeObjects
 from tests.support.fake_repository import FakeRepository
@@ -32,7 +32,7 @@ def objects(site: Site) -> FakeObjects:
 
 
 def run(site: Site, objects: FakeObjects, wish: Wish = WISH) -> Protected:
-    return protect(site.bench, "his", site.repository, objects, wish)
+    return protect(site.bench, "his", Guarded(site.repository, objects, site.catalog), wish)
 
 
 def pack(objects: FakeObjects, number: int = 0) -> Stored:

@@ -236,6 +236,35 @@ def test_the_worst_comes_first_then_the_tier(site: Site) -> None:
     assert by_trouble([lower, well, drilled, old]) == [old, drilled, well, lower]
 
 
+def test_locks_that_drifted_or_are_not_extended_any_more_are_trouble_by_place(site: Site) -> None:
+    backup(site.bench, site.wired)
+    within, locked = timedelta(days=92), {"": timedelta(days=10), "far": timedelta(days=40)}
+    watched = Watched(site.wired.system, site.repository, frozenset(), (), (), within, locked=locked)
+
+    def found() -> list[tuple[str, str]]:
+        problems = health(watched, site.catalog, site.clock).problems
+        return [(each.code, each.subject) for each in problems if each.code == "unprotected"]
+
+    def protected(copy: str, *problems: str, dry_run: bool = False) -> None:
+        run = site.catalog.open_run(RunKind.PROTECT, "his")
+        detail = {"copy": copy, "problems": list(problems), "dry_run": dry_run}
+        site.catalog.close_run(run.id, RunStatus.OK, detail)
+
+    assert found() == []
+    site.clock.sleep(timedelta(days=5, hours=1).total_seconds())
+    protected("far")
+    protected("", dry_run=True)
+    assert found() == [("unprotected", "")]
+    protected("")
+    assert found() == []
+    protected("far", "2 objects had no lock")
+    assert found() == [("unprotected", "far")]
+    protected("far")
+    assert found() == []
+    site.clock.sleep(timedelta(days=21).total_seconds())
+    assert found() == [("unprotected", ""), ("unprotected", "far")]
+
+
 def test_a_suspicious_point_is_trouble(site: Site) -> None:
     backup(site.bench, site.wired)
     within = timedelta(days=92)

@@ -79,7 +79,7 @@ def make_shipper(site: "Site", system: str, source: models.Source, engine: Engin
 
         assert isinstance(engine, SqlServerEngine)
         return SqlServerLogShipper(engine)
-    if isinstance(where, models.MariadbConnection) and _logged(where):
+    if isinstance(where, models.MariadbConnection) and ships_log(where):
         from drmgr.engines.mariadb.engine import MariadbEngine
         from drmgr.engines.mariadb.shipper import MariadbLogShipper
 
@@ -161,7 +161,7 @@ def _mariadb(site: "Site", where: models.MariadbConnection, source: models.Datab
     from drmgr.engines.mariadb import MariadbConnection, MariadbEngine
     from drmgr.engines.mariadb.physical import PhysicalMariadbEngine
 
-    make: Callable[..., Engine] = partial(MariadbEngine, logged=_logged(where))
+    make: Callable[..., Engine] = partial(MariadbEngine, logged=ships_log(where))
     if where.method == "physical" and where.data_directory is not None:
         staging = site.state / "staging" if where.staging is None else site.place(where.staging)
         make = partial(
@@ -296,8 +296,16 @@ def _production_servers(site: "Site") -> dict[str, str]:
     return identities
 
 
-def _logged(where: models.MariadbConnection) -> bool:
-    return where.ship_logs or where.method == "physical"
+def ships_log(where: models.Connection) -> bool:
+    """Whether what happens in a source there between two backups is shipped."""
+    match where:
+        case models.PostgresqlConnection():
+            return where.method == "physical"
+        case models.MariadbConnection():
+            return where.ship_logs or where.method == "physical"
+        case models.SqlServerConnection():
+            return where.ship_logs
+    return False
 
 
 def _sqlite(site: "Site", where: models.SqliteConnection, source: models.DatabaseSource, job: models.Job) -> Engine:

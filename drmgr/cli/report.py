@@ -17,12 +17,14 @@ Language = Literal["zh", "en"]
 
 def register(app: typer.Typer) -> None:
     from drmgr.cli.quarter import quarter
+    from drmgr.cli.runbook import runbook
 
     group = typer.Typer(help="Reports as signed PDFs.", no_args_is_help=True)
     group.callback()(lambda: None)
     group.command("drill")(drill)
     group.command("quarter")(quarter)
     group.command("incident")(incident)
+    group.command("runbook")(runbook)
     app.add_typer(group, name="report")
 
 

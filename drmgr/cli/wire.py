@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from drmgr import __version__
 from drmgr.cli.canaries import live_canaries, sensitivity_of
 from drmgr.cli.checks import checks_of
-from drmgr.cli.engines import make_engine, make_source, make_spool, sqlserver_scratch
+from drmgr.cli.engines import make_engine, make_source, make_spool, ships_log, sqlserver_scratch
 from drmgr.cli.stores import StorePlace
 from drmgr.cli.trees import make_pause
 from drmgr.config import models
@@ -267,8 +267,7 @@ class Site:
 
     def has_log(self, source: models.Source) -> bool:
         """Whether what happens in the source between two backups can be shipped."""
-        where = self.config.connections[source.connection]
-        return isinstance(where, models.PostgresqlConnection) and where.method == "physical"
+        return ships_log(self.config.connections[source.connection])
 
     def spool(self, system: str, source: models.Source) -> "Spool":
         """Where the logs of that source wait for the store, and how many bytes of them."""

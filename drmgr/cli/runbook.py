@@ -1,0 +1,181 @@
+"""``drmgr report runbook``: a system's way back on paper, from the configuration and from what was measured."""
+
+import json
+from collections.abc import Iterator
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from drmgr.cli.context import config_path, output, site
+from drmgr.cli.report import Language, sign_report
+from drmgr.model import Json, RunKind
+from drmgr.system.files import write_atomically
+
+if TYPE_CHECKING:
+    from drmgr.cli.wire import Site
+    from drmgr.config.models import Job
+    from drmgr.flows.runbook import Surroundings
+
+NEWEST = 5
+"""How many measured ways back the runbook shows."""
+
+
+def runbook(
+    context: typer.Context,
+    system: Annotated[str, typer.Argument(help="The system.")],
+    lang: Annotated[Language, typer.Option(help="zh or en.")] = "zh",
+    out: Annotated[Path | None, typer.Option(help="Folder to write into; default: beside the evidence.")] = None,
+) -> None:
+    """The system's runbook (恢复手册) as a signed PDF, and its commands as a text to copy from. Print it, keep it apart."""
+    from drmgr.evidence.render import render
+
+    answers = output(context)
+    with site(context) as opened:
+        job = opened.loaded.job(system)
+        data = gather(opened, job, config_path(context).absolute())
+        folder = out.absolute() if out else opened.evidence_directory / "reports"
+        folder.mkdir(parents=True, exist_ok=True)
+        pdf = render("runbook", lang, data, folder / f"runbook-{system}-{lang}.pdf", name=f"runbook {system}")
+        sign_report(opened, pdf)
+        text = folder / f"runbook-{system}-{lang}.txt"
+        write_atomically(text, _as_text(data["runbook"]["commands"], lang).encode(), mode=0o644)
+    lines = [each["line"] for each in data["runbook"]["commands"]]
+    answers.answer(
+        {"report": str(pdf), "text": str(text), "commands": lines},
+        lambda console: console.print(f"{pdf}\n{text}", soft_wrap=True, markup=False),
+    )
+
+
+def gather(opened: "Site", job: "Job", config: Path) -> Json:
+    """Everything that the template reads; no secret is among it."""
+    from drmgr.config.models import text_of
+    from drmgr.flows.runbook import commands, decisions
+    from drmgr.system.clock import rfc3339
+
+    now = opened.clock.now().astimezone(opened.zone)
+    found = commands(surroundings(opened, job, config))
+    name = text_of(opened.config.site.name)
+    header = {
+        "number": f"RB-{job.system}-{now:%Y%m%d}",
+        "site": {"zh": name.zh, "en": name.en},
+        "timezone": str(opened.zone),
+        "host": opened.host,
+        "finished_at": rfc3339(now.replace(microsecond=0)),
+        **{"occasion": "", "scenario": "", "form": ""},
+    }
+    told = {
+        "system": _system_json(job),
+        "sources": [_source_json(opened, source) for source in job.sources],
+        "commands": [{"key": key, "line": line} for key, line in found.items()],
+        "decisions": decisions(found),
+        "measured": list(_measured(opened, job.system)),
+        "checks": [
+            {"name": check.name, "zh": text_of(check.title).zh, "en": text_of(check.title).en} for check in job.checks
+        ],
+        "order": [
+            _system_json(each)
+            for each in sorted(opened.loaded.jobs.values(), key=lambda each: (each.tier, each.system))
+        ],
+        "copies": sorted(opened.config.copies),
+        "place": opened.location(job.system),
+    }
+    predicate = {"header": header, "backup_set": [], "environment": {"target": ""}}
+    return {"predicate": predicate, "runbook": told}
+
+
+def surroundings(opened: "Site", job: "Job", config: Path) -> "Surroundings":
+    """What of the site bears on the system's recovery."""
+    from drmgr.config.models import system_of
+    from drmgr.flows.runbook import Surroundings
+
+    allow, used = opened.config.restore.allow, {source.connection for source in job.sources}
+    engines = {source.name: opened.config.connections[source.connection].engine for source in job.sources}
+    into = tuple(
+        (source, name)
+        for name in allow.connections
+        if name not in used
+        for source, engine in engines.items()
+        if opened.config.connections[name].engine == engine
+    )
+    return Surroundings(
+        system=system_of(job),
+        config=str(config),
+        sources=tuple(source.name for source in job.sources),
+        repository=opened.location(job.system).removesuffix(f"/{job.system}"),
+        folders=tuple(str(opened.place(folder)) for folder in allow.folders),
+        connections=into,
+        original=job.system in allow.original,
+        copies=tuple(sorted(opened.config.copies)),
+        logged=all(opened.has_log(source) for source in job.sources),
+        bucket=opened.location(job.system).startswith("s3:"),
+    )
+
+
+def _system_json(job: "Job") -> Json:
+    from drmgr.config.models import text_of
+
+    title = text_of(job.title)
+    return {
+        "system": job.system,
+        "title": {"zh": title.zh, "en": title.en},
+        "tier": job.tier,
+        "depends_on": list(job.depends_on),
+        "rpo": job.objectives.rpo.total_seconds(),
+        "rto": job.objectives.rto.total_seconds(),
+    }
+
+
+def _source_json(opened: "Site", source: Json) -> Json:
+    where = opened.config.connections[source.connection]
+    method = getattr(where, "method", "")
+    engine = f"{where.engine}-physical" if method == "physical" else where.engine
+    return {
+        "name": source.name,
+        "engine": engine,
+        "connection": source.connection,
+        "logged": opened.has_log(source),
+    }
+
+
+def _measured(opened: "Site", system: str) -> Iterator[Json]:
+    """The newest drills and restores of the system whose evidence holds."""
+    from drmgr.evidence.chain import links
+    from drmgr.evidence.store import load
+    from drmgr.evidence.verify import verify_path
+    from drmgr.keystore.evidence_keys import EVIDENCE_PUBLIC_FILE, evidence_public_key
+
+    folder, shown = opened.evidence_directory, 0
+    for link in reversed(links(folder)) if folder.is_dir() else []:
+        if shown == NEWEST:
+            return
+        if not verify_path(link.path, evidence_public_key(opened.keys_directory / EVIDENCE_PUBLIC_FILE)).ok:
+            continue
+        predicate = load(link.path)
+        header = predicate["header"]
+        if header["kind"] not in {RunKind.DRILL.value, RunKind.RESTORE.value}:
+            continue
+        for verdict, metric in zip(predicate["verdict"]["systems"], predicate["metrics"], strict=True):
+            if verdict["system"] == system:
+                shown += 1
+                yield {
+                    "at": header["finished_at"],
+                    "number": header["number"],
+                    "occasion": header["occasion"],
+                    "target": predicate["environment"]["target"],
+                    "level": verdict["level"],
+                    "verdict": verdict["verdict"],
+                    "rto": metric["rto"]["measured"],
+                    "counted_from": metric.get("counted_from", "t0"),
+                }
+
+
+def _as_text(lines: list[Json], lang: Language) -> str:
+    words = json.loads((files("drmgr.evidence") / "templates" / "runbook.json").read_text(encoding="utf-8"))[lang]
+    shown = [f"# {place}. {_said(words, each['key'])}\n{each['line']}\n" for place, each in enumerate(lines)]
+    return "\n".join(shown)
+
+
+def _said(words: Json, key: str) -> str:
+    return str(words["commands"].get(key) or words["commands"][key.partition("_")[0]])

@@ -1,0 +1,65 @@
+"""A runbook prints only commands that exist, and says what a site has not set up."""
+
+import shlex
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from drmgr.flows.runbook import ALL_KINDS, Surroundings, commands, decisions
+from drmgr.model import Objectives, System, Text
+from tests.unit.test_docs import parse
+
+HIS = System("his", Text("医院信息系统", "HIS"), 1, Objectives(timedelta(minutes=5), timedelta(hours=2)))
+BARE = Surroundings(HIS, "/srv/drmgr/drmgr.yaml", ("main",), "/srv/store")
+FULL = replace(
+    BARE,
+    sources=("main", "scans"),
+    repository="s3:https://s3.example.org/drmgr",
+    folders=("/srv/restored",),
+    connections=(("main", "his-new"), ("main", "his-second")),
+    original=True,
+    copies=("offsite", "tape"),
+    logged=True,
+    bucket=True,
+)
+
+
+@pytest.mark.parametrize("place", [BARE, FULL], ids=["bare", "full"])
+def test_every_printed_command_can_be_typed(place: Surroundings) -> None:
+    found = commands(place)
+    assert found["config"] == "export DRMGR_CONFIG=/srv/drmgr/drmgr.yaml"
+    typed = [shlex.split(line) for key, line in found.items() if key != "config"]
+    assert all(words[0] == "drmgr" for words in typed)
+    for words in typed:
+        parse(words[1:], whole=True)
+
+
+def test_what_the_site_has_is_offered_and_nothing_else() -> None:
+    bare, full = commands(BARE), commands(FULL)
+    assert not {"at", "connection", "original", "copy", "rewind", "folder", "source"} & set(bare)
+    assert {
+        "at",
+        "connection",
+        "connection_his-second",
+        "original",
+        "undo",
+        "copy",
+        "copy_tape",
+        "rewind",
+        "newest",
+    } <= set(full)
+
+
+def test_every_kind_of_incident_has_a_way_and_lacks_are_named() -> None:
+    full, bare = decisions(commands(FULL)), decisions(commands(BARE))
+    assert [each["kind"] for each in full] == list(ALL_KINDS)
+    assert all(each["steps"] for each in [*full, *bare])
+    assert {each["lacking"] for each in full} == {""}
+    lacking = {each["kind"]: each["lacking"] for each in bare if each["lacking"]}
+    assert lacking == {
+        "rows-changed-by-mistake": "at",
+        "ransomware": "rewind",
+        "site-lost": "copy",
+        "chain-broken": "copy",
+    }

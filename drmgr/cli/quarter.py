@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import datetime, timedelta
 from importlib.resources import files
 from pathlib import Path
@@ -38,6 +39,7 @@ def quarter(
     What is not proven is shown as not proven; the conclusion is left to people.
     """
     from drmgr.cli.report import sign_report
+    from drmgr.evidence.pades import ready_to_sign
     from drmgr.evidence.render import render
     from drmgr.evidence.tables import write_workbook
     from drmgr.flows.quarter import quarter as period_of
@@ -50,11 +52,15 @@ def quarter(
         folder = out.absolute() if out else opened.evidence_directory / "reports"
         stem = f"{period.name}-quarter-{lang}"
         folder.mkdir(parents=True, exist_ok=True)
-        pdf = render("quarter", lang, data, folder / f"{stem}.pdf", name=period.name)
+        with ThreadPoolExecutor(max_workers=1) as meanwhile:
+            # the typesetter is a process of its own: what signing needs is loaded while it works
+            setting = meanwhile.submit(render, "quarter", lang, data, folder / f"{stem}.pdf", name=period.name)
+            ready_to_sign()
+            tables = write_workbook(folder / f"{stem}.xlsx", data, labels, lang)
+            figures = folder / f"{stem}.json"
+            write_atomically(figures, figures_bytes(data["report"]), mode=0o644)
+            pdf = setting.result()
         sign_report(opened, pdf)
-        tables = write_workbook(folder / f"{stem}.xlsx", data, labels, lang)
-        figures = folder / f"{stem}.json"
-        write_atomically(figures, figures_bytes(data["report"]), mode=0o644)
     document = {"report": str(pdf), "tables": str(tables), "figures": str(figures), "sha256": data["sha256"]}
     document["problems"] = len(data["report"]["problems"])
     answers.answer(document, lambda console: console.print(f"{pdf}\n{tables}\n{figures}", soft_wrap=True, markup=False))
@@ -138,15 +144,17 @@ def figures_bytes(report: Json) -> bytes:
 
 
 def _systems(opened: "Site") -> "list[SystemYear]":
-    drills = _drills(opened)
     jobs = sorted(opened.loaded.jobs.values(), key=lambda job: (job.tier, job.system))
     # opened once, before the threads ask for them
     _ = opened.catalog, opened.bucket
     with ThreadPoolExecutor(max_workers=AT_THE_SAME_TIME) as pool:
-        return list(pool.map(lambda job: _system(opened, job, drills.get(job.system, [])), jobs))
+        asked = pool.map(lambda job: _system(opened, job), jobs)
+        # while restic works
+        drills = _drills(opened)
+        return [replace(found, drills=tuple(drills.get(found.system.id, ()))) for found in asked]
 
 
-def _system(opened: "Site", job: "Job", drills: "list[Played]") -> "SystemYear":
+def _system(opened: "Site", job: "Job") -> "SystemYear":
     from drmgr.config.models import system_of
     from drmgr.flows.points import find
     from drmgr.flows.quarter import Proof, SystemYear
@@ -171,7 +179,7 @@ def _system(opened: "Site", job: "Job", drills: "list[Played]") -> "SystemYear":
     gone = opened.care_book.expired("", job.system)
     saved += [_saved(point, Proof.EXPIRED) for point in gone if point.status is PointStatus.COMPLETE]
     runs = tuple(opened.catalog.runs(job.system, RunKind.BACKUP))
-    return SystemYear(system_of(job), tuple(saved), runs, tuple(drills), unasked, damage)
+    return SystemYear(system_of(job), tuple(saved), runs, (), unasked, damage)
 
 
 def shipped(points: "Sequence[SealedPoint]", ranges: "Sequence[LogRange]", source: str) -> "list[Saved]":

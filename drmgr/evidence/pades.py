@@ -23,6 +23,13 @@ class PdfVerdict:
     reason: str
 
 
+def ready_to_sign() -> None:
+    """Loads what signing needs, which takes a while, when there is nothing else to do."""
+    import pyhanko.pdf_utils.incremental_writer
+    import pyhanko.sign.general
+    import pyhanko.sign.signers  # noqa: F401
+
+
 def sign_pdf(pdf: Path, key: "PKCS12PrivateKeyTypes", certificate: "Certificate", when: datetime) -> None:
     """Signs the file in place with ``when`` as the claimed time of signing.
 

@@ -31,6 +31,7 @@ class LogRange:
     last: int
     until: datetime | None
     position: int
+    twice: tuple[datetime, datetime] | None = None
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,10 @@ class Reach:
         for each in self.ranges:
             if each.until is None:
                 continue
+            if each.twice is not None:
+                if each.twice[0] <= instant < each.twice[1]:
+                    return True
+                high = max(high, each.twice[1])
             if each.until < high - SET_BACK:
                 # how far back it was set nobody tells; not further than this log may have lasted
                 low = each.until - (each.snapshot.time - before[0].snapshot.time)
@@ -306,9 +311,10 @@ def _range(snapshot: Snapshot) -> LogRange:
         timeline, _, span = tags["log"].partition(":")
         first, _, last = span.partition("-")
         until = datetime.fromisoformat(tags["until"]) if "until" in tags else None
-        return LogRange(
-            snapshot, tags["chain"], int(timeline), int(first), int(last), until, int(tags.get("position", 0))
-        )
+        low, _, high = tags.get("twice", "").partition("/")
+        twice = (datetime.fromisoformat(low), datetime.fromisoformat(high)) if low else None
+        numbers = (int(timeline), int(first), int(last))
+        return LogRange(snapshot, tags["chain"], *numbers, until, int(tags.get("position", 0)), twice)
     except (KeyError, ValueError) as error:
         raise RepositoryDamagedError(f"snapshot {snapshot.id[:8]} does not say which log it holds") from error
 

@@ -178,8 +178,9 @@ def _store(repository: Repository, system: str, source: str, batch: LogBatch, fo
 def log_tags(system: str, source: str, batch: LogBatch) -> tuple[str, ...]:
     """What the list of snapshots alone must tell, so that no manifest has to be read to know what can be reached."""
     until = () if batch.until is None else (f"until={rfc3339(batch.until)}", f"position={batch.position}")
+    twice = () if batch.twice is None else (f"twice={rfc3339(batch.twice[0])}/{rfc3339(batch.twice[1])}",)
     span = f"log={batch.timeline}:{batch.first}-{batch.last}"
-    return (MARK, f"system={system}", f"source={source}", LOG_TAG, f"chain={batch.chain}", span, *until)
+    return (MARK, f"system={system}", f"source={source}", LOG_TAG, f"chain={batch.chain}", span, *until, *twice)
 
 
 def manifest_json(batch: LogBatch) -> dict[str, Json]:

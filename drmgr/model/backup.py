@@ -219,7 +219,8 @@ class LogBatch:
     ``chain`` tells one server's log from another's. Files are numbered along a ``timeline``, which a server leaves when
     it is recovered or promoted; positions grow along it. A replay of the batch reaches every time before ``until`` and
     every position up to ``position``, both those of the last transaction that ended in it. ``marks`` are named instants
-    and their positions.
+    and their positions. Where the server's clock was set back within the batch, ``twice`` are the first time that it
+    showed again and the last one that it had shown before.
     """
 
     chain: str
@@ -230,3 +231,4 @@ class LogBatch:
     position: int
     marks: Mapping[str, int]
     files: tuple[LogFile, ...]
+    twice: tuple[datetime, datetime] | None = None

@@ -17,6 +17,7 @@ from drmgr.engines.postgres.tools import find_client, find_exact
 from drmgr.engines.postgres.wal import (
     HISTORY,
     SEGMENT,
+    Times,
     WalReader,
     lsn_text,
     parse_lsn,
@@ -144,12 +145,13 @@ class PostgresLogShipper:
         _, last = segment_of(names[-1], size)
         reader = WalReader(self._runner, find_exact(self._runner, "pg_waldump", state.major, self._binaries))
         start, end = first * size, (last + 1) * size
-        until, position = None, 0
+        times, position = Times(), 0
         for ending in reader.endings(folder, timeline, start, end):
-            until, position = max(until or ending.at, ending.at), ending.position
+            times.take(ending.at)
+            position = ending.position
         marks = {point.name: point.position for point in reader.restore_points(folder, timeline, start, end)}
         files = tuple(_described(folder / name) for name in (*names, *histories))
-        return LogBatch(state.chain, timeline, first, last, until, position, marks, files)
+        return LogBatch(state.chain, timeline, first, last, times.until, position, marks, files, times.twice)
 
     def _let_go(self, endpoint: Endpoint, spool: Path) -> None:
         """The server need not keep what lies in the spool: pg_receivewal ends before it says so."""

@@ -3,13 +3,14 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from drmgr.errors import SourceError
 from drmgr.system.command import Command, Runner
 
 SEGMENT = re.compile(r"[0-9A-F]{24}")
+SET_BACK = timedelta(minutes=1)
 HISTORY = re.compile(r"[0-9A-F]{8}\.history")
 _LSN = re.compile(r"([0-9A-Fa-f]{1,8})/([0-9A-Fa-f]{1,8})")
 _COMMIT = re.compile(
@@ -53,6 +54,28 @@ class Ending:
     position: int
     at: datetime
     committed: bool
+
+
+class Times:
+    """The times of a stretch of the log in its order: they grow, but for where the server's clock was set back."""
+
+    def __init__(self) -> None:
+        self.until: datetime | None = None
+        """The latest since the clock was set back for the last time."""
+        self._low: datetime | None = None
+        self._high: datetime | None = None
+
+    def take(self, at: datetime) -> None:
+        """The next one. A little disorder is usual: a time is taken before its place in the log is."""
+        if self.until is not None and at < self.until - SET_BACK:
+            self._low, self._high = min(self._low or at, at), max(self._high or self.until, self.until)
+            self.until = at
+        self.until = max(self.until or at, at)
+
+    @property
+    def twice(self) -> tuple[datetime, datetime] | None:
+        """From the first time that was shown again up to the last that had been shown before; see LogBatch."""
+        return None if self._low is None or self._high is None else (self._low, self._high)
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,15 @@
 """A source's clock that was set back: a time that it showed twice is no target."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
-from drmgr.flows.reach import LogRange, reach
-from drmgr.model import Facts, Member, RecoveryTarget, Snapshot
+from drmgr.flows.reach import LogRange, log_ranges, reach
+from drmgr.flows.ship_logs import log_tags
+from drmgr.model import Facts, LogBatch, Member, RecoveryTarget, Snapshot
+from tests.support.fake_repository import FakeRepository
 
 BEGUN = datetime(2026, 1, 5, 10, tzinfo=UTC)
 
@@ -43,6 +47,22 @@ def test_a_clock_that_goes_on_means_every_time_once() -> None:
 def test_a_time_that_was_shown_twice_is_in_doubt_and_no_other(at: float, expected: bool) -> None:
     ranges = shipped(5, 10, -45, 0, 6, 12)
     assert twice(ranges, at, since=-120) is expected
+
+
+@pytest.mark.parametrize(("at", "expected"), [(-1, False), (0, True), (30, True), (59, True), (60, False), (3, True)])
+def test_a_clock_set_back_within_one_log_is_told_by_that_log(at: float, expected: bool) -> None:
+    """It ran up to 11:00, was set back to 10:00 and went on to 10:04; the next log looks as if nothing had been."""
+    first, second = shipped(4, 9)
+    assert twice((replace(first, twice=(minutes(0), minutes(60))), second), at, since=-30) is expected
+
+
+def test_what_a_log_says_of_its_times_comes_back_from_its_tags(tmp_path: Path) -> None:
+    batch = LogBatch("chain", 1, 1, 2, minutes(4), 7, {}, (), (minutes(0), minutes(60)))
+    repository = FakeRepository(tmp_path / "repository")
+    repository.init()
+    repository.store_bytes("x", b"x", log_tags("his", "main", batch))
+    (found,) = log_ranges(repository, "his", "main")
+    assert (found.until, found.twice, found.position) == (minutes(4), (minutes(0), minutes(60)), 7)
 
 
 def test_a_point_made_after_it_has_no_doubt() -> None:

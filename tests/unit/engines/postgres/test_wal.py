@@ -1,11 +1,13 @@
 """Positions, file names and views of the log."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from drmgr.engines.postgres.instant import Snapshot
-from drmgr.engines.postgres.wal import lsn_text, parse_lsn, segment_name, segment_of
+from drmgr.engines.postgres.wal import Times, lsn_text, parse_lsn, segment_name, segment_of
 
 MIB = 1024 * 1024
 
@@ -48,3 +50,28 @@ def test_what_is_no_position_is_refused(text: str) -> None:
 )
 def test_a_view_shows_what_had_ended_before_it(view: str, xid: int, shown: bool) -> None:
     assert Snapshot.parse(view).shows(xid) is shown
+
+
+@pytest.mark.parametrize(
+    ("minutes", "until", "twice"),
+    [
+        ([], None, None),
+        ([0, 1, 2], 2, None),
+        # what two sessions end at once may stand in either order
+        ([0, 5, 4.99, 5.01], 5.01, None),
+        ([0, 60, 1, 2], 2, (1, 60)),
+        # set back twice, and then right again
+        ([0, 60, 30, 10, 90], 90, (10, 60)),
+    ],
+)
+def test_a_clock_that_was_set_back_shows_in_the_times_of_the_log(
+    minutes: list[float], until: float | None, twice: tuple[float, float] | None
+) -> None:
+    def at(number: float) -> datetime:
+        return datetime(2026, 1, 5, 10, tzinfo=UTC) + timedelta(minutes=number)
+
+    times = Times()
+    for number in minutes:
+        times.take(at(number))
+    assert times.until == (None if until is None else at(until))
+    assert times.twice == (None if twice is None else (at(twice[0]), at(twice[1])))

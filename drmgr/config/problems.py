@@ -19,6 +19,9 @@ _WRONG_TYPE = {
     "model_attributes_type": "must be a mapping of keys to values",
 }
 
+MYSQL = "mysql"
+"""What people write who have it: they should hear that it is not a slip of theirs."""
+
 _Context = Mapping[str, Any]
 _PHRASES: dict[str, Callable[[_Context], str]] = {
     "missing": lambda _: "is missing",
@@ -55,6 +58,8 @@ def _mistake(top: type[BaseModel], error: ErrorDetails) -> Mistake:
         choices = " or ".join(f"'{tag}'" for tag in _tags(last))
         field = context["discriminator"].strip("'")
         missing = kind == "union_tag_not_found"
+        if context.get("tag") == MYSQL:
+            return Mistake((*loc, field), f"must be {choices}; MySQL is none of them, for it was never run with drmgr")
         return Mistake((*loc, field), f"is missing; it is {choices}" if missing else f"must be {choices}")
     if kind in _WRONG_TYPE:
         return Mistake(loc, _wrong_type(kind, given))

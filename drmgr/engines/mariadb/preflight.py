@@ -50,7 +50,7 @@ def refuse_version(version: str) -> None:
     if "mariadb" not in version.lower() or found is None:
         raise PreflightError(
             f"this server is not MariaDB: it calls itself {version}",
-            hint="MySQL lacks the statements by which drmgr opens one view; it is not supported yet",
+            hint="MySQL lacks the statements by which drmgr opens one view, and was never run with drmgr; see docs/mariadb.md",
         )
     if (int(found[1]), int(found[2])) < OLDEST:
         raise PreflightError(

@@ -64,6 +64,7 @@ connections:
     password: hunter2
   his-main: {}
   pacs-images: {engine: flies, root: /srv}
+  old-lis: {engine: mysql, host: lis-db}
 restore: {allow: {connections: [his-mian]}}
 """
 
@@ -104,7 +105,9 @@ ALL_PROBLEMS = [
     "keystore:NAME), never the secret itself",
     "drmgr.yaml:15: connections.his-main: is there twice; first on line 7",
     "drmgr.yaml:16: connections.pacs-images.engine: must be 'postgresql' or 'mariadb' or 'sqlserver' or 'sqlite' or 'files'",
-    "drmgr.yaml:17: restore.allow.connections[0]: names the connection his-mian, which is not there; "
+    "drmgr.yaml:17: connections.old-lis.engine: must be 'postgresql' or 'mariadb' or 'sqlserver' or 'sqlite' or 'files'; "
+    "MySQL is none of them, for it was never run with drmgr",
+    "drmgr.yaml:18: restore.allow.connections[0]: names the connection his-mian, which is not there; "
     "did you mean his-main?",
     "jobs/his.yaml:2: title.en: is missing",
     "jobs/his.yaml:3: tier: must be at most 3",

@@ -105,3 +105,31 @@ def test_what_restores_go_through_is_the_same_database(change: dict[str, object]
     )
     site["restore"] = {"through": {"his": "nobody"}}
     assert "nobody, which is not there" in site_mistakes(site)[0].text
+
+
+FOLDER = {"server": "/b", "local": "/mnt/b"}
+BUCKET = {"url": "s3://store:9000/bucket/his", "access_key": "file:a", "secret_key": "file:b"}
+SQLSERVER = {"engine": "sqlserver", "host": "h", "database": "d", "user": "u"}
+
+
+@pytest.mark.parametrize("backups", [FOLDER, BUCKET, {**BUCKET, "endpoint": "http://h:9000", "region": "cn-north-1"}])
+def test_a_sql_server_hands_files_over_in_a_folder_or_in_a_bucket(backups: dict[str, str]) -> None:
+    TypeAdapter[object](Connection).validate_python({**SQLSERVER, "backups": backups})
+
+
+@pytest.mark.parametrize(
+    ("backups", "told"),
+    [
+        ({}, "must hold either"),
+        ({**FOLDER, **BUCKET}, "must hold either"),
+        ({"server": "/b"}, "must hold either"),
+        ({**FOLDER, "endpoint": "http://h"}, "must hold either"),
+        ({"url": BUCKET["url"], "access_key": "file:a"}, "must hold either"),
+        ({**BUCKET, "url": "s3://key:secret@store/bucket"}, "keys do not belong here"),
+        ({**BUCKET, "url": "s3://store"}, "must be s3://"),
+        ({**BUCKET, "url": f"s3://store/bucket/{'x' * 110}"}, "at most 120"),
+    ],
+)
+def test_anything_between_the_two_is_a_mistake(backups: dict[str, str], told: str) -> None:
+    with pytest.raises(ValidationError, match=told):
+        TypeAdapter[object](Connection).validate_python({**SQLSERVER, "backups": backups})

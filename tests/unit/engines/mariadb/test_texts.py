@@ -72,8 +72,9 @@ def test_what_the_dump_program_complains_of_is_told_without_data(stderr: str, to
 
 @pytest.mark.parametrize("version", ["8.0.36", "10.3.39-MariaDB", "5.7.44-log"])
 def test_servers_that_cannot_hold_commits_are_refused(version: str) -> None:
-    with pytest.raises(PreflightError):
+    with pytest.raises(PreflightError) as refused:
         refuse_version(version)
+    assert ("MySQL" in refused.value.hint) is ("MariaDB" not in version)
 
 
 @pytest.mark.parametrize("version", ["10.11.19-MariaDB-0+deb12u1", "5.5.5-10.6.2-MariaDB", "11.8.3-MariaDB-log"])

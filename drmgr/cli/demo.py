@@ -1,6 +1,7 @@
 """``drmgr demo``: the whole story on a synthetic hospital, told with the very commands an engineer would type."""
 
 import secrets
+import shlex
 import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -12,6 +13,7 @@ import typer
 
 from drmgr.cli.context import output
 from drmgr.errors import UsageError
+from drmgr.model import Json
 from drmgr.system.files import write_atomically
 
 if TYPE_CHECKING:
@@ -46,7 +48,7 @@ def demo(
     ] = "",
     keep: Annotated[bool, typer.Option("--keep", help="Leave the servers up; end them with: drmgr demo stop.")] = False,
 ) -> None:
-    """Start servers, fill them, back up, change data, back up again, drill, and show the signed evidence.
+    """Start servers, fill them, back up, change data, back up again, drill it all, have incidents, and report.
 
     DIR/drmgr.yaml is an ordinary site file that every other command takes. Exit 0 only if every step ended well.
     """
@@ -106,12 +108,41 @@ def _told(answers: "Output", hospital: "Hospital", scale: str) -> None:
     answers.note("\n== an hour later in the hospital")
     changed = hospital.change(datetime.now(UTC))
     _tell_counts(answers, changed)
+    _type(answers, config, ["backup", "--all"])
+    moment = datetime.now(UTC)
     shipped = [system for system in PHYSICAL if system in hospital.systems]
     whole = set(hospital.systems) == set(HOMES)
     played = ["drill", "run", *(["hospital-restore"] if whole else ["--all"])]
-    last = (played, ["evidence", "verify", "--all"])
-    for step in (["backup", "--all"], ["ship", *shipped], ["points", "his"], *last):
+    for step in (["ship", *shipped], ["points", "his"], played):
         _type(answers, config, step)
+    _incidents(answers, hospital, config, moment)
+    for step in (["evidence", "verify", "--all"], ["report", "quarter", _quarter(datetime.now(UTC))]):
+        _type(answers, config, step)
+
+
+def _incidents(answers: "Output", hospital: "Hospital", config: Path, moment: datetime) -> None:
+    """A time of the logs on scratch, one table beside the live one, a system in its own place, and the papers of it."""
+    from drmgr.demo.his import LOCAL
+
+    answers.note("\n== the day after: incidents")
+    at = moment.astimezone(LOCAL).isoformat(sep=" ", timespec="milliseconds")
+    # what is kept for a second is gone with the next command
+    _type(answers, config, ["restore", "his", "--at", at, "--to", "scratch", "--keep", "1s"])
+    if "lis" in hospital.systems:
+        reason = ["--confirm", "lis", "--reason", "results changed by mistake"]
+        _type(answers, config, ["restore", "lis", "--table", "lab_result", "--to", "original", *reason])
+    if "queue" in hospital.systems:
+        reason = ["--confirm", "queue", "--reason", "the file was damaged"]
+        _type(answers, config, ["restore", "queue", "--to", "original", *reason])
+        newest = len(list((hospital.directory / "evidence").glob("*.json")))
+        _type(answers, config, ["report", "incident", str(newest)])
+
+
+def _quarter(now: datetime) -> str:
+    from drmgr.demo.his import LOCAL
+
+    local = now.astimezone(LOCAL)
+    return f"{local.year}Q{(local.month + 2) // 3}"
 
 
 def plant_canaries(hospital: "Hospital", config: Path) -> None:
@@ -143,7 +174,7 @@ def _type(answers: "Output", config: Path, arguments: list[str]) -> None:
     """One command of the story, as typed; the story ends where a command does not end well."""
     from drmgr.cli.main import main
 
-    answers.note(f"\n$ drmgr {' '.join(arguments)}")
+    answers.note(f"\n$ drmgr {shlex.join(arguments)}")
     quiet = ["--json"] if answers.wants_json else []
     with answers.aside():
         code = main(["--config", str(config), *quiet, *arguments])
@@ -180,13 +211,32 @@ def write_site(hospital: "Hospital", config: Path) -> None:
         },
         "keys": {"directory": "keys", "passphrase": "file:secrets/passphrase"},
         "store": hospital.store(),
-        "connections": hospital.connections(),
-        "restore": {"allow": {"connections": [], "folders": ["restored"]}},
+        "connections": _connections(hospital),
+        "restore": _rules(hospital),
         "scratch": {"directory": "scratch"},
     }
     with config.open("w", encoding="utf-8") as file:
         file.write(f"{MARK}; an ordinary site file, see: drmgr config schema\n")
         YAML().dump(document, file)
+
+
+def _rules(hospital: "Hospital") -> dict[str, Json]:
+    """What a hospital would allow: a system in its own place, and tables beside the live ones, by their owner."""
+    allow: dict[str, Json] = {"connections": [], "folders": ["restored"]}
+    rules: dict[str, Json] = {"allow": allow}
+    if "queue" in hospital.systems:
+        allow["original"] = ["queue"]
+    if "lis" in hospital.systems:
+        allow["tables"] = ["lis-main"]
+        rules["through"] = {"lis-main": "lis-admin"}
+    return rules
+
+
+def _connections(hospital: "Hospital") -> dict[str, Json]:
+    found: dict[str, Json] = dict(hospital.connections())
+    if "lis" in hospital.systems:
+        found["lis-admin"] = {**found["lis-main"], "user": "lis_owner", "password": "file:secrets/lis_owner"}
+    return found
 
 
 def live(

@@ -1,7 +1,6 @@
 """Backup of one system: every source in its own consistent view, then the seal. No seal, no recovery point."""
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,7 +9,7 @@ from ulid import ULID
 
 from drmgr.errors import DrmgrError, PreflightError, SourceError
 from drmgr.flows.acceptance import history_of, in_words
-from drmgr.flows.bench import Bench, Source, WiredSystem, recorded
+from drmgr.flows.bench import Bench, Source, WiredSystem, beside, recorded
 from drmgr.flows.points import MARK, SEAL_TAG, find, point_of, seal, tags
 from drmgr.flows.suspicion import judge
 from drmgr.interfaces import Capture, Progress, Repository
@@ -233,10 +232,10 @@ class _RepositorySink:
         return self.save_together(payload)[0]
 
     def save_together(self, *payloads: Payload) -> tuple[Part, ...]:
-        with ThreadPoolExecutor(max_workers=len(payloads)) as pool:
-            beside = [pool.submit(self._store, payload) for payload in payloads[1:]]
+        with beside(self._bench.work, len(payloads)) as pool:
+            waiting = [pool.submit(self._store, payload) for payload in payloads[1:]]
             # the main part, which takes long, in this thread: that is where a signal arrives
-            stored = [self._store(payloads[0]), *(each.result() for each in beside)]
+            stored = [self._store(payloads[0]), *(each.result() for each in waiting)]
         for snapshot, part in stored:
             self.complete = self.complete and snapshot.complete
             self.unreadable += len(snapshot.unreadable)

@@ -1,6 +1,7 @@
 """What every flow works with, wired by the command line from concrete parts."""
 
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import Event
@@ -88,6 +89,17 @@ class _Steps:
     def refuse_stopped(self) -> None:
         if self._stopped.is_set():
             raise Interrupted("the main thread")
+
+
+@contextmanager
+def beside(work: Work, workers: int) -> Iterator[ThreadPoolExecutor]:
+    """Threads for what goes on beside this one. An interruption, which comes to the main thread alone, ends them too."""
+    with ThreadPoolExecutor(max_workers=workers) as pool:
+        try:
+            yield pool
+        except Interrupted:
+            work.stop_all()
+            raise
 
 
 ProgressFor = Callable[[str], Progress]

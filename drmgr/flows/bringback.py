@@ -3,7 +3,6 @@
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -11,7 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from drmgr.errors import DrmgrError, PointNotFoundError, RepositoryDamagedError, ScratchError
-from drmgr.flows.bench import Bench, WiredSystem
+from drmgr.flows.bench import Bench, WiredSystem, beside
 from drmgr.flows.reach import Replay
 from drmgr.flows.ship_logs import MANIFEST
 from drmgr.interfaces import AcrossCheck, Check, Engine, Workspace
@@ -160,12 +159,12 @@ def fetch(bench: Bench, wired: WiredSystem, member: Member, into: Path) -> None:
         wired.repository.restore(part.snapshot, into / part.name, part.files, part.bytes, progress)
 
     largest = max(member.parts, key=lambda part: part.bytes)
-    beside = [part for part in member.parts if part is not largest and part.bytes <= SMALL_BYTES]
-    with ThreadPoolExecutor(max_workers=BESIDE) as pool:
-        waiting = [pool.submit(bring, part) for part in beside]
+    small = [part for part in member.parts if part is not largest and part.bytes <= SMALL_BYTES]
+    with beside(bench.work, BESIDE) as pool:
+        waiting = [pool.submit(bring, part) for part in small]
         # what takes long in this thread: that is where a signal arrives
         for part in member.parts:
-            if part not in beside:
+            if part not in small:
                 bring(part)
         for each in waiting:
             each.result()

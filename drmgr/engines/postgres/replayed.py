@@ -18,7 +18,7 @@ from drmgr.engines.postgres.engine import PHYSICAL
 from drmgr.engines.postgres.facts import Groups, Scope, read_groups
 from drmgr.engines.postgres.instant import Bracket, Instant, find_instant
 from drmgr.engines.postgres.wal import WalReader, segment_name
-from drmgr.errors import SourceError
+from drmgr.errors import Interrupted, SourceError
 from drmgr.interfaces import Clock, Sink
 from drmgr.model import Facts, Json, Tree
 
@@ -85,7 +85,10 @@ class ReplayedCapture:
         with self._beside:
             try:
                 yield
-            except BaseException:
+            except BaseException as error:
+                if isinstance(error, Interrupted):
+                    # it came to this thread alone
+                    self._reader.runner.stop_all()
                 self._give_up()
                 raise
 

@@ -1,5 +1,5 @@
 # make demo · make test · make faults · make lint: each sets up what it needs.
-.PHONY: setup lint test test-sqlserver test-snapshots faults demo clean
+.PHONY: pictures setup lint test test-sqlserver test-snapshots faults demo clean
 PYTHON_RUN = .venv/bin/python
 SCALE ?= tiny
 
@@ -33,6 +33,10 @@ test-snapshots: setup
 	@test "$$(id -u)" = 0 || { echo "NOT RUN: only root makes and mounts file systems" >&2; exit 2; }
 	@for kind in btrfs LVM ZFS; do case " $(KINDS) " in *" $$kind "*) ;; *) echo "NOT RUN: $$kind; name it in KINDS where the kernel has it" >&2;; esac; done
 	DRMGR_SNAPSHOTS="$(KINDS)" $(PYTHON_RUN) -m pytest tests/snapshots/on_real_file_systems.py
+
+# the reports' pages in the READMEs, from the tests' made-up hospital
+pictures: setup
+	PYTHONPATH=. $(PYTHON_RUN) scripts/pictures.py
 
 demo: setup
 	.venv/bin/drmgr demo --scale $(SCALE) $(ARGS)

@@ -39,7 +39,7 @@ def text_of(pdf: Path) -> str:
                 "未做演练",
                 "未测得",
                 "未证实",
-                "数据超出要求",
+                "数据未达要求",
                 "□ 不符合",
                 "分管院长",
                 "服务单位（盖章）",
@@ -70,10 +70,15 @@ def test_the_workbook_holds_every_table(tmp_path: Path) -> None:
     book = write_workbook(tmp_path / "q.xlsx", data, labels, "zh")
     with zipfile.ZipFile(book) as parts:
         names = parts.read("xl/workbook.xml").decode()
-        cells = "".join(parts.read(name).decode() for name in parts.namelist() if name.endswith(".xml"))
+        cells = "".join(parts.read(name).decode() for name in parts.namelist() if name.startswith("xl/"))
     assert all(sheet in names for sheet in labels["sheets"].values())
     assert "<f>" not in cells
     assert "7/7 ▲" in cells
+    # days, times, shares and lengths of time are numbers that a workbook can reckon with
+    assert not re.findall(r"2026-1\d-\d\d", cells)
+    for form in ("yyyy-mm-dd hh:mm:ss", "0.0%", "[h]:mm:ss"):
+        assert form in cells
+    assert "<v>0.986" in cells
 
 
 def test_the_hash_on_the_cover_is_of_the_figures_beside_it() -> None:

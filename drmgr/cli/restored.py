@@ -74,8 +74,12 @@ def course_json(outcome: "Outcome") -> Json:
         "times": {name: None if at is None else rfc3339(at) for name, at in times.items()},
         "counted_from": line.counted_from,
         **{
-            name: {"target": measure.target, "measured": measure.measured, "met": measure.met}
-            for name, measure in (("rto", outcome.rto), ("rpo", outcome.rpo))
+            name: {"target": measure.target, "measured": measure.measured, "met": met}
+            for name, measure, met in (
+                # counted from later than the fault, time within the objective proves nothing
+                ("rto", outcome.rto, None if line.t0 is None and outcome.rto.met else outcome.rto.met),
+                ("rpo", outcome.rpo, outcome.rpo.met),
+            )
         },
     }
 

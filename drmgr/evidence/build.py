@@ -317,7 +317,8 @@ def metrics_json(zone: ZoneInfo, system: str, line: Timeline, rto: Measure, rpo:
         "system": system,
         **{name: time_in(zone, getattr(line, name)) for name in TIMES},
         "counted_from": line.counted_from,
-        "rto": _measure(rto),
+        # counted from later than the fault, time within the objective proves nothing
+        "rto": _measure(rto) | ({"met": None} if line.t0 is None and rto.met else {}),
         "rpo": _measure(rpo),
     }
 

@@ -56,7 +56,9 @@ def test_what_nobody_told_is_unknown_and_the_count_says_from_where(tmp_path: Pat
     assert document.predicate["metrics"][0]["t0"] is None
     assert document.predicate["metrics"][0]["counted_from"] == "begun"
     assert text.count("无人说明") == 4 + text.count("无人说明的时刻")
-    assert "故障时间不详，RTO 与 RPO 只能从恢复命令开始计算" in text
+    assert "不能判为达标" in text
+    assert document.predicate["metrics"][0]["rto"]["met"] is None
+    assert "达标" not in text.replace("不能判为达标", "").replace("未达标", "")
     assert "恢复命令开始 → T6" in text
     assert "T0 故障 → T6" not in text
 

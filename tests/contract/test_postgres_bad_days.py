@@ -37,15 +37,18 @@ def test_a_lock_that_lasts_too_long_is_told_with_who_holds_it(
     ):
         holder.execute("SELECT 'secret' FROM a" if waited_for else "LOCK TABLE a IN ACCESS EXCLUSIVE MODE")
         altered = pool.submit(waiter.execute, "ALTER TABLE a ADD m int") if waited_for else None
-        assert not waited_for or wait_until(lambda: server.execute(database, waits) == [(1,)], SystemClock(), 10)
-        with pytest.raises(SourceError) as told, make(server.connection(database)).capture():
-            pass
+        try:
+            assert not waited_for or wait_until(lambda: server.execute(database, waits) == [(1,)], SystemClock(), 30)
+            with pytest.raises(SourceError) as told, make(server.connection(database)).capture():
+                pass
+        finally:
+            # else the pool would wait for ever
+            holder.rollback()
         pid = holder.info.backend_pid
         assert re.search(
             rf"held by process {pid} of user his_app, its transaction open for \d+ min", told.value.message
         )
         assert f"pg_terminate_backend({pid})" in told.value.hint and "secret" not in told.value.message
-        holder.rollback()
         assert altered is None or altered.result(10) is not None
 
 

@@ -136,7 +136,10 @@ def lock_tables(session: Session) -> None:
     """
     for _ in range(ATTEMPTS):
         with told("the tables of the database could not be listed"):
-            tables = list_tables(session)
+            try:
+                tables = list_tables(session)
+            except psycopg.errors.LockNotAvailable:
+                raise _held(session) from None
             session.commit()
         with told("the tables could not be locked against changes of their structure"):
             if not tables or _lock(session, tables):
@@ -148,9 +151,8 @@ def lock_tables(session: Session) -> None:
 HOLDERS = """
 WITH strict AS (
   SELECT l.pid, l.granted FROM pg_catalog.pg_locks l
-  JOIN pg_catalog.pg_class c ON c.oid = l.relation JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
   JOIN pg_catalog.pg_database d ON d.oid = l.database AND d.datname = pg_catalog.current_database()
-  WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock' AND n.nspname || '.' || c.relname = ANY (%s)),
+  WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock'),
 guilty AS (
   SELECT pid FROM strict WHERE granted
   UNION SELECT pg_catalog.unnest(pg_catalog.pg_blocking_pids(pid)) FROM strict WHERE NOT granted)
@@ -159,17 +161,18 @@ FROM guilty g JOIN pg_catalog.pg_stat_activity a USING (pid)
 WHERE a.pid <> pg_catalog.pg_backend_pid() ORDER BY a.xact_start LIMIT 3"""
 
 
-def _who_holds(session: Session, tables: Sequence[tuple[str, str]]) -> tuple[str, str]:
-    """Message and hint that say whose lock we waited for in vain; nothing of what they do, for it may hold data."""
+def _held(session: Session) -> SourceError:
+    """Says whose lock we waited for in vain; nothing of what they do, for it may hold data."""
+    session.rollback()
     with told("who holds a lock on the tables could not be read"):
-        rows = session.execute(HOLDERS, ([f"{schema}.{name}" for schema, name in tables],)).fetchall()
+        rows = session.execute(HOLDERS).fetchall()
         session.rollback()
     who = [f"process {pid} of user {user}{_since(seconds)}" for pid, user, seconds in rows]
     held = f": held by {', '.join(who)}" if who else ", and by now nobody holds them any more"
     end = f", or end it: SELECT pg_terminate_backend({rows[0][0]})" if rows else ""
-    return (
+    return SourceError(
         f"the tables could not be locked against changes of their structure within {LOCK_SECONDS} s{held}",
-        f"back up again once that is done{end}",
+        hint=f"back up again once that is done{end}",
     )
 
 
@@ -186,7 +189,5 @@ def _lock(session: Session, tables: Sequence[tuple[str, str]]) -> bool:
         session.rollback()
         return False
     except psycopg.errors.LockNotAvailable:
-        session.rollback()
-        message, hint = _who_holds(session, tables)
-        raise SourceError(message, hint=hint) from None
+        raise _held(session) from None
     return True

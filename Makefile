@@ -1,7 +1,8 @@
-# make demo · make test · make faults · make lint: each sets up what it needs.
-.PHONY: pictures setup lint test test-sqlserver test-snapshots faults demo clean
+# make demo · make test · make faults · make bench · make lint: each sets up what it needs.
+.PHONY: pictures setup lint test test-sqlserver test-snapshots faults bench bench-setup demo clean
 PYTHON_RUN = .venv/bin/python
 SCALE ?= tiny
+SIZE ?= full
 
 setup:
 	@sh scripts/setup.sh
@@ -37,6 +38,14 @@ test-snapshots: setup
 # the reports' pages in the READMEs, from the tests' made-up hospital
 pictures: setup
 	PYTHONPATH=. $(PYTHON_RUN) scripts/pictures.py
+
+# drmgr beside other tools, in turns; writes its tables into docs/benchmarks.md when SIZE is full. 25 minutes on two quiet cores.
+bench: setup
+	$(PYTHON_RUN) -m bench --size $(SIZE) $(if $(filter full,$(SIZE)),--write) $(ARGS)
+
+# the other tools' Debian packages; borgmatic comes from PyPI into an environment that each run makes and removes
+bench-setup: setup
+	@sh scripts/bench-setup.sh
 
 demo: setup
 	.venv/bin/drmgr demo --scale $(SCALE) $(ARGS)

@@ -1,17 +1,23 @@
 """Builds the places of a system's sources, for a restore where they are."""
 
+import socket
+from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from drmgr.config import models
 from drmgr.config.trees import FilesConnection
 from drmgr.engines.files import FilesEngine
 from drmgr.errors import PreflightError
-from drmgr.interfaces import Place
+from drmgr.interfaces import Engine, Place
 from drmgr.state.swap_book import FileSwapBook
 
 if TYPE_CHECKING:
     from drmgr.cli.wire import Site
     from drmgr.flows.original import ToOriginal
+
+
+ANSWER_SECONDS = 5.0
 
 
 def swap_book(site: "Site") -> FileSwapBook:
@@ -100,7 +106,43 @@ def make_place(site: "Site", source: models.Source, job: models.Job) -> Place:
 
         assert isinstance(engine, MariadbEngine)
         return MariadbPlace(engine, site.clock, site.state / "restores" / "notes")
+    if isinstance(where, models.PostgresqlConnection | models.MariadbConnection) and where.data_directory is not None:
+        return _server_files(site, where, engine)
     raise PreflightError(
-        f"{source.name} is {where.engine}, which is not restored in its own place",
+        f"{source.name} is {where.engine}{_WHERE.get(where.engine, '')}, which is not restored in its own place",
         hint="restore it with --to scratch or --to connection:NAME, and change the names by hand",
     )
+
+
+_WHERE = {"postgresql": " with its files on another host"}
+
+
+def _server_files(site: "Site", where: models.PostgresqlConnection | models.MariadbConnection, engine: Engine) -> Place:
+    from drmgr.scratch.closing import ClosingMariadb, ClosingPostgres
+    from drmgr.scratch.inplace import ServerFilesPlace, ServerHome
+
+    assert where.data_directory is not None
+    postgres = isinstance(where, models.PostgresqlConnection)
+    maker = ClosingPostgres(site.runner) if postgres else ClosingMariadb()
+    host = str(site.place(Path(where.host))) if where.host.startswith(("/", ".")) else where.host
+    names = (f".s.PGSQL.{where.port}",) if postgres else ("mysqld.sock", "mysql.sock", "mariadb.sock")
+    home = ServerHome(site.place(where.data_directory), lambda: answers(host, where.port, names))
+    return ServerFilesPlace(engine, home, maker, site.clock)
+
+
+def answers(host: str, port: int, names: tuple[str, ...]) -> bool:
+    """Whether anything listens there, whoever may enter; ``names`` are those of a socket in the folder ``host``."""
+    if not host.startswith("/"):
+        try:
+            socket.create_connection((host, port), timeout=ANSWER_SECONDS).close()
+        except OSError:
+            return False
+        return True
+    place = Path(host)
+    return any(_listens(each) for each in ((place / name for name in names) if place.is_dir() else (place,)))
+
+
+def _listens(path: Path) -> bool:
+    with closing(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)) as line:
+        line.settimeout(ANSWER_SECONDS)
+        return line.connect_ex(str(path)) == 0

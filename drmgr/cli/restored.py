@@ -47,6 +47,7 @@ def done_json(system: str, done: "RestoreDone", at: str = "") -> Json:
         "instances": instances,
         "evidence": done.evidence.path,
         "swap": None if done.swap is None else swap_to_json(done.swap),
+        "by_hand": list(done.by_hand),
     }
 
 
@@ -96,13 +97,16 @@ def show_undone(console: "Console", swap: "Swap") -> None:
     _show_moves(console, swap)
 
 
-def _show_swap(console: "Console", swap: "Swap") -> None:
+def _show_swap(console: "Console", swap: "Swap", by_hand: tuple[str, ...] = ()) -> None:
     if swap.phase is not SwapPhase.SWAPPED:
         console.print(f"\nnothing has another name: a check failed, and what was brought is {swap.phase}", markup=False)
         console.print("in spite of it: --accept-failed-checks", markup=False)
         return
     console.print()
     _show_moves(console, swap)
+    again = f'drmgr restore {swap.system} --finish {swap.run} --confirm {swap.system} --reason "…"'
+    for line in (*by_hand, *((again,) if by_hand else ())):
+        console.print(f"now type  {line}", markup=False, soft_wrap=True)
     undo = f'drmgr restore {swap.system} --undo {swap.run} --confirm {swap.system} --reason "…"'
     console.print(f"put back  {undo}", markup=False, soft_wrap=True)
 
@@ -151,7 +155,7 @@ def show_done(console: "Console", done: "RestoreDone") -> None:
         },
     )
     if done.swap is not None:
-        _show_swap(console, done.swap)
+        _show_swap(console, done.swap, done.by_hand)
         return
     for name, instance in done.instances.items():
         shown = {key: str(value) for key, value in _instance_json(instance).items() if value is not None}

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from drmgr.engines.beside import before_name, holders, restored_name
 from drmgr.engines.sqlite import SqliteEngine
 from drmgr.errors import DrmgrError, InUseError, PreflightError, SourceError
-from drmgr.model import Facts, Instance, Move
+from drmgr.model import Facts, Instance, Member, Move
+from drmgr.system.beside import before_name, holders, restored_name
 from drmgr.system.files import sync_directory
 
 COMPANIONS = ("-wal", "-shm", "-journal")
@@ -29,7 +29,8 @@ class SqlitePlace:
         # a link would be renamed instead of what it leads to
         self._path = (instance.path / instance.database).resolve()
 
-    def survey(self) -> None:
+    def survey(self, member: Member) -> None:
+        del member
         folder = self._path.parent
         if not folder.is_dir():
             raise PreflightError(f"the folder {folder} is not there", hint="is its disk mounted?")

@@ -6,7 +6,7 @@ from drmgr.errors import DrmgrError, UsageError
 from drmgr.flows.bench import Bench, WiredSystem, recorded
 from drmgr.flows.bringback import Phases, level_reached
 from drmgr.flows.course import Course
-from drmgr.flows.original import ToOriginal, prove_in_place
+from drmgr.flows.original import ToOriginal, left_to_people, prove_in_place
 from drmgr.flows.points import believed, choose, find
 from drmgr.flows.reach import Aim
 from drmgr.flows.restore import RestoreDone, sealed_as
@@ -119,7 +119,8 @@ class _Finish:
         record = sealed_as(self._bench, plan, self._run, outcome, self.swap.copy)
         record = replace(record, reason=f"{record.reason} (end of the restore {self.swap.run})", swap=self.swap)
         entry = self._bench.evidence.seal(record)
-        return RestoreDone(record, outcome, entry, self._instances, swap=self.swap)
+        by_hand = left_to_people(self._target.places, self._instances)
+        return RestoreDone(record, outcome, entry, self._instances, swap=self.swap, by_hand=by_hand)
 
 
 _ANSWERS = Text("原址数据库已启动并应答", "the server in its own place answers")

@@ -59,6 +59,7 @@ class InPlace:
     swap: Swap | None = None
     checks: tuple[CheckResult, ...] = ()
     instances: dict[str, Instance] = field(default_factory=dict)
+    by_hand: tuple[str, ...] = ()
 
     @property
     def swapped(self) -> bool:
@@ -80,7 +81,7 @@ def refuse_original(target: ToOriginal, wired: WiredSystem, chosen: tuple[Member
                 f"the recovery point holds {member.source} by another method than the job has now",
                 hint="restore it with --to scratch or --to connection:NAME",
             )
-        place.survey()
+        place.survey(member)
     _refuse_small_disks(target, chosen)
 
 
@@ -219,6 +220,7 @@ class OriginalRestore:
         with self._phases.step("verify-in-place"):
             found, self.result.instances = prove_in_place(self._bench, self._wired, self._target, self._aim, self._run)
             self.result.checks += found
+        self.result.by_hand = left_to_people(self._target.places, self.result.instances)
         for source in sources:
             self._target.places[source].tidy(self._run)
         self._course.verified()
@@ -229,6 +231,11 @@ class OriginalRestore:
         if swap is not None and swap.phase is SwapPhase.BESIDE:
             drop(self._bench, self._target.book, swap, self._target.places)
             self.result.swap = self._target.book.read(swap.system, swap.run)
+
+
+def left_to_people(places: Places, answering: Mapping[str, Instance]) -> tuple[str, ...]:
+    """What a person has to type, in order, until everything in place answers."""
+    return tuple(place.by_hand for name, place in places.items() if place.by_hand and name not in answering)
 
 
 def prove_in_place(

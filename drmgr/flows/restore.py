@@ -56,6 +56,8 @@ class RestoreDone:
     rest: Rest | None = None
     """What another run is to bring."""
     swap: Swap | None = None
+    by_hand: tuple[str, ...] = ()
+    """What a person has to type until the servers in place run again."""
 
 
 def restore(bench: Bench, wired: WiredSystem, plan: RestorePlan) -> RestoreDone:
@@ -87,7 +89,7 @@ def restore(bench: Bench, wired: WiredSystem, plan: RestorePlan) -> RestoreDone:
         if error is not None:
             raise error
         run.status = RunStatus.OK if outcome.verdict is Verdict.PASSED else RunStatus.FAILED
-        return RestoreDone(record, outcome, entry, act.instances, act.rest, act.swap)
+        return RestoreDone(record, outcome, entry, act.instances, act.rest, act.swap, act.by_hand)
 
 
 def _begun(bench: Bench, plan: RestorePlan) -> tuple[datetime, float]:
@@ -117,6 +119,7 @@ class _Act:
         self.instances: dict[str, Instance] = {}
         self.rest: Rest | None = None
         self.swap: Swap | None = None
+        self.by_hand: tuple[str, ...] = ()
         self._bench = bench
         self._wired = wired
         self._plan = plan
@@ -254,7 +257,7 @@ class _Act:
         finally:
             self._checks += act.result.checks
             self.instances.update(act.result.instances)
-            self.swap = act.result.swap
+            self.swap, self.by_hand = act.result.swap, act.result.by_hand
 
     def _usable(self, loaded: Mapping[str, Instance]) -> None:
         self._course.usable()

@@ -10,7 +10,7 @@ from drmgr.flows.expire import Doubts
 from drmgr.flows.points import SealedPoint, believed, find
 from drmgr.flows.reach import log_ranges, reach
 from drmgr.interfaces import Catalog, Clock, Repository
-from drmgr.model import Measure, PointStatus, RecoveryPoint, Rest, Run, RunKind, RunStatus, System
+from drmgr.model import Measure, PointStatus, RecoveryPoint, Rest, Run, RunKind, RunStatus, Swap, SwapPhase, System
 from drmgr.system.cron import Cron
 from drmgr.trouble import Problem
 
@@ -23,8 +23,8 @@ DRILL_GRACE = timedelta(days=1)
 WORST_FIRST = (
     "repository-unreachable", "repository-access", "repository-missing", "repository-damaged", "repository",
     "repository-locked", "point-suspicious", "unprotected", "point-damaged", "no-point", "clock", "spool-full",
-    "rpo-missed", "run-failed", "restore-unfinished", "drill-failed", "evidence-broken", "drill-overdue",
-    "point-incomplete",
+    "rpo-missed", "run-failed", "swap-unfinished", "restore-unfinished", "drill-failed", "evidence-broken",
+    "drill-overdue", "point-incomplete",
 )  # fmt: skip
 """The order in which trouble is shown; what is not named here comes first."""
 
@@ -67,6 +67,8 @@ class Watched:
     doubts: Doubts = doubted
     locked: Mapping[str, timedelta] = field(default_factory=dict)
     rests: Callable[[], Sequence[tuple[Rest, bool]]] = tuple
+    swaps: Callable[[], Sequence[Swap]] = tuple
+    """The system's restores in its own place, as this host knows them."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,7 @@ def health(watched: Watched, catalog: Catalog, clock: Clock) -> Health:
         judge.look_at_protection,
         judge.look_at_drills,
         judge.look_at_rests,
+        judge.look_at_swaps,
     ):
         try:
             look()
@@ -259,6 +262,12 @@ class _Judge:
                 age = self._now - since
                 told = f"no lock was extended for {_span(age)}{where}, and they last {_span(days)}"
                 self._say("unprotected", told, copy, age=age.total_seconds())
+
+    def look_at_swaps(self) -> None:
+        for swap in self._watched.swaps():
+            if swap.broken_off or swap.phase is SwapPhase.PROVEN:
+                stands = "broken off between two renames" if swap.broken_off else "proven, and waits to be put in place"
+                self._say("swap-unfinished", f"a restore in its own place is {stands}: --finish or --undo it", swap.run)
 
     # --- what the signed evidence tells ---
 

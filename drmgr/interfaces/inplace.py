@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Protocol
 
 from drmgr.interfaces.sources import Engine
-from drmgr.model import Facts, Instance, Move, Swap
+from drmgr.model import Facts, Instance, Member, Move, Swap
 
 
 class Place(Protocol):
@@ -25,8 +25,8 @@ class Place(Protocol):
     def by_hand(self) -> str:
         """What a person types once all is in place, to start the server that drmgr does not start; empty for nothing."""
 
-    def survey(self) -> None:
-        """Looks whether all that is there can be set aside, and by this account. Changes nothing.
+    def survey(self, member: Member) -> None:
+        """Looks whether all that is there can be set aside for that member, and by this account. Changes nothing.
 
         Raises PreflightError, naming what cannot.
         """

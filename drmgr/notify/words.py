@@ -20,6 +20,7 @@ _PHRASES: Mapping[str, tuple[str, str]] = {
         "the spool of {subject} is full: its server keeps the rest",
     ),
     "restore-unfinished": ("恢复尚未完成,旧文件未到位", "a restore is not finished: older files are missing"),
+    "swap-unfinished": ("原址恢复未完成,请立即处理", "a restore in its own place was not ended: see to it now"),
     "drill-failed": ("恢复演练 {subject} 未通过", "drill {subject} did not pass"),
     "drill-overdue": ("恢复演练逾期 {subject}", "a restore drill is overdue {subject}"),
     "no-point": ("没有可用的恢复点", "there is no complete recovery point"),

@@ -16,6 +16,8 @@ CLUSTER, LABEL, WAL = "cluster", "label", "wal"
 TABLESPACE, REREAD = "tablespace-", "reread-"
 EMPTIED = ("pg_replslot", "pg_dynshmem", "pg_notify", "pg_serial", "pg_snapshots", "pg_stat_tmp", "pg_subtrans")
 REPLACED = ("postgresql.conf", "postgresql.auto.conf", "pg_hba.conf", "pg_ident.conf")
+AS_BACKED_UP = "as-backed-up"
+"""Beside the data: production's settings, for a restore in its own place."""
 SEGMENT = re.compile(r"(?P<relation>\d+(?:_fsm|_vm|_init)?)(?:\.(?P<number>\d+))?")
 
 
@@ -127,7 +129,12 @@ def _arrange_log(restored: Restored) -> None:
 
 def cut_off(data: Path, admin: str) -> None:
     """Takes away all that ties the files to production."""
-    for name in (*REPLACED, "standby.signal", "recovery.signal", "postmaster.pid"):
+    kept = data.parent / AS_BACKED_UP
+    kept.mkdir(mode=0o700)
+    for name in REPLACED:
+        if (data / name).exists():
+            (data / name).rename(kept / name)
+    for name in ("standby.signal", "recovery.signal", "postmaster.pid"):
         (data / name).unlink(missing_ok=True)
     for name in EMPTIED:
         (data / name).mkdir(mode=0o700, exist_ok=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from drmgr.errors import DrmgrError, Interrupted, InUseError
 from drmgr.interfaces import Engine
-from drmgr.model import Facts, Instance, Move
+from drmgr.model import Facts, Instance, Member, Move
 
 
 @dataclass
@@ -23,7 +23,7 @@ class FakePlace:
     renamed: list[str] = field(default_factory=list)
     wrong: DrmgrError | None = None
 
-    def survey(self) -> None:
+    def survey(self, member: Member) -> None:
         if self.wrong is not None:
             raise self.wrong
 

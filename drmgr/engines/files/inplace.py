@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from drmgr.engines.beside import before_name, holders, restored_name
 from drmgr.engines.files.engine import FilesEngine
 from drmgr.engines.files.settings import FILES_PART, MANIFEST_NAME, MANIFEST_PART
 from drmgr.errors import InUseError, PreflightError, SourceError
-from drmgr.model import Facts, Instance, Move
+from drmgr.model import Facts, Instance, Member, Move
+from drmgr.system.beside import before_name, holders, restored_name
 from drmgr.system.files import sync_directory
 
 
@@ -25,7 +25,8 @@ class FilesPlace:
         # a link would be renamed instead of what it leads to
         self._root = root.resolve()
 
-    def survey(self) -> None:
+    def survey(self, member: Member) -> None:
+        del member
         parent = self._root.parent
         if not parent.is_dir():
             raise PreflightError(f"the folder {parent} is not there", hint="is its disk mounted?")

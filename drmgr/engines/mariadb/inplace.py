@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pymysql
 
-from drmgr.engines.beside import before_name, restored_name
 from drmgr.engines.mariadb.accounts import read_accounts, renamed
 from drmgr.engines.mariadb.connection import Session, connect, quoted, told
 from drmgr.engines.mariadb.connection import run as ask
@@ -15,7 +14,8 @@ from drmgr.engines.mariadb.engine import MariadbEngine
 from drmgr.engines.mariadb.moving import Contents, Notes, carry, exists, give_rights, look, tables
 from drmgr.errors import InUseError, PreflightError, SourceError
 from drmgr.interfaces import Clock
-from drmgr.model import Facts, Instance, Move
+from drmgr.model import Facts, Instance, Member, Move
+from drmgr.system.beside import before_name, restored_name
 
 NAME_BYTES = 64
 RUN_CHARACTERS = 26
@@ -72,7 +72,8 @@ class MariadbPlace:
     def _name(self) -> str:
         return self._endpoint.database
 
-    def survey(self) -> None:
+    def survey(self, member: Member) -> None:
+        del member
         name = self._name
         if name.lower() in OWN:
             raise PreflightError(f"the schema {name} is the server's own and cannot be moved")

@@ -9,7 +9,6 @@ from typing import Any, LiteralString
 import psycopg
 from psycopg import sql
 
-from drmgr.engines.beside import before_name, restored_name
 from drmgr.engines.postgres.connection import Session, connect, told
 from drmgr.engines.postgres.dress import dress
 from drmgr.engines.postgres.engine import PostgresEngine
@@ -17,7 +16,8 @@ from drmgr.engines.postgres.load import MAINTENANCE
 from drmgr.engines.postgres.tools import find_client
 from drmgr.errors import InUseError, PreflightError, SourceError
 from drmgr.interfaces import Clock
-from drmgr.model import Facts, Instance, Move
+from drmgr.model import Facts, Instance, Member, Move
+from drmgr.system.beside import before_name, restored_name
 from drmgr.system.command import Runner
 
 NAME_BYTES = 63
@@ -55,7 +55,8 @@ class PostgresPlace:
     def _name(self) -> str:
         return self._endpoint.database
 
-    def survey(self) -> None:
+    def survey(self, member: Member) -> None:
+        del member
         if self._name in ("postgres", "template0", "template1"):
             raise PreflightError(f"the database {self._name} is the server's own and cannot be renamed")
         with self._session(PreflightError) as session:

@@ -11,7 +11,7 @@ import pytest
 from drmgr.engines.mariadb import MariadbEngine, connection, definitions, moving
 from drmgr.engines.mariadb.inplace import MariadbPlace
 from drmgr.errors import InUseError, PreflightError, SourceError
-from drmgr.model import Facts, Move
+from drmgr.model import Facts, Member, Move
 from drmgr.system.clock import SystemClock
 from tests.support.facts import differences
 from tests.support.folder_sink import FolderSink
@@ -40,6 +40,7 @@ class Ground:
         with self.engine.capture() as capture:
             capture.store(FolderSink(self.parts))
             self.stored = capture.facts()
+        self.member = Member("main", "mariadb", SystemClock().now(), (), self.stored)
         server.execute(
             self.name, "DELETE FROM visit; DROP EVENT nightly; CREATE EVENT weekly ON SCHEDULE EVERY 1 WEEK DO SELECT 1"
         )
@@ -68,7 +69,7 @@ def of_the_backup(ground: Ground) -> list[str]:
 
 
 def test_all_of_it_moves_and_comes_back(ground: Ground) -> None:
-    ground.place.survey()
+    ground.place.survey(ground.member)
     aside, into = ground.brought()
     assert ground.place.users() == 0
     for move in (aside, into):
@@ -146,14 +147,14 @@ def test_what_cannot_be_moved_is_named_before_anything_is(ground: Ground) -> Non
     ):
         server.execute("", statement)
         with pytest.raises(PreflightError) as told:
-            ground.place.survey()
+            ground.place.survey(ground.member)
         assert said in told.value.message
         server.execute("", undo)
     server.execute(
         "", "REVOKE ALL PRIVILEGES, GRANT OPTION FROM root_like@localhost; GRANT SELECT ON *.* TO root_like@localhost"
     )
     with pytest.raises(PreflightError, match="lacks ALTER, "):
-        ground.place.survey()
+        ground.place.survey(ground.member)
 
 
 def test_nothing_is_written_over_and_nobody_is_cut_off_unasked(ground: Ground) -> None:

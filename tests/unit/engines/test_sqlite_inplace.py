@@ -91,7 +91,7 @@ def test_nobody_is_left_writing_into_what_is_aside_and_nothing_is_written_over(
         place.rename(aside, end_sessions=True)
     Path(tmp_path / aside.new).unlink()
     # as another program's: our own open files are no reason
-    monkeypatch.setattr("drmgr.engines.beside.os.getpid", lambda: 1)
+    monkeypatch.setattr("drmgr.system.beside.os.getpid", lambda: 1)
     with (tmp_path / "queue 号.db").open("rb"):
         assert place.users() == 1
         with pytest.raises(InUseError):

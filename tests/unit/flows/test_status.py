@@ -12,7 +12,7 @@ from drmgr.flows.backup import backup
 from drmgr.flows.status import DeclaredDrill, DrillProof, Health, Watched, by_trouble, health
 from drmgr.flows.watch import watch
 from drmgr.interfaces import Progress
-from drmgr.model import Measure, Payload, RunKind, RunStatus, Snapshot
+from drmgr.model import Measure, Payload, RunKind, RunStatus, Snapshot, Swap, SwapPhase
 from drmgr.system.cron import Cron
 from drmgr.trouble import Delivery
 from tests.support.fake_repository import FakeRepository
@@ -53,6 +53,15 @@ def test_an_old_backup_misses_the_rpo_although_every_run_was_ok(site: Site) -> N
     assert codes(found) == ["rpo-missed"]
     assert not found.rpo_met
     assert found.problems[0].figures["rpo"] == 3600
+
+
+@pytest.mark.parametrize("phase", list(SwapPhase))
+def test_a_restore_in_place_that_was_not_ended_is_trouble(site: Site, phase: SwapPhase) -> None:
+    backup(site.bench, site.wired)
+    swap = Swap("R1", "his", phase, "P1", "lost", site.clock.now(), ("main",))
+    watched = Watched(site.wired.system, site.repository, frozenset(), (), (), timedelta(days=92), swaps=lambda: [swap])
+    wanted = phase in (SwapPhase.PROVEN, SwapPhase.SWAPPING, SwapPhase.UNDOING)
+    assert ("swap-unfinished" in codes(health(watched, site.catalog, site.clock))) is wanted
 
 
 def test_an_empty_repository_is_trouble_whatever_the_catalog_remembers(site: Site, tmp_path: Path) -> None:

@@ -160,9 +160,11 @@ class MariadbPlace:
                 self._notes.write(move.old, move.new, contents)
             carry(session, move.old, move.new, contents, resting=move.kept)
             self._rights(session, move, contents)
-            if move.old != self._name and not tables(session, move.old) and not look(session, move.old).definitions:
+            if move.old != self._name and exists(session, move.old) and self._empty(session, move.old):
                 # a name of this run alone, and nothing in it any more
                 ask(session, f"DROP DATABASE {quoted(move.old)}")
+            # what was moved back is not in place any more, and may be moved again
+            self._notes.forget(move.new, move.old)
             self._notes.write(move.old, move.new, replace(contents, complete=True))
 
     def _with_awake_events(self, contents: Contents, move: Move) -> Contents:
@@ -191,8 +193,12 @@ class MariadbPlace:
                     ask(session, ours)
 
     def _refuse_taken(self, session: Session, move: Move) -> None:
-        if exists(session, move.new) and (tables(session, move.new) or look(session, move.new).definitions):
+        if exists(session, move.new) and not self._empty(session, move.new):
             raise SourceError(f"the schema {move.new} is not empty, and nothing is written over")
+
+    @staticmethod
+    def _empty(session: Session, schema: str) -> bool:
+        return not tables(session, schema) and not look(session, schema).definitions
 
     def _end(self, session: Session, schema: str, *, end_sessions: bool) -> None:
         deadline = self._clock.monotonic() + END_SECONDS

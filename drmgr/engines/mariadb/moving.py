@@ -74,6 +74,12 @@ class Notes:
         except OSError as error:
             raise SourceError(f"the notes of the move of {old} to {new} cannot be written: {error.strerror}") from error
 
+    def forget(self, old: str, new: str) -> None:
+        try:
+            self._file(old, new).unlink(missing_ok=True)
+        except OSError as error:
+            raise SourceError(f"the notes of the move of {old} to {new} cannot be removed: {error.strerror}") from error
+
     def _file(self, old: str, new: str) -> Path:
         return self._folder / f"{_hex(old)}-{_hex(new)}.json"
 

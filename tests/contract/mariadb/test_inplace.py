@@ -134,6 +134,39 @@ def test_a_move_that_is_broken_off_anywhere_is_gone_on_with(ground: Ground, monk
     assert dying.deaths > 20
 
 
+def test_what_was_taken_back_is_to_be_done_again(ground: Ground) -> None:
+    """A restore whose other source could not be swapped takes all back, and is ended later: by then nothing is in place."""
+    place = ground.place
+    aside, into = ground.brought()
+    there, back = (aside, into), (into.back, aside.back)
+    for moves, others in ((there, back), (back, there), (there, back), (back, there)):
+        for move in moves:
+            assert not place.done(move)
+            place.rename(move, end_sessions=False)
+        assert [place.done(move) for move in (*moves, *others)] == [True, True, False, False]
+        assert differences(ground.stored if moves is there else ground.spoilt, ground.facts(ground.name)) == []
+
+
+def test_one_that_is_killed_before_it_says_so_is_ended(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
+    aside, into = ground.brought()
+    real = moving.Notes.write
+
+    def write(notes: moving.Notes, old: str, new: str, contents: moving.Contents) -> None:
+        if contents.complete:
+            raise Killed
+        real(notes, old, new, contents)
+
+    for move in (aside, into, into.back, aside.back):
+        with monkeypatch.context() as dying:
+            dying.setattr(moving.Notes, "write", write)
+            with pytest.raises(Killed):
+                ground.place.rename(move, end_sessions=False)
+        assert ground.place.begun(move)
+        ground.place.rename(move, end_sessions=False)
+        assert ground.place.done(move)
+    assert differences(ground.spoilt, ground.facts(ground.name)) == []
+
+
 def test_what_cannot_be_moved_is_named_before_anything_is(ground: Ground) -> None:
     server, name = ground.server, ground.name
     other = server.create_database()

@@ -112,7 +112,7 @@ class FilesPlace:
     def tidy(self, run: str) -> None:
         staged = self.staging(run)
         assert staged is not None
-        with suppress(FileNotFoundError), _told(f"{staged} could not be removed"):
+        with _told(f"{staged} could not be removed"), suppress(FileNotFoundError):
             shutil.rmtree(staged)
 
     def discard(self, run: str) -> None:
@@ -135,7 +135,5 @@ def _mounts() -> list[Path]:
 def _told(what: str) -> Iterator[None]:
     try:
         yield
-    except FileNotFoundError:
-        raise
     except OSError as failure:
         raise SourceError(f"{what}: {failure.strerror}") from failure

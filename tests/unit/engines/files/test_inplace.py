@@ -1,0 +1,24 @@
+"""A folder in its own place: what is gone is told as an error of ours, for only then the other sources are taken back."""
+
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from drmgr.engines.files.inplace import FilesPlace
+from drmgr.errors import SourceError
+
+RUN = "01KZZZZZZZZZZZZZZZZZZZZZZZ"
+
+
+def test_a_folder_that_is_gone_is_told_and_what_never_was_is_tidy(tmp_path: Path) -> None:
+    (tmp_path / "scans").mkdir()
+    place = FilesPlace(cast("Any", None), tmp_path / "scans")
+    aside, into = place.moves(RUN, "main")
+    place.rename(aside, end_sessions=False)
+    with pytest.raises(SourceError, match="could not be renamed: No such file"):
+        place.rename(into, end_sessions=False)
+    place.rename(aside.back, end_sessions=False)
+    place.tidy(RUN)
+    place.discard(RUN)
+    assert [path.name for path in tmp_path.iterdir()] == ["scans"]

@@ -40,6 +40,8 @@ def finish(bench: Bench, wired: WiredSystem, target: ToOriginal, swap: Swap, rea
     with recorded(bench, RunKind.RESTORE, system, reason) as run, bench.locks.hold(f"restore-{system}"):
         run.detail.update(finish=swap.run, target="original", reason=reason, point=swap.point)
         target.permit()
+        # another command may have ended or undone it before we had the lock
+        swap = target.book.read(system, swap.run)
         if swap.phase not in FINISHABLE:
             raise UsageError(f"there is nothing to end: the restore {swap.run} is {swap.phase}", hint=_instead(swap))
         act = _Finish(bench, wired, target, swap, run.run.id)
@@ -76,7 +78,7 @@ class _Finish:
             bench.clock, swap.begun_at, bench.clock.monotonic() - (now - swap.begun_at).total_seconds()
         )
         self._phases = Phases(bench, wired.system.id)
-        self._checks: tuple[CheckResult, ...] = ()
+        self._checks: tuple[CheckResult, ...] = tuple(_failed_before(name) for name in swap.accepted)
         self._instances: dict[str, Instance] = {}
 
     def perform(self) -> None:
@@ -85,15 +87,17 @@ class _Finish:
         )
         self._course.restoring()
         if self.swap.phase is SwapPhase.PROVEN:
-            swapper.refuse_in_use(self.swap.sources)
-        if self.swap.phase is not SwapPhase.SWAPPED:
+            with self._phases.step("swap"):
+                self.swap = swapper.together(self.swap)
+        elif self.swap.phase is SwapPhase.SWAPPING:
             with self._phases.step("swap"):
                 self.swap = swapper.go(self.swap, (SwapPhase.SWAPPING, SwapPhase.SWAPPED))
         self._course.usable()
         with self._phases.step("verify-in-place"):
-            self._checks, instances = prove_in_place(
+            found, instances = prove_in_place(
                 self._bench, self._wired, self._target, Aim(self._point, {}), self.swap.run
             )
+            self._checks += found
         self._instances.update(instances)
         self._checks += tuple(
             _not_started(name, place) for name, place in self._target.places.items() if name not in instances
@@ -124,6 +128,12 @@ class _Finish:
 
 
 _ANSWERS = Text("原址数据库已启动并应答", "the server in its own place answers")
+
+
+def _failed_before(name: str) -> CheckResult:
+    """In place the facts are not compared any more, and nothing would tell of it."""
+    message = "did not pass before it was put in place, and was accepted"
+    return CheckResult(name, CheckStatus.FAIL, Level.STRUCTURE, message=message)
 
 
 def _not_started(source: str, place: Place) -> CheckResult:

@@ -150,7 +150,7 @@ class OriginalRestore:
             with bench.scratch.open(self._run, needed_bytes(chosen, self._aim.replays)) as workspace:
                 self._beside(chosen, workspace)
                 if self._wanted(doubts):
-                    self._settle(workspace, chosen)
+                    self._settle(workspace, _not_passed((*doubts, *self.result.checks)))
                     self._swap()
                     self._prove_in_place(sources)
         finally:
@@ -195,11 +195,11 @@ class OriginalRestore:
         return self._stages[source]
 
     def _wanted(self, doubts: tuple[CheckResult, ...]) -> bool:
-        looked = [check for check in (*doubts, *self.result.checks) if check.status is not CheckStatus.SKIPPED]
-        sound = bool(looked) and all(check.status is CheckStatus.PASS for check in looked)
-        return sound or self._target.accept_failed
+        checks = (*doubts, *self.result.checks)
+        looked = any(check.status is not CheckStatus.SKIPPED for check in checks)
+        return (looked and not _not_passed(checks)) or self._target.accept_failed
 
-    def _settle(self, workspace: Workspace, chosen: tuple[Member, ...]) -> None:
+    def _settle(self, workspace: Workspace, accepted: tuple[str, ...]) -> None:
         assert self.result.swap is not None
         moves: list[Move] = []
         with self._phases.step("settle"):
@@ -208,7 +208,7 @@ class OriginalRestore:
                 place.settle(self._run, self._stages.get(source, workspace.path), instance)
                 moves += place.moves(self._run, source)
         # every source is proven and beside; from here on nothing that was brought is taken away
-        self._note(replace(self.result.swap, phase=SwapPhase.PROVEN, moves=tuple(moves)))
+        self._note(replace(self.result.swap, phase=SwapPhase.PROVEN, moves=tuple(moves), accepted=accepted))
 
     def _swap(self) -> None:
         assert self.result.swap is not None
@@ -236,6 +236,12 @@ class OriginalRestore:
 def left_to_people(places: Places, answering: Mapping[str, Instance]) -> tuple[str, ...]:
     """What a person has to type, in order, until everything in place answers."""
     return tuple(place.by_hand for name, place in places.items() if place.by_hand and name not in answering)
+
+
+def _not_passed(checks: tuple[CheckResult, ...]) -> tuple[str, ...]:
+    """Without those of sources that were not asked for."""
+    well = (CheckStatus.PASS, CheckStatus.SKIPPED)
+    return tuple(check.name for check in checks if check.status not in well)
 
 
 def prove_in_place(

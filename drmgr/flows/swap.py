@@ -125,6 +125,8 @@ def undo(
     with recorded(bench, RunKind.RESTORE, swap.system, reason) as run, bench.locks.hold(f"restore-{swap.system}"):
         run.detail.update(undo=swap.run, target="original", reason=reason)
         permit()
+        # another command may have ended or undone it before we had the lock
+        swap = book.read(swap.system, swap.run)
         _refuse_undo(book, swap)
         swapper = Swapper(bench, book, places, run.run.id, end_sessions=force)
         if swap.phase is SwapPhase.PROVEN:
@@ -143,7 +145,7 @@ def _refuse_undo(book: SwapBook, swap: Swap) -> None:
         raise UsageError(f"there is nothing to undo: the restore {swap.run} is {swap.phase}")
     for other in book.all(swap.system):
         later = other.run > swap.run and set(other.sources) & set(swap.sources)
-        if later and other.phase in (SwapPhase.SWAPPED, SwapPhase.SWAPPING):
+        if later and (other.broken_off or other.phase is SwapPhase.SWAPPED):
             raise NotAllowedError(
                 f"the restore {other.run} came after {swap.run} and stands on it", hint=f"undo {other.run} first"
             )

@@ -40,7 +40,10 @@ class SwapPhase(StrEnum):
 
 @dataclass(frozen=True)
 class Swap:
-    """What is on disk before anything gets another name: by it a broken-off restore is found, ended or undone."""
+    """What is on disk before anything gets another name: by it a broken-off restore is found, ended or undone.
+
+    ``accepted`` are the names of checks that did not pass before the swap, and that a person accepted.
+    """
 
     run: str
     system: str
@@ -52,6 +55,7 @@ class Swap:
     moves: tuple[Move, ...] = ()
     copy: str = ""
     at: str = ""
+    accepted: tuple[str, ...] = ()
 
     @property
     def broken_off(self) -> bool:
@@ -72,6 +76,7 @@ def swap_to_json(swap: Swap) -> Json:
         "begun_at": swap.begun_at.isoformat(),
         "sources": list(swap.sources),
         "moves": [move_to_json(move) for move in swap.moves],
+        "accepted": list(swap.accepted),
     }
 
 
@@ -92,4 +97,5 @@ def swap_from_json(body: Mapping[str, Json]) -> Swap:
         moves=tuple(Move(str(m["source"]), str(m["old"]), str(m["new"]), bool(m["kept"])) for m in body["moves"]),
         copy=str(body["copy"]),
         at=str(body["at"]),
+        accepted=tuple(str(name) for name in body.get("accepted", ())),
     )

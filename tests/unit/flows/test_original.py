@@ -13,7 +13,7 @@ from drmgr.flows.original import ToOriginal
 from drmgr.flows.restore import RestoreDone, restore
 from drmgr.flows.restoreplan import RestorePlan, plan_only
 from drmgr.flows.swap import undo
-from drmgr.model import AuditResult, CheckStatus, OccasionKind, Swap, SwapPhase, Verdict
+from drmgr.model import AuditResult, CheckStatus, Level, OccasionKind, Swap, SwapPhase, Verdict
 from drmgr.state.swap_book import FileSwapBook
 from tests.support.fake_audit import FakeAudit
 from tests.support.fake_place import FakePlace
@@ -217,6 +217,61 @@ def test_who_comes_before_the_swap_stops_it_and_the_proven_waits(ground: Ground)
         ground.finish()
     place.busy = 0
     assert ground.finish().outcome.verdict is Verdict.PASSED
+
+
+def test_a_check_that_was_failed_and_accepted_is_not_forgotten_when_another_command_ends_it(ground: Ground) -> None:
+    # in place the facts are not asked any more: nothing there would tell that they were wrong
+    ground.site.wired = ground.site.with_checks(FakeCheck("facts-main", Level.FACTS, CheckStatus.FAIL))
+    ground.target = replace(ground.target, accept_failed=True)
+    moving_into(ground.places["main"], ground, 0, SourceError("no"))
+    with pytest.raises(SourceError):
+        ground.restore()
+    done = ground.finish()
+    assert (done.outcome.verdict, ground.both()) == (Verdict.FAILED, GOOD)
+    assert [check.name for check in done.outcome.checks if check.status is CheckStatus.FAIL] == ["facts-main"]
+    # and again: the word of it stays with the restore
+    assert ground.finish().outcome.verdict is Verdict.FAILED
+
+
+def test_one_that_cannot_be_ended_takes_its_renames_back(ground: Ground) -> None:
+    moving_into(ground.places["main"], ground, 0, SourceError("no"))
+    with pytest.raises(SourceError):
+        ground.restore()
+    # somebody has cleared away what lay beside
+    moving_into(ground.places["images"], ground, 1, SourceError("it is gone"))
+    with pytest.raises(SourceError, match="it is gone") as told:
+        ground.finish()
+    assert (ground.swap().phase, ground.both()) == (SwapPhase.PROVEN, SPOILT)
+    assert "--finish" in told.value.hint
+
+
+@pytest.mark.parametrize("way", ["finish", "undo"])
+def test_what_another_command_did_meanwhile_is_seen(ground: Ground, way: str) -> None:
+    moving_into(ground.places["main"], ground, 0, SourceError("no"))
+    with pytest.raises(SourceError):
+        ground.restore()
+    stale = ground.swap()
+    ground.undo()
+    acts: dict[str, Callable[[], object]] = {
+        "finish": lambda: finish(ground.site.bench, ground.site.wired, ground.target, stale, "end"),
+        "undo": lambda: undo(
+            ground.site.bench, ground.target.book, stale, ground.target.places, reason="x", permit=allowed, force=False
+        ),
+    }
+    with pytest.raises(UsageError, match="dropped"):
+        acts[way]()
+    assert ground.both() == SPOILT
+
+
+def test_nothing_is_undone_below_an_undoing_that_was_broken_off(ground: Ground) -> None:
+    ground.restore("main")
+    first = ground.swap()
+    ground.restore("main")
+    ground.target.book.write(replace(ground.swap(), phase=SwapPhase.UNDOING))
+    with pytest.raises(NotAllowedError, match="stands on it"):
+        undo(
+            ground.site.bench, ground.target.book, first, ground.target.places, reason="x", permit=allowed, force=False
+        )
 
 
 def test_the_proven_can_be_given_up(ground: Ground) -> None:

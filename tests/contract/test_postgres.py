@@ -7,15 +7,17 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from drmgr.engines.postgres import PostgresEngine
+from drmgr.engines.postgres import PostgresEngine, inplace
+from drmgr.engines.postgres.inplace import PostgresPlace
 from drmgr.errors import LoadError, PreflightError, SourceError, ToolError
-from drmgr.model import CheckStatus, Instance
+from drmgr.model import CheckStatus, Instance, Move
 from drmgr.scratch.server import PostgresServer as PrivateServer
 from drmgr.scratch.workspace import ScratchWorkspace
 from drmgr.system.clock import SystemClock
 from drmgr.system.command import Runner
 from drmgr.system.secret import Secret
 from tests.support.facts import differences
+from tests.support.fakes import FakeClock
 from tests.support.folder_sink import FolderSink
 from tests.support.postgres import SERVER_USER, PostgresServer, postgres_server
 from tests.support.postgres_bench import Make, folder, make, server, workspace
@@ -305,3 +307,17 @@ def test_a_sequence_behind_its_column_fails(loaded: tuple[PostgresEngine, Instan
     result = engine.integrity(instance)
     assert (result.status, result.actual["sequences_behind"]) == (CheckStatus.FAIL, 1)
     assert administer(instance, "SELECT count(*) FROM pg_extension WHERE extname = 'amcheck'") == 0
+
+
+def test_a_session_that_does_not_end_leaves_the_database_open(
+    server: PostgresServer, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = server.create_database()
+    place = PostgresPlace(make(server.connection(database)), Runner(), FakeClock(), None)
+    # a process that no signal ends
+    monkeypatch.setattr(inplace, "_USERS", "SELECT 2147483647 WHERE %s::text IS NOT NULL")
+    move = Move("main", database, f"{database}_before", kept=True)
+    with pytest.raises(SourceError, match="do not end"):
+        place.rename(move, end_sessions=True)
+    assert server.execute(database, "SELECT 1") == [(1,)]
+    assert not place.begun(move)

@@ -14,7 +14,7 @@ from drmgr.engines.postgres.dress import dress
 from drmgr.engines.postgres.engine import PostgresEngine
 from drmgr.engines.postgres.load import MAINTENANCE
 from drmgr.engines.postgres.tools import find_client
-from drmgr.errors import InUseError, PreflightError, SourceError
+from drmgr.errors import DrmgrError, InUseError, PreflightError, SourceError
 from drmgr.interfaces import Clock
 from drmgr.model import Facts, Instance, Member, Move
 from drmgr.system.beside import before_name, restored_name
@@ -150,7 +150,7 @@ class PostgresPlace:
                 session.execute(
                     sql.SQL("ALTER DATABASE {} RENAME TO {}").format(sql.Identifier(move.old), sql.Identifier(move.new))
                 )
-            except (psycopg.Error, InUseError):
+            except (psycopg.Error, DrmgrError):
                 _door(session, move.old, open_to_all=True)
                 raise
             _door(session, move.new, open_to_all=True)

@@ -65,17 +65,23 @@ def same_place(site: "Site", one: str, other: str) -> bool:
     first, second = site.config.connections[one], site.config.connections[other]
     if one == other:
         return True
-    if isinstance(first, FilesConnection) and isinstance(second, FilesConnection):
-        a, b = site.place(first.root).resolve(), site.place(second.root).resolve()
-        return a.is_relative_to(b) or b.is_relative_to(a)
-    if isinstance(first, models.SqliteConnection) and isinstance(second, models.SqliteConnection):
-        return site.place(first.path).resolve() == site.place(second.path).resolve()
     servers = models.PostgresqlConnection | models.MariadbConnection | models.SqlServerConnection
     if not isinstance(first, servers) or not isinstance(second, servers):
-        return False
+        a, b = _path(site, first), _path(site, second)
+        return a is not None and b is not None and (a.is_relative_to(b) or b.is_relative_to(a))
     same_server = (first.engine, first.host, first.port) == (second.engine, second.host, second.port)
     whole = "physical" in (getattr(first, "method", ""), getattr(second, "method", ""))
     return same_server and (whole or first.database == second.database)
+
+
+def _path(site: "Site", where: models.Connection) -> Path | None:
+    """What lies on this host under a name of its own; None for a server whose files are not known."""
+    if isinstance(where, FilesConnection):
+        return site.place(where.root).resolve()
+    if isinstance(where, models.SqliteConnection):
+        return site.place(where.path).resolve()
+    data: Path | None = getattr(where, "data_directory", None)
+    return None if data is None else site.place(data).resolve()
 
 
 def make_place(site: "Site", source: models.Source, job: models.Job) -> Place:

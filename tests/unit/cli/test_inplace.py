@@ -3,10 +3,14 @@
 import socket
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
-from drmgr.cli.inplace import answers
+from drmgr.cli.inplace import answers, same_place
+from drmgr.config.models import MariadbConnection, PostgresqlConnection, SqliteConnection
+from drmgr.config.trees import FilesConnection
 from drmgr.scratch.closing import ClosingMariadb, ClosingPostgres
 from drmgr.system.command import Runner
 
@@ -45,3 +49,34 @@ def test_a_server_answers_over_the_network_whoever_may_enter() -> None:
 def test_the_command_that_starts_it_is_told(data: str, said: str) -> None:
     assert ClosingPostgres(Runner()).by_hand(Path(data), "postgres") == said
     assert ClosingMariadb().by_hand(Path("/var/lib/mysql"), "mysql") == "systemctl start mariadb"
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("tree", "tree_within", True),
+        ("tree", "file_within", True),
+        ("file_within", "tree_within", False),
+        ("tree", "cluster_within", True),
+        ("tree", "cluster_elsewhere", False),
+        ("cluster_within", "database_within", True),
+        ("database_within", "other_within", False),
+    ],
+)
+def test_what_lies_below_a_folder_is_set_aside_with_it(one: str, other: str, *, same: bool, tmp_path: Path) -> None:
+    server = {"host": "/run/pg", "user": "u"}
+    within = server | {"data_directory": "srv/pg"}
+    connections = {
+        "tree": FilesConnection.model_validate({"engine": "files", "root": "srv"}),
+        "tree_within": FilesConnection.model_validate({"engine": "files", "root": "srv/a"}),
+        "file_within": SqliteConnection.model_validate({"engine": "sqlite", "path": "srv/q.db"}),
+        "cluster_within": PostgresqlConnection.model_validate(
+            {"engine": "postgresql", "method": "physical", "database": "a", **within}
+        ),
+        "database_within": PostgresqlConnection.model_validate({"engine": "postgresql", "database": "b", **server}),
+        "other_within": PostgresqlConnection.model_validate({"engine": "postgresql", "database": "c", **server}),
+        "cluster_elsewhere": MariadbConnection.model_validate({"engine": "mariadb", "database": "d", **server}),
+    }
+    site = SimpleNamespace(config=SimpleNamespace(connections=connections), place=lambda path: tmp_path / path)
+    assert same_place(cast("Any", site), one, other) is same
+    assert same_place(cast("Any", site), other, one) is same

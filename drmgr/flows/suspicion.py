@@ -36,6 +36,9 @@ TREE = 10
 LEARNED = 0.1
 """A loss that is larger by no more than this than one that was seen before and is trusted is nothing new."""
 
+LOSSES = (DoubtKind.SHRUNK, DoubtKind.EMPTIED)
+"""Over when what was lost is back, which only a history can tell."""
+
 MOVING = "moving"
 """The group of facts that names tables which changed while they were read."""
 
@@ -135,7 +138,7 @@ class _Source:
             for each, _ in ours
             if each.id in trusted_ids and each.judgement is not None and self._source in each.judgement.canaries
         ]
-        self._last = doubted[ours[-1][0].id] if ours else []
+        self._last = _last_doubts(self._source, history)
 
     def doubts(self) -> Iterator[Doubt]:
         found = [*self._lost(), *self._happened()]
@@ -143,10 +146,14 @@ class _Source:
         # what was doubted in the point before is not over because nothing more has happened since
         again = any(doubt.kind in EVENTS for doubt in found)
         yield from (doubt for doubt in self._last if doubt.kind in EVENTS and not again and not self._came_back(doubt))
+        if len(self.trusted) < self._rules.after:
+            # nothing to judge by, as after a change of the method: what was lost is not known to be back
+            yield from (doubt for doubt in self._last if doubt.kind in LOSSES)
 
     def canary(self, sound: bool | None) -> Iterator[Doubt]:
         """One that was never there is not missed: it was not planted yet."""
-        if sound is False and self._canaries and self._canaries[-1]:
+        missed = any(doubt.kind is DoubtKind.CANARY for doubt in self._last)
+        if sound is False and (missed or (self._canaries and self._canaries[-1])):
             yield self._doubt(DoubtKind.CANARY, "", {})
 
     def _doubt(self, kind: DoubtKind, subject: str, figures: Mapping[str, float]) -> Doubt:
@@ -222,6 +229,13 @@ class _Source:
         if now.replaced is None or now.fresh is None or now.files < TREE:
             return False
         return now.replaced >= doubt.figures.get("replaced", 1.0) * CAME_BACK and now.fresh < self._rules.encrypted
+
+
+def _last_doubts(source: str, history: History) -> list[Doubt]:
+    """Those of the last point that has the source, whatever method took it: another one makes nothing well."""
+    having = (each for each in reversed(history.points) if any(member.source == source for member in each.members))
+    last = next(having, None)
+    return [] if last is None else [doubt for doubt in open_doubts(last, history.accepted) if doubt.source == source]
 
 
 def _same(point: RecoveryPoint, member: Member) -> Member | None:

@@ -164,6 +164,27 @@ def test_a_tree_that_lost_its_files_is_doubted() -> None:
     assert story.kinds(tree(100, 100 * MIB, unmodified=100)) == [DoubtKind.SHRUNK, DoubtKind.EMPTIED]
 
 
+@pytest.mark.parametrize(
+    ("bad", "canary", "kind"),
+    [
+        (dump(100 * MIB, rows={"a": 10}), True, DoubtKind.EMPTIED),
+        (dump(MIB, rows={"a": 1000}), True, DoubtKind.SHRUNK),
+        (dump(100 * MIB, share=0.9, ratio=1.0, rows={"a": 1000}), True, DoubtKind.ENCRYPTED),
+        (dump(100 * MIB, rows={"a": 1000}), False, DoubtKind.CANARY),
+    ],
+)
+def test_another_method_of_backup_makes_nothing_well(bad: Member, canary: bool, kind: DoubtKind) -> None:
+    story = Story()
+    for _ in range(5):
+        assert story.kinds(dump(100 * MIB, rows={"a": 1000}), canary=True) == []
+    assert story.kinds(bad, canary=canary) == [kind]
+    for _ in range(5):
+        (doubt,) = story.night(replace(bad, engine="postgresql-physical"), canary=canary)
+        assert (doubt.kind, doubt.since) == (kind, "P5")
+    story.accepted.add("P5")
+    assert story.kinds(replace(bad, engine="postgresql-physical"), canary=canary) == []
+
+
 def test_a_canary_is_missed_only_where_it_was_seen() -> None:
     story = Story()
     assert story.kinds(quiet(), canary=False) == []

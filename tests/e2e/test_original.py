@@ -25,14 +25,12 @@ def open_site(site: Site, database: tuple[PostgresServer, str]) -> Iterator[Site
         document["restore"]["through"] = {"his-main": "his-alias"}
 
     site.edit(allow)
+    server.execute("postgres", "CREATE DATABASE kept TEMPLATE his")
     yield site
-    kept = [name for (name,) in server.execute("postgres", "SELECT datname FROM pg_database WHERE datname ~ '^his_'")]
-    for name in kept:
-        if "_before_" in name:
-            server.execute("postgres", "DROP DATABASE his WITH (FORCE)")
-            server.execute("postgres", f"ALTER DATABASE {name} RENAME TO his")
-        else:
-            server.execute("postgres", f"DROP DATABASE {name} WITH (FORCE)")
+    made = [name for (name,) in server.execute("postgres", "SELECT datname FROM pg_database WHERE datname ~ '^his'")]
+    for name in made:
+        server.execute("postgres", f"DROP DATABASE {name} WITH (FORCE)")
+    server.execute("postgres", "ALTER DATABASE kept RENAME TO his")
 
 
 def in_place(system: str, *more: str) -> tuple[str, ...]:

@@ -134,7 +134,8 @@ def test_a_dump_whose_session_is_killed_is_not_stored(server: MariadbServer, mak
 
     sink = FolderSink(folder / "parts", after_first_bytes=kill)
     with (
-        pytest.raises(SourceError, match="could not be dumped"),
+        # the dump's end and that of the program which hands it on are seen in either order
+        pytest.raises(SourceError, match=r"could not be dumped|ended before its last line"),
         make(server.connection(database)).capture() as capture,
     ):
         capture.store(sink)

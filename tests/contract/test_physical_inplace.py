@@ -62,6 +62,8 @@ def test_a_stopped_server_gets_its_files_back_to_the_second_and_can_go_back() ->
         data = place.server.private.data
         done = in_place(place, target, at)
         assert (done.outcome.verdict, done.instances) == (Verdict.PASSED, {})
+        # nobody can use it before it is started: no time is told until then
+        assert (done.outcome.timeline.t5, done.outcome.timeline.t6, done.outcome.rto.measured) == (None, None, None)
         assert "pg_ctl" in done.by_hand[0] and str(data) in done.by_hand[0]
         assert (data / "pg_hba.conf").read_bytes() == hba
         assert {path.stat().st_uid for path in data.rglob("*")} == {owner}
@@ -72,6 +74,7 @@ def test_a_stopped_server_gets_its_files_back_to_the_second_and_can_go_back() ->
         checked = ended(place, target, finish)
         assert isinstance(checked, RestoreDone)
         assert checked.outcome.verdict is Verdict.PASSED
+        assert None not in (checked.outcome.timeline.t5, checked.outcome.timeline.t6)
         assert [check.name for check in checked.outcome.checks] == ["opens-main@original"]
         with pytest.raises(InUseError, match="up"):
             ended(place, target, undo)

@@ -231,8 +231,8 @@ class Held:
                 (folder / name).symlink_to(real_program(name))
         self.script.unlink(missing_ok=True)
         self.script.write_text(
-            f'#!/bin/sh\ncase "$*" in --version|version) ;; *"{at}"*) printf "{begun}"; echo $$ > {self._mark}.new; '
-            f"mv {self._mark}.new {self._mark}; while [ ! -e {self._go} ]; do sleep 0.05; done ;; esac\n"
+            f'#!/bin/sh\ncase "$*" in --version|version) ;; *"{at}"*) printf "{begun}"; echo $$ > {self._mark}.$$; '
+            f"mv {self._mark}.$$ {self._mark}; while [ ! -e {self._go} ]; do sleep 0.05; done ;; esac\n"
             f'exec {real_program(program)} "$@"\n'
         )
         self.script.chmod(0o755)

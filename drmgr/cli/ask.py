@@ -214,23 +214,29 @@ class Interview:
 
 def targets(opened: "Site", system: str) -> dict[str, str]:
     """What the site file lets this system be restored to, each with a word on it."""
-    from drmgr.cli.inplace import same_place
-
     allow = opened.config.restore.allow
-    engines = {opened.config.connections[source.connection].engine for source in opened.loaded.job(system).sources}
-    used = {source.connection for job in opened.loaded.jobs.values() for source in job.sources}
     found = {"scratch": "throw-away, kept 2 h; production is not touched"}
     for folder in allow.folders:
         found[f"folder:{opened.place(folder)}"] = "the files as they were stored"
-    for name in allow.connections:
-        if (
-            not any(same_place(opened, name, each) for each in used)
-            and opened.config.connections[name].engine in engines
-        ):
-            found[f"connection:{name}"] = "an empty database, one source"
+    for name in empty_places(opened, system):
+        found[f"connection:{name}"] = "an empty database, one source"
     if system in allow.original:
         found["original"] = "its own place; what is there is renamed and kept"
     return found
+
+
+def empty_places(opened: "Site", system: str) -> list[str]:
+    """The connections that the site file lets a source of this system be restored into, and that are no source's place."""
+    from drmgr.cli.inplace import same_place
+
+    engines = {opened.config.connections[source.connection].engine for source in opened.loaded.job(system).sources}
+    used = {source.connection for job in opened.loaded.jobs.values() for source in job.sources}
+    return [
+        name
+        for name in opened.config.restore.allow.connections
+        if opened.config.connections[name].engine in engines
+        and not any(same_place(opened, name, each) for each in used)
+    ]
 
 
 def agree(prompt: Prompt, system: str, wanted: Wanted, *, touched: bool, users: int) -> Wanted:

@@ -1,11 +1,12 @@
 """What signed evidence says of a system's drills and restores: how long they took, and which points were proven."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from drmgr.errors import EvidenceError
+from drmgr.model import RunKind
 
 if TYPE_CHECKING:
     from drmgr.cli.wire import Site
@@ -47,6 +48,15 @@ class Measured:
 
 def measured(opened: "Site", system: str) -> Measured:
     """From documents that verify, and no others. Raises KeystoreError."""
+    took: list[Took] = []
+    proven: dict[str, Proven] = {}
+    for predicate in ways_back(opened, system):
+        _take(predicate, system, took, proven)
+    return Measured(tuple(took), proven)
+
+
+def ways_back(opened: "Site", system: str) -> Iterator[Mapping[str, Any]]:
+    """The newest drills and restores of the system whose evidence holds, newest first. Raises KeystoreError."""
     from drmgr.evidence.chain import links
     from drmgr.evidence.store import load
     from drmgr.evidence.verify import verify_path
@@ -54,22 +64,23 @@ def measured(opened: "Site", system: str) -> Measured:
 
     folder = opened.evidence_directory
     if not folder.is_dir():
-        return Measured()
+        return
     key = evidence_public_key(opened.keys_directory / EVIDENCE_PUBLIC_FILE)
-    took: list[Took] = []
-    proven: dict[str, Proven] = {}
     for link in list(reversed(links(folder)))[:LOOKED_AT]:
         try:
             predicate = load(link.path)
         except EvidenceError:
             continue
         if _about(predicate, system) and verify_path(link.path, key).ok:
-            _take(predicate, system, took, proven)
-    return Measured(tuple(took), proven)
+            yield predicate
 
 
 def _about(predicate: Mapping[str, Any], system: str) -> bool:
-    return any(each["system"] == system for each in predicate["verdict"]["systems"])
+    """A note repeats the verdict of its restore, and brought nothing back."""
+    kinds = {RunKind.DRILL.value, RunKind.RESTORE.value}
+    return predicate["header"].get("kind") in kinds and any(
+        each["system"] == system for each in predicate["verdict"]["systems"]
+    )
 
 
 def _take(predicate: Mapping[str, Any], system: str, took: list[Took], proven: dict[str, Proven]) -> None:

@@ -3,14 +3,17 @@
 import json
 from collections.abc import Iterator
 from importlib.resources import files
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from drmgr.cli.ask import empty_places
 from drmgr.cli.context import config_path, output, site
+from drmgr.cli.measured import ways_back
 from drmgr.cli.report import Language, sign_report
-from drmgr.model import Json, RunKind
+from drmgr.model import Json
 from drmgr.system.files import write_atomically
 
 if TYPE_CHECKING:
@@ -90,12 +93,11 @@ def surroundings(opened: "Site", job: "Job", config: Path) -> "Surroundings":
     from drmgr.config.models import system_of
     from drmgr.flows.runbook import Surroundings
 
-    allow, used = opened.config.restore.allow, {source.connection for source in job.sources}
+    allow = opened.config.restore.allow
     engines = {source.name: opened.config.connections[source.connection].engine for source in job.sources}
     into = tuple(
         (source, name)
-        for name in allow.connections
-        if name not in used
+        for name in empty_places(opened, job.system)
         for source, engine in engines.items()
         if opened.config.connections[name].engine == engine
     )
@@ -141,24 +143,10 @@ def _source_json(opened: "Site", source: Json) -> Json:
 
 def _measured(opened: "Site", system: str) -> Iterator[Json]:
     """The newest drills and restores of the system whose evidence holds."""
-    from drmgr.evidence.chain import links
-    from drmgr.evidence.store import load
-    from drmgr.evidence.verify import verify_path
-    from drmgr.keystore.evidence_keys import EVIDENCE_PUBLIC_FILE, evidence_public_key
-
-    folder, shown = opened.evidence_directory, 0
-    for link in reversed(links(folder)) if folder.is_dir() else []:
-        if shown == NEWEST:
-            return
-        if not verify_path(link.path, evidence_public_key(opened.keys_directory / EVIDENCE_PUBLIC_FILE)).ok:
-            continue
-        predicate = load(link.path)
+    for predicate in islice(ways_back(opened, system), NEWEST):
         header = predicate["header"]
-        if header["kind"] not in {RunKind.DRILL.value, RunKind.RESTORE.value}:
-            continue
         for verdict, metric in zip(predicate["verdict"]["systems"], predicate["metrics"], strict=True):
             if verdict["system"] == system:
-                shown += 1
                 yield {
                     "at": header["finished_at"],
                     "number": header["number"],

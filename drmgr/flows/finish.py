@@ -6,7 +6,7 @@ from drmgr.errors import DrmgrError, UsageError
 from drmgr.flows.bench import Bench, WiredSystem, recorded
 from drmgr.flows.bringback import Phases, level_reached
 from drmgr.flows.course import Course
-from drmgr.flows.original import ToOriginal, left_to_people, prove_in_place
+from drmgr.flows.original import ToOriginal, left_to_people, prove_in_place, waits_for_people
 from drmgr.flows.points import believed, choose, find
 from drmgr.flows.reach import Aim
 from drmgr.flows.restore import RestoreDone, sealed_as
@@ -92,7 +92,9 @@ class _Finish:
         elif self.swap.phase is SwapPhase.SWAPPING:
             with self._phases.step("swap"):
                 self.swap = swapper.go(self.swap, (SwapPhase.SWAPPING, SwapPhase.SWAPPED))
-        self._course.usable()
+        waits = waits_for_people(self._target.places, self.swap)
+        if not waits:
+            self._course.usable()
         with self._phases.step("verify-in-place"):
             found, instances = prove_in_place(
                 self._bench, self._wired, self._target, Aim(self._point, {}), self.swap.run
@@ -104,7 +106,8 @@ class _Finish:
         )
         for place in self._target.places.values():
             place.tidy(self.swap.run)
-        self._course.verified()
+        if not waits:
+            self._course.verified()
 
     def sealed(self, reason: str, error: DrmgrError | None) -> RestoreDone:
         found = tuple(check for check in self._checks if check.status is not CheckStatus.SKIPPED)

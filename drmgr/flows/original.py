@@ -61,10 +61,6 @@ class InPlace:
     instances: dict[str, Instance] = field(default_factory=dict)
     by_hand: tuple[str, ...] = ()
 
-    @property
-    def swapped(self) -> bool:
-        return self.swap is not None and self.swap.phase is SwapPhase.SWAPPED
-
 
 def refuse_original(target: ToOriginal, wired: WiredSystem, chosen: tuple[Member, ...], *, at: str) -> None:
     """What can be known before anything is written. Raises PreflightError, UsageError, ScratchError."""
@@ -215,13 +211,8 @@ class OriginalRestore:
         with self._phases.step("swap"):
             self.result.swap = self._swapper.together(self.result.swap)
         # T5 and T6 of what a person has to start first are measured by --finish, once it answers
-        if not self._waits_for_people():
+        if not waits_for_people(self._target.places, self.result.swap):
             self._course.usable()
-
-    def _waits_for_people(self) -> bool:
-        assert self.result.swap is not None
-        places = (self._target.places[source] for source in self.result.swap.sources)
-        return any(place.by_hand and place.live(self._run) is None for place in places)
 
     def _prove_in_place(self, sources: tuple[str, ...]) -> None:
         with self._phases.step("verify-in-place"):
@@ -230,7 +221,8 @@ class OriginalRestore:
         self.result.by_hand = left_to_people(self._target.places, self.result.instances)
         for source in sources:
             self._target.places[source].tidy(self._run)
-        if not self._waits_for_people():
+        assert self.result.swap is not None
+        if not waits_for_people(self._target.places, self.result.swap):
             self._course.verified()
 
     def _give_up(self) -> None:
@@ -244,6 +236,12 @@ class OriginalRestore:
 def left_to_people(places: Places, answering: Mapping[str, Instance]) -> tuple[str, ...]:
     """What a person has to type, in order, until everything in place answers."""
     return tuple(place.by_hand for name, place in places.items() if place.by_hand and name not in answering)
+
+
+def waits_for_people(places: Places, swap: Swap) -> bool:
+    """Whether a server in place does not answer yet: nobody can use it, and no time of the restore has come to its end."""
+    mine = (places[source] for source in swap.sources)
+    return any(place.by_hand and place.live(swap.run) is None for place in mine)
 
 
 def _not_passed(checks: tuple[CheckResult, ...]) -> tuple[str, ...]:

@@ -69,6 +69,10 @@ def test_a_stopped_server_gets_its_files_back_to_the_second_and_can_go_back() ->
         assert {path.stat().st_uid for path in data.rglob("*")} == {owner}
         assert data.stat().st_mode & 0o777 == 0o700
         assert not (data / "recovery.signal").exists()
+        too_early = ended(place, target, finish)
+        assert isinstance(too_early, RestoreDone)
+        assert too_early.outcome.verdict is Verdict.ERROR
+        assert (too_early.outcome.timeline.t5, too_early.outcome.timeline.t6) == (None, None)
         place.server.private.start()
         assert place.sql("SELECT text FROM note ORDER BY id") == [("一",), ("二",)]
         checked = ended(place, target, finish)

@@ -43,6 +43,10 @@ def test_an_incident_is_told_noted_and_reported(site: Site) -> None:
     assert "note about a restore" in site.refused(2, "incident", "note", noted["run"], "--cause", "x")["message"]
     assert site.json("evidence", "verify", "--all")["ok"] is True
 
+    # a note repeats a verdict, and is no way back that could be measured
+    planned = site.json("restore", "docs", "--to", "scratch", "--dry-run")
+    assert planned["expected"]["from"] == "restore-docs"
+
     report = site.json("report", "incident", done["run"])
     assert len(report["notes"]) == 2
     text = subprocess.run(

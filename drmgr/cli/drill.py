@@ -10,7 +10,7 @@ import typer
 from drmgr.cli.context import output, site
 from drmgr.cli.due import held_json, run_due, show_held, slot
 from drmgr.cli.report import Language, report_path, write_report
-from drmgr.cli.restored import check_json
+from drmgr.cli.restored import check_json, times_json
 from drmgr.cli.safekeeping import keep_safe
 from drmgr.errors import ConfigError, DrmgrError, ObjectiveMissedError, UsageError
 from drmgr.model import Json, Level, RunKind, Verdict
@@ -21,9 +21,7 @@ if TYPE_CHECKING:
     from drmgr.cli.wire import Site
     from drmgr.flows.drill import DrillDone, DrillPlan
     from drmgr.flows.due import Decision
-    from drmgr.model import Measure, Outcome, Run, Timeline
-
-STAGES = ("t0", "t1", "t2", "t3", "t4", "t5", "t6")
+    from drmgr.model import Measure, Outcome, Run
 
 SHOWN_ID = 14
 """Characters of a point's id that name it well enough: --point takes a part too, and the row fits 80 columns."""
@@ -205,19 +203,12 @@ def _outcome_json(outcome: "Outcome") -> Json:
         "level": int(outcome.level),
         "tier": outcome.system.tier,
         "depends_on": list(outcome.system.depends_on),
-        **_timeline_json(outcome.timeline),
+        **times_json(outcome.timeline),
         "rto": _measure_json(outcome.rto),
         "rpo": _measure_json(outcome.rpo),
         "checks": [check_json(check) for check in outcome.checks],
         "error": outcome.error,
     }
-
-
-def _timeline_json(line: "Timeline") -> dict[str, Json]:
-    from drmgr.system.clock import rfc3339
-
-    instants = {name: getattr(line, name) for name in STAGES}
-    return {name: None if at is None else rfc3339(at) for name, at in instants.items()}
 
 
 def _measure_json(measure: "Measure") -> Json:

@@ -50,7 +50,6 @@ def look(opened: "Site", systems: list[str]) -> SiteHealth:
 
 def _look_at(opened: "Site", name: str, proofs: list[DrillProof]) -> Health:
     from drmgr.config.models import system_of
-    from drmgr.state.swap_book import FileSwapBook
 
     job = opened.loaded.job(name)
     drills = tuple(_declared(opened, drill) for drill, each in opened.loaded.drills.items() if name in each.systems)
@@ -63,7 +62,7 @@ def _look_at(opened: "Site", name: str, proofs: list[DrillProof]) -> Health:
         drill_within=opened.config.schedule.drill_within,
         rests=lambda: unfinished(opened, name),
         locked=_locked(opened, name),
-        swaps=lambda: FileSwapBook(opened.state / "restores").all(name),
+        swaps=lambda: opened.swap_book.all(name),
     )
     return health(watched, opened.catalog, opened.clock)
 

@@ -10,7 +10,6 @@ from drmgr.config.trees import FilesConnection
 from drmgr.engines.files import FilesEngine
 from drmgr.errors import PreflightError
 from drmgr.interfaces import Engine, Place
-from drmgr.state.swap_book import FileSwapBook
 
 if TYPE_CHECKING:
     from drmgr.cli.wire import Site
@@ -18,11 +17,6 @@ if TYPE_CHECKING:
 
 
 ANSWER_SECONDS = 5.0
-
-
-def swap_book(site: "Site") -> FileSwapBook:
-    """Restores in place as this host knows them."""
-    return FileSwapBook(site.state / "restores")
 
 
 def original(
@@ -37,7 +31,7 @@ def original(
     places = {source.name: make_place(site, source, job) for source in wanted}
     return ToOriginal(
         places,
-        swap_book(site),
+        site.swap_book,
         lambda: permit_original(site, system, sources),
         end_sessions=end_sessions,
         accept_failed=accept_failed,

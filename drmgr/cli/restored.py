@@ -1,4 +1,4 @@
-"""What ``drmgr restore`` answers: the plan, and what became of it."""
+"""What ``drmgr restore`` answers once it is done."""
 
 from typing import TYPE_CHECKING
 
@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from drmgr.flows.restore import RestoreDone
-    from drmgr.model import Instance, Outcome, Swap
+    from drmgr.model import Instance, Outcome, Swap, Timeline
 
 
 def check_json(check: Json) -> Json:
@@ -65,14 +65,19 @@ def _took(outcome: "Outcome") -> float | None:
     return round(measured - (line.begun - line.t0).total_seconds(), 3)
 
 
-def course_json(outcome: "Outcome") -> Json:
-    """T0 to T6, and what they come to."""
+def times_json(line: "Timeline") -> dict[str, Json]:
+    """T0 to T6; None for what was not reached or not told."""
     from drmgr.system.clock import rfc3339
 
-    line = outcome.timeline
     times = {name: getattr(line, name) for name in ("t0", "t1", "t2", "t3", "t4", "t5", "t6")}
+    return {name: None if at is None else rfc3339(at) for name, at in times.items()}
+
+
+def course_json(outcome: "Outcome") -> Json:
+    """T0 to T6, and what they come to."""
+    line = outcome.timeline
     return {
-        "times": {name: None if at is None else rfc3339(at) for name, at in times.items()},
+        "times": times_json(line),
         "counted_from": line.counted_from,
         **{
             name: {"target": measure.target, "measured": measure.measured, "met": met}

@@ -12,14 +12,14 @@ def end(
     context: typer.Context, system: str, undo: str, finish: str, *, sure: tuple[str, str], end_sessions: bool
 ) -> None:
     """``sure`` are the reason and the confirmation. Raises UsageError for both, or for a run that there is not."""
-    from drmgr.cli.inplace import original, swap_book
+    from drmgr.cli.inplace import original
 
     if undo and finish:
         raise UsageError("a restore is either undone or ended", hint="give one of --undo and --finish")
     answers, (reason, confirm) = output(context), sure
     with site(context) as opened, answers.progress() as progress:
         opened.loaded.job(system)
-        swap = swap_book(opened).read(system, undo or finish)
+        swap = opened.swap_book.read(system, undo or finish)
         insist(system, reason, confirm)
         where = original(opened, system, swap.sources, end_sessions=end_sessions)
         bench = opened.bench(progress)

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from drmgr.state.locks import FileLocks
     from drmgr.state.rest_book import FileRestBook
     from drmgr.state.schedule_book import SqlScheduleBook
+    from drmgr.state.swap_book import FileSwapBook
 
 
 Kind = TypeVar("Kind", bound=ResticRepository)
@@ -109,6 +110,13 @@ class Site:
         catalog = open_catalog(url, self.state, self.clock)
         self._stack.callback(catalog.close)
         return catalog
+
+    @cached_property
+    def swap_book(self) -> "FileSwapBook":
+        """Restores in place as this host knows them."""
+        from drmgr.state.swap_book import FileSwapBook
+
+        return FileSwapBook(self.state / "restores")
 
     @cached_property
     def rest_book(self) -> "FileRestBook":

@@ -2,14 +2,12 @@
 
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from drmgr.engines.sqlite import SqliteEngine
-from drmgr.errors import DrmgrError, InUseError, PreflightError, SourceError
+from drmgr.errors import InUseError, PreflightError, SourceError
 from drmgr.model import Facts, Instance, Member, Move
-from drmgr.system.beside import before_name, holders, restored_name
+from drmgr.system.beside import before_name, holders, is_renamed, restored_name, told
 from drmgr.system.files import sync_directory
 
 COMPANIONS = ("-wal", "-shm", "-journal")
@@ -42,7 +40,7 @@ class SqlitePlace:
             raise PreflightError(f"{self._path} is mounted there by itself and cannot be renamed")
 
     def users(self) -> int:
-        return len(set().union(*(holders(path) for path in self._with_companions(self._path))))
+        return self._users_of(self._path)
 
     def disk(self) -> Path | None:
         return self._path.parent
@@ -59,7 +57,7 @@ class SqlitePlace:
         """The owner and the mode of what is there; those of the folder's owner when nothing is."""
         del staged, loaded
         restored = self._path.with_name(restored_name(self._path.name, run))
-        with _told("the restored database could not get its owner"):
+        with told("the restored database could not get its owner"):
             like = self._path.stat() if self._path.exists() else self._path.parent.stat()
             if os.geteuid() == 0:
                 os.chown(restored, like.st_uid, like.st_gid)
@@ -80,12 +78,12 @@ class SqlitePlace:
 
     def done(self, move: Move) -> bool:
         old, new = self._path.with_name(move.old), self._path.with_name(move.new)
-        return new.exists() and (move.kept or not old.exists()) and not self.begun(move)
+        return is_renamed(old, new, kept=move.kept) and not self.begun(move)
 
     def rename(self, move: Move, *, end_sessions: bool) -> None:
         del end_sessions
         old, new = self._path.with_name(move.old), self._path.with_name(move.new)
-        with _told(f"{old} could not be renamed"):
+        with told(f"{old} could not be renamed"):
             if old.exists() and not self.begun(move):
                 self._refuse(old, new)
             # a second name first: whatever a program that comes in between does, the content is kept
@@ -100,7 +98,7 @@ class SqlitePlace:
             sync_directory(self._path.parent)
 
     def _refuse(self, old: Path, new: Path) -> None:
-        if self.users_of(old):
+        if self._users_of(old):
             raise InUseError(
                 f"programs have {old} open",
                 hint="stop them first: drmgr ends no programs, and they would go on writing",
@@ -109,7 +107,7 @@ class SqlitePlace:
         if taken:
             raise SourceError(f"{taken[0]} is there already, and nothing is written over")
 
-    def users_of(self, path: Path) -> int:
+    def _users_of(self, path: Path) -> int:
         return len(set().union(*(holders(each) for each in self._with_companions(path))))
 
     def _same_companions(self, old: Path, new: Path) -> list[Path]:
@@ -141,14 +139,6 @@ class SqlitePlace:
 
     def discard(self, run: str) -> None:
         restored = self._path.with_name(restored_name(self._path.name, run))
-        with _told(f"{restored} could not be removed"):
+        with told(f"{restored} could not be removed"):
             for path in self._with_companions(restored):
                 path.unlink(missing_ok=True)
-
-
-@contextmanager
-def _told(what: str, error: type[DrmgrError] = SourceError) -> Iterator[None]:
-    try:
-        yield
-    except OSError as failure:
-        raise error(f"{what}: {failure.strerror}") from failure

@@ -8,7 +8,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final
 
-from drmgr.engines.laying import NOTHING_LEFT, free_name, refuse_other_rows
+from drmgr.engines.laying import NOTHING_LEFT, free_name, readings, refuse_other_rows, sealed_proof
 from drmgr.engines.sqlite import LOCK_SECONDS, SqliteEngine, file_of, opened, told
 from drmgr.engines.sqlite_ddl import index_columns, renamed
 from drmgr.engines.sqlite_facts import quoted, row_digest, table_facts
@@ -30,7 +30,7 @@ class SqliteTables:
 
     def table(self, of: Instance, name: str) -> TableShape | None:
         with opened(file_of(of)) as session, told(f"the table {name} could not be looked up"):
-            for candidate in _readings(name):
+            for candidate in readings(name, ("main.",), '"'):
                 row = session.execute(
                     "SELECT name, type, rootpage FROM sqlite_schema WHERE type IN ('table', 'view') AND name = ? COLLATE NOCASE",
                     (candidate,),
@@ -86,8 +86,7 @@ class SqliteTables:
             return _proof(session, table.name, "main")
 
     def expected(self, facts: Facts, table: TableShape) -> TableProof | None:
-        found = facts.groups.get("tables", {}).get(table.name)
-        return None if found is None or "fingerprint" not in found else TableProof(found["rows"], found["fingerprint"])
+        return sealed_proof(facts, table.name)
 
     def digests(
         self, of: Instance, table: TableShape, columns: Sequence[str], key: Sequence[str]
@@ -117,13 +116,6 @@ class SqliteTables:
                 "changed": f"SELECT d.*, l.* FROM {before} d JOIN {now} l ON {same} WHERE NOT ({equal});",
             }
         return TableStatements(look, f"DROP TABLE {before};")
-
-
-def _readings(name: str) -> list[str]:
-    """What a person may mean by it: the table's own name, quoted or not, with ``main`` before it or not."""
-    bare = [name, name.removeprefix("main.")]
-    unquoted = [each[1:-1].replace('""', '"') for each in bare if len(each) > 2 and each[0] == each[-1] == '"']  # noqa: PLR2004
-    return list(dict.fromkeys([*bare, *unquoted]))
 
 
 def _shape(session: sqlite3.Connection, name: str, path: Path) -> TableShape:

@@ -14,7 +14,7 @@ from drmgr.flows.points import Found, SealedPoint, believed, choose, find
 from drmgr.flows.reach import NEWEST, Aim, aim, newest
 from drmgr.flows.tofolder import FolderTarget, NewestFirst, refuse_folder
 from drmgr.interfaces import Engine
-from drmgr.model import NOTHING_TOLD, CheckResult, Member, OccasionKind, RecoveryPoint, Told
+from drmgr.model import NOTHING_TOLD, CheckResult, Member, OccasionKind, Told
 from drmgr.system.files import free_bytes
 
 
@@ -80,13 +80,11 @@ def describe(target: Target) -> str:
             return "original"
 
 
-def plan_only(bench: Bench, wired: WiredSystem, plan: RestorePlan) -> RecoveryPoint:
-    """What ``--dry-run`` tells: permission and point are checked, nothing is written. Raises as ``restore`` does."""
-    return planned(bench, wired, plan)[0].point
-
-
 def planned(bench: Bench, wired: WiredSystem, plan: RestorePlan) -> tuple[Aim, tuple[CheckResult, ...]]:
-    """The point, and what fails already now: it is not whole, or perhaps not the latest that there was."""
+    """The point, and what fails already now: it is not whole, or perhaps not the latest that there was.
+
+    Permission, point and room are looked at, and nothing is written. Raises as ``restore`` does.
+    """
     _permit(plan.target)
     offered = find(wired.repository, wired.memory or bench.catalog, wired.system.id)
     found = _aim(bench, wired, plan, offered)

@@ -5,18 +5,16 @@ drmgr starts and stops no service of the hospital: the server is down before, an
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from drmgr.errors import InUseError, LoadError, PreflightError, SourceError
+from drmgr.errors import InUseError, LoadError, PreflightError
 from drmgr.interfaces import Clock, Engine
 from drmgr.model import Facts, Instance, Member, Move
 from drmgr.scratch.processes import processes_in, wait_until
-from drmgr.system.beside import before_name, restored_name
-from drmgr.system.files import sync_directory
+from drmgr.system.beside import before_name, is_renamed, remove_folder, rename_folder, restored_name, told
 
 STOP_SECONDS = 600.0
 
@@ -46,7 +44,7 @@ class ServerHome:
 
 
 class ServerFilesPlace:
-    """See interfaces.Place. ``scratch`` is the folder of scratch: files come from there."""
+    """See interfaces.Place. The files are those of the server that was proven on scratch."""
 
     by_scratch = True
 
@@ -104,7 +102,7 @@ class ServerFilesPlace:
             raise LoadError("the server that was proven on scratch does not end in order")
         self._closing.furnish(data)
         beside = self._data.with_name(restored_name(self._data.name, run))
-        with _told(f"the proven files could not be laid at {beside}"):
+        with told(f"the proven files could not be laid at {beside}"):
             _bring(data, beside)
             self._own(beside)
             # scratch writes without care for a power cut: here all of it gets to the disk
@@ -131,19 +129,14 @@ class ServerFilesPlace:
         return False
 
     def done(self, move: Move) -> bool:
-        old, new = self._data.with_name(move.old), self._data.with_name(move.new)
-        return new.exists() and (move.kept or not old.exists())
+        return is_renamed(self._data.with_name(move.old), self._data.with_name(move.new), kept=move.kept)
 
     def rename(self, move: Move, *, end_sessions: bool) -> None:
         del end_sessions
-        old, new = self._data.with_name(move.old), self._data.with_name(move.new)
+        old = self._data.with_name(move.old)
         if self._home.answers() or processes_in(old):
             raise InUseError("the server is up", hint="stop it first; drmgr ends no server of the hospital")
-        if new.exists():
-            raise SourceError(f"{new} is there already, and nothing is written over")
-        with _told(f"{old} could not be renamed"):
-            old.rename(new)
-            sync_directory(self._data.parent)
+        rename_folder(old, self._data.with_name(move.new))
 
     def live(self, run: str) -> Instance | None:
         del run
@@ -153,10 +146,7 @@ class ServerFilesPlace:
         """Nothing lies on the way."""
 
     def discard(self, run: str) -> None:
-        beside = self._data.with_name(restored_name(self._data.name, run))
-        if beside.exists():
-            with _told(f"{beside} could not be removed"):
-                shutil.rmtree(beside)
+        remove_folder(self._data.with_name(restored_name(self._data.name, run)))
 
 
 def _bring(data: Path, beside: Path) -> None:
@@ -165,11 +155,3 @@ def _bring(data: Path, beside: Path) -> None:
         data.rename(beside)
     else:
         shutil.copytree(data, beside, symlinks=True)
-
-
-@contextmanager
-def _told(what: str) -> Iterator[None]:
-    try:
-        yield
-    except OSError as failure:
-        raise SourceError(f"{what}: {failure.strerror}") from failure

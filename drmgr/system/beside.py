@@ -1,7 +1,13 @@
 """The names under which a restore in place keeps things: always beside the name that they belong to."""
 
 import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from drmgr.errors import SourceError
+from drmgr.system.files import sync_directory
 
 PROC = Path("/proc")
 
@@ -21,6 +27,36 @@ def restored_name(name: str, run: str, longest: int = 255) -> str:
 def before_name(name: str, run: str, longest: int = 255) -> str:
     """What was in place before lies here."""
     return beside(name, "before", run, longest)
+
+
+@contextmanager
+def told(what: str) -> Iterator[None]:
+    """Turns the file system's errors into SourceError with the message ``what: why``."""
+    try:
+        yield
+    except OSError as failure:
+        raise SourceError(f"{what}: {failure.strerror}") from failure
+
+
+def rename_folder(old: Path, new: Path) -> None:
+    """On the same file system, durably, and over nothing. Raises SourceError."""
+    if new.exists():
+        raise SourceError(f"{new} is there already, and nothing is written over")
+    with told(f"{old} could not be renamed"):
+        old.rename(new)
+        sync_directory(old.parent)
+
+
+def is_renamed(old: Path, new: Path, *, kept: bool) -> bool:
+    """Whether that was done. What is set aside (``kept``) has its new name, whoever has the old one by now."""
+    return new.exists() and (kept or not old.exists())
+
+
+def remove_folder(path: Path) -> None:
+    """It may be gone already. Raises SourceError."""
+    if path.exists():
+        with told(f"{path} could not be removed"):
+            shutil.rmtree(path)
 
 
 def holders(path: Path) -> set[int]:

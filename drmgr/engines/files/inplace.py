@@ -1,17 +1,26 @@
 """A file tree in its own place: the folder is renamed, on its own file system, and nothing is copied."""
 
 import os
+import re
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from drmgr.engines.files.engine import FilesEngine
 from drmgr.engines.files.settings import FILES_PART, MANIFEST_NAME, MANIFEST_PART
-from drmgr.errors import InUseError, PreflightError, SourceError
+from drmgr.errors import InUseError, PreflightError
 from drmgr.model import Facts, Instance, Member, Move
-from drmgr.system.beside import before_name, holders, restored_name
-from drmgr.system.files import sync_directory
+from drmgr.system.beside import (
+    before_name,
+    holders,
+    is_renamed,
+    remove_folder,
+    rename_folder,
+    restored_name,
+    told,
+)
+
+MOUNTS = Path("/proc/self/mountinfo")
+_OCTAL = re.compile(rb"\\([0-7]{3})")
 
 
 class FilesPlace:
@@ -39,7 +48,7 @@ class FilesPlace:
             raise PreflightError(
                 f"nothing can be renamed in {parent}", hint="give drmgr's account rights on the folder"
             )
-        inside = [mount for mount in _mounts() if self._root in mount.parents]
+        inside = [mount for mount in mounts_in(MOUNTS.read_bytes()) if self._root in mount.parents]
         if inside:
             raise PreflightError(
                 f"{inside[0]} is mounted below {self._root} and cannot go along", hint="unmount it for the restore"
@@ -58,14 +67,14 @@ class FilesPlace:
     def make(self, run: str, facts: Facts) -> Instance:
         del facts
         restored = self._restored(run)
-        with _told(f"{restored} could not be made"):
+        with told(f"{restored} could not be made"):
             restored.mkdir(mode=0o700)
         return Instance(engine=self.engine.name, path=restored)
 
     def settle(self, run: str, staged: Path, loaded: Instance) -> None:
         del loaded
         restored, stored = self._restored(run), staged / FILES_PART
-        with _told("the restored folder could not get its owner"):
+        with told("the restored folder could not get its owner"):
             like = self._root if self._root.is_dir() else stored if stored.is_dir() else self._root.parent
             status = like.stat()
             if os.geteuid() == 0:
@@ -86,22 +95,17 @@ class FilesPlace:
         return False
 
     def done(self, move: Move) -> bool:
-        old, new = self._root.with_name(move.old), self._root.with_name(move.new)
-        return new.exists() and (move.kept or not old.exists())
+        return is_renamed(self._root.with_name(move.old), self._root.with_name(move.new), kept=move.kept)
 
     def rename(self, move: Move, *, end_sessions: bool) -> None:
         del end_sessions
-        old, new = self._root.with_name(move.old), self._root.with_name(move.new)
+        old = self._root.with_name(move.old)
         if holders(old):
             raise InUseError(
                 f"programs have files in {old} open",
                 hint="stop them first: drmgr ends no programs, and they would go on writing",
             )
-        if new.exists():
-            raise SourceError(f"{new} is there already, and nothing is written over")
-        with _told(f"{old} could not be renamed"):
-            old.rename(new)
-            sync_directory(self._root.parent)
+        rename_folder(old, self._root.with_name(move.new))
 
     def live(self, run: str) -> Instance | None:
         staged = self.staging(run)
@@ -112,28 +116,17 @@ class FilesPlace:
     def tidy(self, run: str) -> None:
         staged = self.staging(run)
         assert staged is not None
-        with _told(f"{staged} could not be removed"), suppress(FileNotFoundError):
-            shutil.rmtree(staged)
+        remove_folder(staged)
 
     def discard(self, run: str) -> None:
         self.tidy(run)
-        restored = self._restored(run)
-        if restored.exists():
-            with _told(f"{restored} could not be removed"):
-                shutil.rmtree(restored)
+        remove_folder(self._restored(run))
 
     def _restored(self, run: str) -> Path:
         return self._root.with_name(restored_name(self._root.name, run))
 
 
-def _mounts() -> list[Path]:
-    lines = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape").splitlines()
-    return [Path(line.split()[4].encode().decode("unicode_escape")) for line in lines]
-
-
-@contextmanager
-def _told(what: str) -> Iterator[None]:
-    try:
-        yield
-    except OSError as failure:
-        raise SourceError(f"{what}: {failure.strerror}") from failure
+def mounts_in(table: bytes) -> list[Path]:
+    """Where file systems are mounted, of the kernel's table: blanks stand there as octal numbers, all else as it is."""
+    places = (line.split()[4] for line in table.splitlines())
+    return [Path(os.fsdecode(_OCTAL.sub(lambda found: bytes([int(found[1], 8)]), place))) for place in places]

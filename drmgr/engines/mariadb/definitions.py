@@ -20,8 +20,6 @@ CANNOT_YET = frozenset({1146, 1305, 1356})
 EXISTS = frozenset({1050, 1304, 1359, 1537})
 GONE = frozenset({1051, 1305, 1360, 1539, 4092, 1146, 1347})
 
-DROPS = {"VIEW": "VIEW", "TRIGGER": "TRIGGER", "PROCEDURE": "PROCEDURE", "FUNCTION": "FUNCTION", "EVENT": "EVENT"}
-
 
 @dataclass(frozen=True)
 class Definition:
@@ -54,13 +52,14 @@ _LISTS: Mapping[str, str] = {
     "EVENT": "SELECT event_name FROM information_schema.events WHERE event_schema = %s",
 }
 
-_COLUMNS: Mapping[str, Mapping[str, str]] = {
-    "FUNCTION": {"text": "Create Function"},
-    "PROCEDURE": {"text": "Create Procedure"},
-    "VIEW": {"text": "Create View"},
-    "TRIGGER": {"text": "SQL Original Statement"},
-    "EVENT": {"text": "Create Event", "zone": "time_zone"},
+_TEXTS: Mapping[str, str] = {
+    "FUNCTION": "Create Function",
+    "PROCEDURE": "Create Procedure",
+    "VIEW": "Create View",
+    "TRIGGER": "SQL Original Statement",
+    "EVENT": "Create Event",
 }
+"""The column of SHOW CREATE that holds it."""
 
 
 def read_definitions(session: Session, schema: str) -> list[Definition]:
@@ -77,7 +76,7 @@ def _read(session: Session, kind: str, schema: str, name: str) -> Definition:
     with session.cursor(pymysql.cursors.DictCursor) as cursor:
         cursor.execute(f"SHOW CREATE {kind} {quoted(schema, name)}")
         row: Mapping[str, Any] = cursor.fetchone() or {}
-    text = row.get(_COLUMNS[kind]["text"])
+    text = row.get(_TEXTS[kind])
     if not text:
         raise SourceError(f"the account may not see the definition of the {kind.lower()} {name}")
     return Definition(
@@ -133,7 +132,7 @@ def _create(session: Session, definition: Definition, *, resting: bool) -> None:
 def drop(session: Session, schema: str, definition: Definition) -> None:
     """Raises pymysql.Error."""
     try:
-        run(session, f"DROP {DROPS[definition.kind]} {quoted(schema, definition.name)}")
+        run(session, f"DROP {definition.kind} {quoted(schema, definition.name)}")
     except pymysql.Error as failure:
         if failure.args[0] not in GONE:
             raise

@@ -52,6 +52,7 @@ _NEEDED = frozenset(
         "CREATE VIEW",
         "CREATE ROUTINE",
         "ALTER ROUTINE",
+        "SET USER",
     }
 )
 
@@ -102,8 +103,9 @@ class MariadbPlace:
         rights = " ".join(str(line) for (line,) in ask(session, "SHOW GRANTS") if " ON *.* TO " in str(line))
         granted = rights.partition("GRANT ")[2].partition(" ON *.*")[0]
         words = {word.strip() for word in granted.split(",")}
-        if "ALL PRIVILEGES" not in words and not {*_NEEDED, "SET USER", "SUPER"} - {"SUPER"} <= words:
-            missing = ", ".join(sorted({*_NEEDED, "SET USER"} - words))
+        lacking = set() if "ALL PRIVILEGES" in words else _NEEDED - words
+        if lacking:
+            missing = ", ".join(sorted(lacking))
             raise PreflightError(
                 f"user {self._endpoint.user} may not set the schema {self._name} aside; it lacks {missing} on *.*",
                 hint="name a connection with such an account under restore.through in the site file",
@@ -226,7 +228,10 @@ class MariadbPlace:
 
     @contextmanager
     def _session(self, error: type[PreflightError | SourceError] = SourceError) -> Iterator[Session]:
-        with closing(connect(self._endpoint, error, database="")) as session:
+        with (
+            closing(connect(self._endpoint, error, database="")) as session,
+            told("the schema could not be looked at", error),
+        ):
             yield session
 
 

@@ -137,8 +137,8 @@ def _rename(session: Session, old: str, new: str) -> None:
         run(session, "SET SESSION foreign_key_checks = 1")
 
 
-def give_rights(session: Session, schema: str, rights: Sequence[tuple[str, str, str, str, str]]) -> list[str]:
-    """Gives rights on routines that are there; they went with the routines of the same names. Gives who got none."""
+def give_rights(session: Session, schema: str, rights: Sequence[tuple[str, str, str, str, str]]) -> None:
+    """Gives the rights on routines that are there: they went with the routines of the same names. Raises SourceError."""
     there = {
         (str(kind), str(name))
         for kind, name in run(
@@ -147,10 +147,8 @@ def give_rights(session: Session, schema: str, rights: Sequence[tuple[str, str, 
             schema,
         )
     }
-    lost = []
     for user, host, name, kind, kept in rights:
         if (kind, name) not in there:
-            lost.append(name)
             continue
         account = f"{quoted(user)}@{quoted(host)}" if host else quoted(user)
         words = [word for word in kept.split(",") if word and word != "Grant"]
@@ -161,4 +159,3 @@ def give_rights(session: Session, schema: str, rights: Sequence[tuple[str, str, 
                 run(session, f"GRANT {what} ON {kind} {quoted(schema, name)} TO {account}{option}")
             except pymysql.Error as failure:
                 raise SourceError(f"the rights on {name} could not be given: {plain_reason(failure.args[0])}") from None
-    return lost

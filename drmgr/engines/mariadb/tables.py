@@ -10,7 +10,7 @@ from typing import Final
 import pymysql
 from pymysql.cursors import SSCursor
 
-from drmgr.engines.laying import NOTHING_LEFT, free_name, refuse_other_rows
+from drmgr.engines.laying import NOTHING_LEFT, free_name, readings, refuse_other_rows, sealed_proof
 from drmgr.engines.mariadb.connection import Endpoint, Session, connect, quoted, run, told
 from drmgr.engines.mariadb.engine import MariadbEngine
 from drmgr.engines.mariadb.facts import row_hash, table_facts
@@ -62,7 +62,7 @@ class MariadbTables:
     def table(self, of: Instance, name: str) -> TableShape | None:
         endpoint = self._engine.endpoint(of)
         with self._reading(of, f"the table {name} could not be looked up") as session:
-            for candidate in _readings(name, endpoint.database):
+            for candidate in readings(name, (f"{endpoint.database}.", f"{quoted(endpoint.database)}."), "`"):
                 found = run(session, FIND, endpoint.database, candidate)
                 if found:
                     ((table, kind, size),) = found
@@ -116,8 +116,7 @@ class MariadbTables:
             return _proof(session, self._engine.endpoint(of).database, table.name)
 
     def expected(self, facts: Facts, table: TableShape) -> TableProof | None:
-        found = facts.groups.get("tables", {}).get(table.name)
-        return None if found is None or "fingerprint" not in found else TableProof(found["rows"], found["fingerprint"])
+        return sealed_proof(facts, table.name)
 
     def digests(
         self, of: Instance, table: TableShape, columns: Sequence[str], key: Sequence[str]
@@ -160,13 +159,6 @@ class MariadbTables:
         with closing(connect(self._engine.endpoint(of))) as session, told(what):
             run(session, "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
             yield session
-
-
-def _readings(name: str, database: str) -> list[str]:
-    """What a person may mean by it: the table's own name, quoted or not, with its database before it or not."""
-    bare = [name, name.removeprefix(f"{database}."), name.removeprefix(f"{quoted(database)}.")]
-    unquoted = [each[1:-1].replace("``", "`") for each in bare if len(each) > 2 and each[0] == each[-1] == "`"]  # noqa: PLR2004
-    return list(dict.fromkeys([*bare, *unquoted]))
 
 
 def _shape(session: Session, database: str, table: str, size: int) -> TableShape:

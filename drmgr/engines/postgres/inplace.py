@@ -180,7 +180,10 @@ class PostgresPlace:
 
     @contextmanager
     def _session(self, error: type[PreflightError | SourceError] = SourceError) -> Iterator[Session]:
-        with connect(self._endpoint, error, database=MAINTENANCE, autocommit=True) as session:
+        with (
+            connect(self._endpoint, error, database=MAINTENANCE, autocommit=True) as session,
+            told("the database could not be looked at", error),
+        ):
             yield session
 
 

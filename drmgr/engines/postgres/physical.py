@@ -1,19 +1,17 @@
 """PostgreSQL, physical: the server's own files, read where they lie, and the log that makes them whole."""
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, LiteralString
 
-import psycopg
-
 from drmgr.engines.postgres.cluster import Cluster, control, look_at, read_tablespaces
-from drmgr.engines.postgres.connection import Endpoint, Session, connect, pin, told
+from drmgr.engines.postgres.connection import Endpoint, Session, connect, told
 from drmgr.engines.postgres.engine import LABEL_PART, PHYSICAL, PostgresEngine
 from drmgr.engines.postgres.facts import Scope
 from drmgr.engines.postgres.preflight import check_server
-from drmgr.engines.postgres.replayed import Log, ReplayedCapture
+from drmgr.engines.postgres.replayed import Log, ReplayedCapture, backup_sessions
 from drmgr.engines.postgres.store import MANIFEST, Files, refuse_another, store_files
 from drmgr.engines.postgres.tools import find_exact
 from drmgr.engines.postgres.wal import WalReader, parse_lsn
@@ -77,12 +75,7 @@ class PhysicalPostgresEngine(PostgresEngine):
     @contextmanager
     def _capture(self) -> "Iterator[PhysicalCapture]":
         own = self._own()
-        session = connect(own, autocommit=True)
-        view = connect(own)
-        try:
-            with told("the database could not be opened for a backup"):
-                pin(session)
-                pin(view)
+        with backup_sessions(own) as (session, view):
             tools = self._tools(session)
             with ExitStack() as stack:
                 folder = stack.enter_context(private_directory(tools.runtime, "label-"))
@@ -90,11 +83,6 @@ class PhysicalPostgresEngine(PostgresEngine):
                 capture = PhysicalCapture(session, view, tools, folder, scope=scope, endpoint=own)
                 stack.enter_context(capture.at_work())
                 yield capture
-        finally:
-            for each in (session, view):
-                # an unfinished backup, and the slot, end with their session
-                with suppress(psycopg.Error):
-                    each.close()
 
     def _tools(self, session: Session) -> _Tools:
         major, binaries = session.info.server_version // 10000, self._connection.binaries

@@ -2,21 +2,19 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, LiteralString
 
-import psycopg
-
 from drmgr.engines.chains import CHAIN
 from drmgr.engines.postgres.cluster import FUNCTIONS_FROM_AFAR, Origin, list_tablespaces, look_from_afar
-from drmgr.engines.postgres.connection import Endpoint, Session, connect, pin, told
+from drmgr.engines.postgres.connection import Endpoint, Session, connect, told
 from drmgr.engines.postgres.engine import LABEL_PART, PHYSICAL, PostgresEngine
 from drmgr.engines.postgres.facts import Scope
 from drmgr.engines.postgres.fetch import LogFetcher
 from drmgr.engines.postgres.preflight import check_server
-from drmgr.engines.postgres.replayed import Log, ReplayedCapture
+from drmgr.engines.postgres.replayed import Log, ReplayedCapture, backup_sessions
 from drmgr.engines.postgres.store import CLUSTER_PART, TABLESPACE_PART, refuse_another
 from drmgr.engines.postgres.tools import find_client, find_exact
 from drmgr.engines.postgres.wal import WalReader, parse_lsn
@@ -94,13 +92,7 @@ class RemotePostgresEngine(PostgresEngine):
 
     @contextmanager
     def _capture(self) -> "Iterator[RemoteCapture]":
-        own = self._own()
-        session = connect(own, autocommit=True)
-        view = connect(own)
-        try:
-            with told("the database could not be opened for a backup"):
-                pin(session)
-                pin(view)
+        with backup_sessions(self._own()) as (session, view):
             tools = self._tools(session)
             with ExitStack() as stack:
                 room = stack.enter_context(private_directory(self._runtime, "remote-"))
@@ -113,11 +105,6 @@ class RemotePostgresEngine(PostgresEngine):
                 capture = RemoteCapture(session, view, tools, scope, room=room, staging=staging)
                 stack.enter_context(capture.at_work())
                 yield capture
-        finally:
-            for each in (session, view):
-                # the slot ends with its session
-                with suppress(psycopg.Error):
-                    each.close()
 
     def _tools(self, session: Session) -> _Tools:
         major, binaries = session.info.server_version // 10000, self._connection.binaries

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -13,7 +13,7 @@ from ulid import ULID
 
 from drmgr.engines.postgres.capture import lock_tables
 from drmgr.engines.postgres.cluster import Origin
-from drmgr.engines.postgres.connection import Endpoint, Session, told
+from drmgr.engines.postgres.connection import Endpoint, Session, connect, pin, told
 from drmgr.engines.postgres.engine import PHYSICAL
 from drmgr.engines.postgres.facts import Groups, Scope, read_groups
 from drmgr.engines.postgres.instant import Bracket, Instant, find_instant
@@ -35,6 +35,26 @@ _NUMBER: LiteralString = "SELECT pg_catalog.pg_current_xact_id()::text"
 
 def _no_view() -> SourceError:
     return SourceError("a physical backup has no view before its files are stored")
+
+
+@contextmanager
+def backup_sessions(endpoint: Endpoint) -> Iterator[tuple[Session, Session]]:
+    """One that holds the backup, another for the view. What the server keeps for the first (slot, backup) ends with it."""
+    with ExitStack() as stack:
+        sessions = []
+        for autocommit in (True, False):
+            session = connect(endpoint, autocommit=autocommit)
+            stack.callback(_close, session)
+            sessions.append(session)
+        with told("the database could not be opened for a backup"):
+            for session in sessions:
+                pin(session)
+        yield sessions[0], sessions[1]
+
+
+def _close(session: Session) -> None:
+    with suppress(psycopg.Error):
+        session.close()
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from drmgr.flows.backup import backup
 from drmgr.flows.finish import finish
 from drmgr.flows.original import ToOriginal
 from drmgr.flows.restore import RestoreDone, restore
-from drmgr.flows.restoreplan import RestorePlan, plan_only
+from drmgr.flows.restoreplan import RestorePlan, planned
 from drmgr.flows.swap import undo
 from drmgr.model import AuditResult, CheckStatus, Level, OccasionKind, Swap, SwapPhase, Verdict
 from drmgr.state.swap_book import FileSwapBook
@@ -139,7 +139,7 @@ def test_what_is_wrong_is_told_before_anything_is_written(ground: Ground) -> Non
             restore(ground.site.bench, ground.site.wired, plan)
         assert (ground.both(), ground.kept(), ground.target.book.all()) == (SPOILT, [], [])
     ground.places["images"].busy = 0
-    assert plan_only(ground.site.bench, ground.site.wired, ground.plan()).system == "his"
+    assert planned(ground.site.bench, ground.site.wired, ground.plan())[0].point.system == "his"
     assert ground.kept() == []
 
 

@@ -16,7 +16,7 @@ from drmgr.errors import (
 )
 from drmgr.flows.backup import BackupDone, backup
 from drmgr.flows.restore import restore
-from drmgr.flows.restoreplan import RestorePlan, Target, ToConnection, ToFolder, ToScratch, plan_only
+from drmgr.flows.restoreplan import RestorePlan, Target, ToConnection, ToFolder, ToScratch, planned
 from drmgr.model import CheckStatus, Level, OccasionKind, RunKind, RunStatus, Verdict
 from tests.support.fakes import FakeCheck, FakeEngine
 from tests.unit.flows.conftest import Site
@@ -97,7 +97,7 @@ def test_permission_is_asked_before_anything_is_read_or_written(site: Site, kind
         else replace(connection_target(site), permit=refused)
     )
     # there is no point yet: to look for one would raise another error
-    for act in (plan_only, restore):
+    for act in (planned, restore):
         with pytest.raises(NotAllowedError):
             act(site.bench, site.wired, RestorePlan("latest", target, ("main",)))
     assert not (site.folder / "target").exists()
@@ -108,7 +108,7 @@ def test_permission_is_asked_before_anything_is_read_or_written(site: Site, kind
 
 
 def test_a_dry_run_writes_nothing(site: Site, done: BackupDone) -> None:
-    assert plan_only(site.bench, site.wired, RestorePlan("latest", folder_target(site))) == done.point
+    assert planned(site.bench, site.wired, RestorePlan("latest", folder_target(site)))[0].point == done.point
     assert not (site.folder / "target").exists()
     assert site.catalog.runs(kind=RunKind.RESTORE) == []
     assert site.evidence.sealed == []
@@ -117,12 +117,12 @@ def test_a_dry_run_writes_nothing(site: Site, done: BackupDone) -> None:
 def test_a_target_that_does_not_fit_is_refused(site: Site, done: BackupDone) -> None:
     target = connection_target(site)
     with pytest.raises(UsageError, match="one source"):
-        plan_only(site.bench, site.wired, RestorePlan("latest", target))
+        planned(site.bench, site.wired, RestorePlan("latest", target))
     other = replace(target, engine=replace(target.engine, name="mariadb"))  # type: ignore[type-var]
     with pytest.raises(UsageError, match="mariadb"):
-        plan_only(site.bench, site.wired, RestorePlan("latest", other, ("main",)))
+        planned(site.bench, site.wired, RestorePlan("latest", other, ("main",)))
     with pytest.raises(PointNotFoundError, match="no source ghost"):
-        plan_only(site.bench, site.wired, RestorePlan("latest", SCRATCH, ("ghost",)))
+        planned(site.bench, site.wired, RestorePlan("latest", SCRATCH, ("ghost",)))
 
 
 def test_a_source_younger_than_the_point_is_missed(site: Site, done: BackupDone) -> None:

@@ -1,11 +1,12 @@
 """A folder in its own place: what is gone is told as an error of ours, for only then the other sources are taken back."""
 
+import os
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
-from drmgr.engines.files.inplace import FilesPlace
+from drmgr.engines.files.inplace import FilesPlace, mounts_in
 from drmgr.errors import SourceError
 
 RUN = "01KZZZZZZZZZZZZZZZZZZZZZZZ"
@@ -22,3 +23,10 @@ def test_a_folder_that_is_gone_is_told_and_what_never_was_is_tidy(tmp_path: Path
     place.tidy(RUN)
     place.discard(RUN)
     assert [path.name for path in tmp_path.iterdir()] == ["scans"]
+
+
+def test_mounts_are_known_by_whatever_name() -> None:
+    line = b"36 35 98:0 /mnt1 %b rw,noatime master:1 - ext3 /dev/root rw,errors=continue\n"
+    names = (b"/srv/\\040a", "/srv/影像/库".encode(), b"/srv/\xd3\xb0\xcf\xf1")
+    found = mounts_in(b"".join(line % name for name in names))
+    assert [os.fsencode(path) for path in found] == [b"/srv/ a", names[1], names[2]]

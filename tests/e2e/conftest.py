@@ -1,11 +1,9 @@
 """One PostgreSQL and one site for all of these tests; each test works on a copy of the site."""
 
-import os
 import secrets
 import shutil
-import signal
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,7 +13,7 @@ from tests.support.fault_proxy import FaultProxy
 from tests.support.folders import passable_directory
 from tests.support.objectstore import BucketMaker, fill_bucket, make_bucket, object_store
 from tests.support.postgres import PostgresServer, postgres_server
-from tests.support.site import Site, wait_until
+from tests.support.site import Site
 
 __all__ = ["make_bucket", "object_store"]
 
@@ -134,10 +132,7 @@ def _copied(template: Site) -> Iterator[Site]:
         try:
             yield site
         finally:
-            for pid in site.processes():
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-            wait_until(lambda: not site.processes(), "the processes of a test to end")
+            site.kill_all()
 
 
 @pytest.fixture

@@ -1,10 +1,7 @@
 """A copy in a bucket that only other keys open, as with another S3 service."""
 
 import json
-import os
-import signal
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -67,13 +64,6 @@ def move_into_bucket(site: Site, store: ObjectStore) -> list[str]:
     return points
 
 
-def kill_all(site: Site) -> None:
-    for pid in site.processes():
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-    wait_until(lambda: not site.processes(), "what was killed to end")
-
-
 def test_a_copy_with_keys_of_its_own_is_made_after_a_kill_too_and_mends_the_store(
     site: Site, store: ObjectStore
 ) -> None:
@@ -84,7 +74,7 @@ def test_a_copy_with_keys_of_its_own_is_made_after_a_kill_too_and_mends_the_stor
             lambda: "Contents" in owner.list_objects_v2(Bucket=FAR, Prefix="hospital/docs/data/"), "data to arrive"
         )
         process.kill()
-        kill_all(site)
+        site.kill_all()
         process.communicate()
     (row,) = site.json("repo", "copy", "docs")["copies"]
     assert (row["points"], row["problems"], row["error"]) == (1, [], None)

@@ -4,16 +4,14 @@ import os
 import random
 import secrets
 import shutil
-import signal
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from tests.support.folders import passable_directory
-from tests.support.site import Json, Site, digest_of, wait_until
+from tests.support.site import Json, Site, digest_of
 
 SITE = """
 site: {id: test-hospital, name: {zh: 测试医院, en: Test Hospital}, timezone: Asia/Shanghai}
@@ -102,18 +100,7 @@ def copied(template: FaultySite) -> Iterator[FaultySite]:
         try:
             yield site
         finally:
-            kill_all(site)
-
-
-def kill_all(site: Site) -> None:
-    """Ends every process of the site at once, as a loss of power does."""
-    deadline = time.monotonic() + 20
-    while found := site.processes():
-        assert time.monotonic() < deadline
-        for pid in found:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-    wait_until(lambda: not site.processes(), "killed processes to end", seconds=20)
+            site.kill_all()
 
 
 def moments(few: int, all_of_them: int) -> int:

@@ -4,7 +4,7 @@ import os
 import random
 import time
 
-from tests.faults.conftest import FaultySite, copied, kill_all, moments
+from tests.faults.conftest import FaultySite, copied, moments
 
 NIGHT = {
     "backup": ("backup", "docs"),
@@ -42,7 +42,7 @@ def _killed(site: FaultySite, chance: random.Random, moment: float) -> str:
             while process.poll() is None:
                 if time.monotonic() >= deadline:
                     process.kill()
-                    kill_all(site)
+                    site.kill_all()
                     process.communicate()
                     _learn(site, content)
                     return name

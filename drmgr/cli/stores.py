@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 from drmgr.config.secrets import SecretSource
 from drmgr.config.stores import FolderStore, S3Store
-from drmgr.errors import RepositoryError
-from drmgr.interfaces import Shelf
+from drmgr.interfaces import RepositoryFiles, Shelf
 from drmgr.system.files import write_atomically
 
 if TYPE_CHECKING:
@@ -91,19 +90,13 @@ class StorePlace:
             return ()
         return ("-o", "s3.bucket-lookup=path", "-o", f"s3.region={self.store.region}")
 
-    def remove_file(self, system: str, name: str) -> None:
-        """Takes one file of the system's repository out of the store; a bucket with versions keeps it below a marker.
+    def files(self, system: str) -> RepositoryFiles:
+        """Those of the system's repository, as they lie in the store."""
+        from drmgr.repository.plainfiles import BucketFiles, FolderFiles
 
-        Raises RepositoryError.
-        """
-        if self.bucket is not None:
-            self.bucket.remove("/".join(part for part in (self.prefix.strip("/"), system, name) if part))
-            return
-        path = Path(self.location(system)) / name
-        try:
-            path.unlink(missing_ok=True)
-        except OSError as error:
-            raise RepositoryError(f"{path} cannot be removed: {error.strerror}") from error
+        if self.bucket is None:
+            return FolderFiles(Path(self.location(system)))
+        return BucketFiles(self.bucket, "/".join(part for part in (self.prefix.strip("/"), system) if part))
 
     @cached_property
     def account(self) -> str:

@@ -209,10 +209,7 @@ class Site:
 
     def cared(self, system: str, copy: str = "", *, cold: bool = False) -> CaredRepository:
         """The repository of one system, or that of one of its copies, with all that its care needs."""
-        place = self.copy(copy)
-        repository = self._repository(CaredRepository, system, copy, cold=cold)
-        repository.remove_file = lambda name: place.remove_file(system, name)
-        return repository
+        return self._repository(CaredRepository, system, copy, cold=cold)
 
     def copy(self, name: str) -> "StorePlace":
         """The place of that copy. Raises UsageError when the site file has no such one."""
@@ -221,11 +218,12 @@ class Site:
         return self.stores[name]
 
     def _repository(self, kind: type[Kind], system: str, copy: str, *, cold: bool, at: str | None = None) -> Kind:
-        place = self.stores[copy]
+        place = self.copy(copy)
         settings = ResticSettings(
             location=at or place.location(system),
             host=self.config.site.id,
             cache=self._cold_cache(system) if cold else self.state / "restic-cache",
+            files=place.files(system),
             program=self.config.restic.program,
             env=place.environment,
             options=(*place.options, *(("--no-lock",) if self.config.restic.read_only else ())),

@@ -69,11 +69,14 @@ def _revoke(keys: Renewal, passwords: RepositoryPasswords) -> tuple[str, ...]:
     if old is None:
         raise KeystoreError("the keystore does not remember the password that is to be revoked")
     _insist(passwords, new)
-    if passwords.opens(old):
+    removed: set[str] = set()
+    # more than one key may open with it, where a lighter one was about to take the place of a dear one
+    while passwords.opens(old):
         stale, _ = passwords.ids(old)
-        passwords.remove(new, stale)
-        if passwords.opens(old):
+        if stale in removed:
             raise RepositoryAccessError("the old password still opens the repository after it was revoked")
+        passwords.remove(new, stale)
+        removed.add(stale)
     keys.forget()
     _, others = passwords.ids(new)
     return others

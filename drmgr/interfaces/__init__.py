@@ -4,7 +4,16 @@ from drmgr.interfaces.inplace import Place, SwapBook
 from drmgr.interfaces.memory import Audit, CareBook, Catalog, Clock, Keystore, Locks, PointMemory, Progress, RestBook
 from drmgr.interfaces.proofs import AcrossCheck, Canary, Check, EvidenceStore, IncidentNotes, Scratch, Workspace
 from drmgr.interfaces.sources import Capture, Engine, LogShipper, Pause, Sink, SqlEngine, TreeEngine
-from drmgr.interfaces.stores import CaredRepository, Objects, Renewal, Repository, RepositoryPasswords, Sealer, Shelf
+from drmgr.interfaces.stores import (
+    CaredRepository,
+    Objects,
+    Renewal,
+    Repository,
+    RepositoryFiles,
+    RepositoryPasswords,
+    Sealer,
+    Shelf,
+)
 from drmgr.interfaces.tables import TableEngine
 
 __all__ = [
@@ -30,6 +39,7 @@ __all__ = [
     "Progress",
     "Renewal",
     "Repository",
+    "RepositoryFiles",
     "RepositoryPasswords",
     "RestBook",
     "Scratch",

@@ -92,6 +92,15 @@ class CaredRepository(Repository, Protocol):
         """As ``take``, also of snapshots that are here and lack data; theirs go once the sound ones are stored."""
 
 
+class RepositoryFiles(Protocol):
+    """The files of one repository by their names in it, as ``keys/ID``. Every method raises RepositoryError."""
+
+    def put(self, name: str, content: bytes) -> None: ...
+
+    def remove(self, name: str) -> None:
+        """Takes the file away if it is there; a bucket with versions keeps it below a marker."""
+
+
 class Objects(Protocol):
     """The objects of one repository in a versioned bucket, with every version that is still there."""
 
@@ -167,11 +176,11 @@ class RepositoryPasswords(Protocol):
 
     def opens(self, password: Secret) -> bool: ...
 
-    def add(self, password: Secret, new: Secret) -> None:
-        """Lets ``new`` open it as well; ``password`` opens it now."""
+    def add(self, password: Secret, new: Secret) -> str:
+        """Lets ``new`` open it as well; ``password`` opens it now. Gives the id of the new one's key."""
 
     def ids(self, password: Secret) -> tuple[str, tuple[str, ...]]:
-        """The id of this password's key, and those of all others."""
+        """The id of a key that this password opens, and those of all others."""
 
     def remove(self, password: Secret, key: str) -> None:
         """Takes a key away; never that of ``password`` itself."""

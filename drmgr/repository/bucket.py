@@ -172,6 +172,11 @@ class Bucket:
             return None
         return ObjectLock(str(rule["Mode"]).lower(), rule.get("Days", 0) or 365 * rule.get("Years", 0))
 
+    def put(self, key: str, content: bytes) -> None:
+        """Stores one small object. Raises RepositoryError."""
+        with self.mapped("store a file"):
+            self.client.put_object(Bucket=self.settings.name, Key=key, Body=content)
+
     def remove(self, key: str) -> None:
         """Takes one object away; where there are versions, a delete marker covers them. Raises RepositoryError."""
         with self.mapped("remove a broken file"):
@@ -182,8 +187,7 @@ class Bucket:
 
         Raises RepositoryError.
         """
-        with self.mapped("store an anchor"):
-            self.client.put_object(Bucket=self.settings.name, Key=anchor_folder(prefix, folder) + name, Body=content)
+        self.put(anchor_folder(prefix, folder) + name, content)
 
     def anchors(self, prefix: str, folder: str = AUDIT_FOLDER, name: str = "") -> Iterator[tuple[str, bytes]]:
         """Every version of every anchor (``name``: of those that begin so), newest first for each name.

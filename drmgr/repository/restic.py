@@ -14,6 +14,7 @@ from drmgr.interfaces import Progress
 from drmgr.model import Change, CheckReport, Entry, Listing, Payload, Snapshot, Stream, Tree
 from drmgr.repository import restic_errors
 from drmgr.repository.restic_call import ResticCaller, ResticSettings, restic_version
+from drmgr.repository.restic_keys import RepositoryPasswords
 from drmgr.repository.restic_names import ExactNames
 from drmgr.repository.restic_output import (
     MessageReader,
@@ -52,8 +53,13 @@ class ResticRepository(ResticCaller):
         except RepositoryMissingError:
             done = self._run("init", "--json")
             self._expect_ok("make the repository", done)
+            self._lighten()
             return True
+        self._lighten()
         return False
+
+    def _lighten(self) -> None:
+        RepositoryPasswords(self).lighten(self._password())
 
     def probe(self) -> None:
         done = self._run("cat", "config", "--no-lock")

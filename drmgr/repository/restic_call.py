@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from drmgr.errors import RepositoryLockedError, RepositoryUnreachableError, ToolError
+from drmgr.interfaces import RepositoryFiles
 from drmgr.repository import restic_errors
 from drmgr.system.command import SECOND_SECRET_FD, SECRET_FD, Command, Completed, Process, Runner, find_program
 from drmgr.system.secret import Secret
@@ -24,7 +25,8 @@ class ResticSettings:
 
     ``location`` is restic's own notation. ``env`` holds no secrets: S3 keys lie in a 0600 credentials file that it
     names. ``patience`` is how many seconds restic may go on retrying before the store counts as away (restic itself
-    would take 15 minutes). ``host`` is recorded in snapshots, the same whichever machine runs drmgr.
+    would take 15 minutes). ``host`` is recorded in snapshots, the same whichever machine runs drmgr. ``files`` are the
+    repository's own, for what restic does not do as we need it.
 
     ``account`` stands for the S3 keys and region, of which restic takes one set at a time; empty for a folder. ``gate`` shows
     the repository at another location while its block lasts, for a restic that has others.
@@ -33,6 +35,7 @@ class ResticSettings:
     location: str
     host: str
     cache: Path
+    files: RepositoryFiles
     program: str = "restic"
     env: Mapping[str, str] = field(default_factory=dict)
     options: tuple[str, ...] = ()

@@ -3,7 +3,7 @@
 import json
 import re
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from drmgr.errors import RepositoryDamagedError, RepositoryMissingError
@@ -22,15 +22,13 @@ class CaredRepository(ResticRepository):
     # what this host remembers of a snapshot must not stand for what the store has lost
     _listing = ("--no-cache",)
 
-    remove_file: Callable[[str], None] | None = None
-    """Takes a file of the repository, ``snapshots/ID``, out of the store."""
-
     def init_like(self, source: "CaredRepository") -> bool:
         try:
             self.probe()
         except RepositoryMissingError:
             done = self._run("init", "--json", "--copy-chunker-params", beside=source)
             self._expect_ok("make the repository of the copy", done)
+            self._lighten()
             return True
         return False
 
@@ -69,8 +67,7 @@ class CaredRepository(ResticRepository):
     def drop_broken(self, packs: Sequence[str], snapshots: Sequence[str]) -> None:
         for snapshot in snapshots:
             # named by its own hash, which it does not match: restic can neither read nor remove it
-            assert self.remove_file is not None
-            self.remove_file(f"snapshots/{snapshot}")
+            self._settings.files.remove(f"snapshots/{snapshot}")
         listing = self._run("list", "packs", "--no-lock")
         self._expect_ok("list the packs", listing)
         present = set(listing.stdout.decode().split())

@@ -10,12 +10,11 @@ import pytest
 from drmgr.errors import RepositoryDamagedError
 from drmgr.interfaces import CaredRepository
 from drmgr.model import Snapshot, Tree
-from drmgr.repository.restic_call import ResticSettings
 from drmgr.repository.restic_care import CaredRepository as ResticCared
 from drmgr.system.command import Runner
 from drmgr.system.secret import Secret
 from tests.support.fake_repository import FakeRepository
-from tests.support.restic_key import cheapen
+from tests.support.restic import restic_in
 
 
 def silent(_share: float, _word: str) -> None:
@@ -23,7 +22,7 @@ def silent(_share: float, _word: str) -> None:
 
 
 def restic(folder: Path, name: str) -> ResticCared:
-    settings = ResticSettings(str(folder / name), "site", folder / "cache")
+    settings = restic_in(folder / name, folder / "cache")
     return ResticCared(settings, lambda: Secret(name * 16), Runner())
 
 
@@ -36,8 +35,6 @@ def pair(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[CaredRepositor
     else:
         home, there = restic(tmp_path, "home"), restic(tmp_path, "copy")
     home.init()
-    if request.param == "restic":
-        cheapen(tmp_path / "home", "home" * 16)
     return home, there
 
 
@@ -77,7 +74,6 @@ def test_snapshots_are_taken_with_their_ids_trees_and_tags(
 def test_damage_is_found_in_exactly_one_group_and_the_snapshots_it_touches_are_named(tmp_path: Path) -> None:
     home = restic(tmp_path, "home")
     home.init()
-    cheapen(tmp_path / "home", "home" * 16)
     first, second = stored(home, tmp_path / "one", "one"), stored(home, tmp_path / "two", "two")
     packs = sorted((tmp_path / "home/data").rglob("?" * 64), key=lambda path: path.stat().st_mtime_ns)
     largest = max(packs[: len(packs) // 2], key=lambda path: path.stat().st_size)
@@ -105,7 +101,6 @@ def test_damage_is_found_in_exactly_one_group_and_the_snapshots_it_touches_are_n
 def test_forgetting_what_cannot_be_read_is_an_error(tmp_path: Path) -> None:
     home = restic(tmp_path, "home")
     home.init()
-    cheapen(tmp_path / "home", "home" * 16)
     first = home.store_bytes("seal", b"1", ("drmgr",))
     path = tmp_path / "home/snapshots" / first.id
     path.chmod(0o600)

@@ -13,11 +13,11 @@ from drmgr.engines.files import FilesEngine, TreeSettings
 from drmgr.engines.files.look import SAMPLE_ONE_IN
 from drmgr.errors import NotAllowedError, PreflightError, RepositoryError, ScratchError, SourceError
 from drmgr.model import CheckStatus, Entry, Facts, Instance, Part, Payload, Snapshot
-from drmgr.repository.restic import ResticRepository, ResticSettings
+from drmgr.repository.restic import ResticRepository
 from drmgr.system.clock import SystemClock
 from drmgr.system.command import Runner
 from drmgr.system.secret import Secret
-from tests.support.restic_key import cheapen
+from tests.support.restic import restic_in
 
 GBK = "检查报告".encode("gbk")
 """Not UTF-8; four characters, and so is every other name of four: restic's JSON tells them all alike."""
@@ -80,10 +80,9 @@ class RepositorySink:
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory: pytest.TempPathFactory) -> ResticRepository:
     folder = tmp_path_factory.mktemp("repository")
-    settings = ResticSettings(str(folder / "r"), "site", folder / "cache")
+    settings = restic_in(folder / "r", folder / "cache")
     made = ResticRepository(settings, lambda: Secret("p" * 64), Runner())
     made.init()
-    cheapen(folder / "r", "p" * 64)
     return made
 
 

@@ -10,16 +10,16 @@ import pytest
 
 from drmgr.demo.objectstore import ObjectStore
 from drmgr.errors import RepositoryAccessError, RepositoryDamagedError, RepositoryMissingError, SourceError
-from drmgr.interfaces import Repository
+from drmgr.interfaces import Repository, RepositoryFiles
 from drmgr.model import Snapshot, Stream, Tree
 from drmgr.repository.bucket import Bucket, BucketSettings, ObjectLock
+from drmgr.repository.plainfiles import BucketFiles, FolderFiles
 from drmgr.repository.restic import ResticRepository, ResticSettings
 from drmgr.system.command import Runner
 from drmgr.system.files import write_atomically
 from drmgr.system.secret import Secret
 from tests.support.fake_repository import FakeRepository
-from tests.support.restic import restic_that_obeys_file_modes
-from tests.support.restic_key import cheapen
+from tests.support.restic import restic_in, restic_that_obeys_file_modes
 
 Maker = Callable[[str], Repository]
 
@@ -34,8 +34,15 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStore]:
         yield running
 
 
-def restic(location: str, folder: Path, password: str = "p" * 64, **more: object) -> ResticRepository:
-    settings = ResticSettings(location, "site", folder / "cache", **more)  # type: ignore[arg-type]
+def restic(
+    location: str,
+    folder: Path,
+    password: str = "p" * 64,
+    files: RepositoryFiles | None = None,
+    **more: object,
+) -> ResticRepository:
+    files = files or FolderFiles(Path(location))
+    settings = ResticSettings(location, "site", folder / "cache", files, **more)  # type: ignore[arg-type]
     return ResticRepository(settings, lambda: Secret(password), Runner())
 
 
@@ -45,10 +52,12 @@ def on_s3(store: ObjectStore, name: str, folder: Path) -> ResticRepository:
     )
     write_atomically(folder / "credentials", keys.encode())
     lock = ObjectLock("governance", 1)
-    Bucket(BucketSettings(store.endpoint, store.region, "contract", store.access_key, store.secret_key, lock)).ensure()
+    bucket = Bucket(BucketSettings(store.endpoint, store.region, "contract", store.access_key, store.secret_key, lock))
+    bucket.ensure()
     return restic(
         f"s3:{store.endpoint}/contract/{name}",
         folder,
+        files=BucketFiles(bucket, name),
         env={"AWS_SHARED_CREDENTIALS_FILE": str(folder / "credentials"), "AWS_PROFILE": "default"},
         options=("-o", "s3.bucket-lookup=path", "-o", f"s3.region={store.region}"),
     )
@@ -69,7 +78,6 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An initialised folder repository to copy: restic takes seconds to make one."""
     folder = tmp_path_factory.mktemp("template")
     restic(str(folder / "repository"), folder).init()
-    cheapen(folder / "repository", "p" * 64)
     return folder / "repository"
 
 
@@ -280,7 +288,7 @@ def test_the_store_is_asked_before_restic(tmp_path: Path) -> None:
     def away() -> None:
         raise RepositoryAccessError("refused")
 
-    settings = ResticSettings(str(tmp_path / "repository"), "site", tmp_path / "cache")
+    settings = restic_in(tmp_path / "repository", tmp_path / "cache")
     repository = ResticRepository(settings, lambda: Secret("p"), Runner(), away)
     with pytest.raises(RepositoryAccessError, match="refused"):
         repository.probe()

@@ -10,10 +10,11 @@ import pytest
 
 from drmgr.engines.postgres.store import Files, store_files
 from drmgr.model import Entry, Part, Payload, Snapshot
-from drmgr.repository.restic import ResticRepository, ResticSettings
+from drmgr.repository.restic import ResticRepository
 from drmgr.system.clock import SystemClock
 from drmgr.system.command import Runner
 from drmgr.system.secret import Secret
+from tests.support.restic import restic_in
 
 
 class Sink:
@@ -44,7 +45,7 @@ class Sink:
 
 @pytest.fixture
 def sink(tmp_path: Path) -> Sink:
-    settings = ResticSettings(str(tmp_path / "r"), "site", tmp_path / "cache")
+    settings = restic_in(tmp_path / "r", tmp_path / "cache")
     repository = ResticRepository(settings, lambda: Secret("p" * 64), Runner())
     repository.init()
     return Sink(repository)

@@ -27,6 +27,7 @@ from drmgr.flows.ship_logs import Shipped, Spool, follow, spooled
 from drmgr.interfaces import Progress
 from drmgr.model import CheckStatus, Level, Payload, Snapshot
 from drmgr.repository.bucket import Bucket, BucketSettings
+from drmgr.repository.plainfiles import BucketFiles
 from drmgr.repository.restic import ResticRepository, ResticSettings
 from drmgr.scratch.label import PREFIX
 from drmgr.scratch.processes import processes_in, wait_until
@@ -265,6 +266,7 @@ def behind(proxy: FaultProxy, store: ObjectStore, bucket: str, folder: Path) -> 
         f"s3:{proxy.endpoint}/{bucket}/his",
         "site",
         folder / "cache",
+        BucketFiles(Bucket(place), "his"),
         env={"AWS_SHARED_CREDENTIALS_FILE": str(folder / "credentials"), "AWS_PROFILE": "default"},
         options=("-o", "s3.bucket-lookup=path", "-o", f"s3.region={store.region}"),
     )

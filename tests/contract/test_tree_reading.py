@@ -25,6 +25,7 @@ from drmgr.repository.restic import ResticRepository
 from drmgr.system.clock import SystemClock
 from drmgr.system.command import Command, Runner
 from tests.contract.test_files import Act, repository, write
+from tests.support.restic import restic_in
 
 __all__ = ["repository"]
 
@@ -342,10 +343,9 @@ def test_one_file_system_leaves_out_what_is_mounted_below(act: Act) -> None:
 
 def within(folder: Path) -> None:
     """In a name space where another file system is mounted below the tree: how many files are stored of it."""
-    from drmgr.repository.restic import ResticSettings
     from drmgr.system.secret import Secret
 
-    settings = ResticSettings(str(folder / "r"), "site", folder / "cache")
+    settings = restic_in(folder / "r", folder / "cache")
     made = ResticRepository(settings, lambda: Secret("p" * 64), Runner())
     made.init()
     act = Act(made, folder)

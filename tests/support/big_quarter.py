@@ -68,7 +68,8 @@ def big_quarter(directory: Path) -> Command:
     command.json("repo", "init")
     with open_site(directory / "drmgr.yaml") as opened:
         for name, *_ in SYSTEMS:
-            writer = Writer(directory / "repositories" / name, opened.keystore.repository_password(name).reveal())
+            master = opened.repository(name)._run("cat", "masterkey").stdout
+            writer = Writer(directory / "repositories" / name, master)
             for night in range(NIGHTS):
                 _night(opened, writer, name, FIRST + timedelta(days=night))
         for record in _drills():

@@ -17,7 +17,7 @@ from drmgr.flows.restoreplan import RestorePlan, ToScratch
 from drmgr.flows.ship_logs import Shipped, Spool, ship
 from drmgr.interfaces import Check, LogShipper, Repository, SqlEngine
 from drmgr.model import Objectives, RecoveryPoint, System, Text
-from drmgr.repository.restic import ResticRepository, ResticSettings
+from drmgr.repository.restic import ResticRepository
 from drmgr.scratch.label import PREFIX
 from drmgr.scratch.processes import processes_in
 from drmgr.scratch.workspace import ScratchHost
@@ -29,7 +29,7 @@ from tests.support.fake_audit import FakeAudit
 from tests.support.fake_catalog import FakeCatalog
 from tests.support.fake_repository import FakeRepository
 from tests.support.physical import Sealed
-from tests.support.restic_key import cheapen
+from tests.support.restic import restic_in
 
 EngineT = TypeVar("EngineT", bound=SqlEngine)
 
@@ -54,11 +54,9 @@ class Grounds(Generic[EngineT]):
         self.evidence = Sealed()
         self.repository: Repository = FakeRepository(directory / "repository")
         if real:
-            settings = ResticSettings(str(directory / "repository"), "site", directory / "cache")
+            settings = restic_in(directory / "repository", directory / "cache")
             self.repository = ResticRepository(settings, lambda: Secret("p" * 64), self.runner)
         self.repository.init()
-        if real:
-            cheapen(directory / "repository", "p" * 64)
         self.bench = Bench(
             site=Text("医院", "Hospital"),
             timezone="Asia/Shanghai",

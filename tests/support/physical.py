@@ -21,7 +21,7 @@ from drmgr.flows.restoreplan import RestorePlan, ToScratch
 from drmgr.flows.ship_logs import Shipped, Spool, ship
 from drmgr.interfaces import Check, Repository
 from drmgr.model import DrillRecord, EvidenceEntry, Objectives, Part, Payload, RecoveryPoint, System, Text
-from drmgr.repository.restic import ResticRepository, ResticSettings
+from drmgr.repository.restic import ResticRepository
 from drmgr.scratch.server import PostgresServer as PrivateServer
 from drmgr.scratch.server import ServerPlan, give_to, server_programs
 from drmgr.scratch.workspace import ScratchHost
@@ -34,7 +34,7 @@ from tests.support.fake_catalog import FakeCatalog
 from tests.support.fake_repository import FakeRepository
 from tests.support.folder_sink import FolderSink
 from tests.support.postgres import SERVER_USER, PostgresServer, installed_major
-from tests.support.restic_key import cheapen
+from tests.support.restic import restic_in
 
 AnyPhysical = PhysicalPostgresEngine | RemotePostgresEngine
 SLOT = "drmgr_his_main"
@@ -158,13 +158,11 @@ class Place:
         self.server = server
         self.clock = SystemClock()
         self.runner = Runner()
-        settings = ResticSettings(str(directory / "repository"), "site", directory / "cache")
+        settings = restic_in(directory / "repository", directory / "cache")
         self.repository: Repository = ResticRepository(settings, lambda: Secret("p" * 64), self.runner)
         if not real:
             self.repository = FakeRepository(directory / "repository")
         self.repository.init()
-        if real:
-            cheapen(directory / "repository", "p" * 64)
         self.user = "postgres"
         self.engine: AnyPhysical = self.make()
         self.evidence = Sealed()

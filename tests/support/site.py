@@ -20,7 +20,6 @@ from ruamel.yaml import YAML
 from drmgr.keystore.store import FileKeystore
 from drmgr.keystore.wrapping import ScryptCost
 from drmgr.system.secret import Secret
-from tests.support.restic_key import cheapen
 
 DRMGR = str(Path(sys.executable).with_name("drmgr"))
 PATIENCE_SECONDS = 120.0
@@ -140,10 +139,7 @@ class Site:
         self._keystore().rewrap(self._passphrase())
 
     def init_repositories(self) -> None:
-        """Makes the repositories in their folder; their passwords, too, cost next to nothing to try."""
-        keystore = self._keystore()
-        for made in self.json("repo", "init")["repositories"]:
-            cheapen(Path(made["place"]), keystore.repository_password(made["system"]).reveal())
+        self.json("repo", "init")
 
     def _passphrase(self) -> Secret:
         return Secret((self.directory / "secrets/passphrase").read_text())
@@ -174,14 +170,18 @@ class Site:
         wait_until(lambda: not self.processes(), "all processes to end", seconds=5)
 
     def processes(self) -> list[int]:
-        """Those that have this site in their arguments, or work in it."""
+        """Those that have this site in their arguments or environment, or work in it.
+
+        A restic between two buckets names the site in its environment alone.
+        """
         mark = os.fsencode(self.directory)
         found = []
         for entry in Path("/proc").iterdir():
             if not entry.name.isdigit() or int(entry.name) == os.getpid():
                 continue
             try:
-                words = (entry / "cmdline").read_bytes() + os.fsencode((entry / "cwd").readlink())
+                words = (entry / "cmdline").read_bytes() + (entry / "environ").read_bytes()
+                words += os.fsencode((entry / "cwd").readlink())
             except OSError:
                 continue
             if mark in words:

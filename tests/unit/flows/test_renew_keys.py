@@ -25,6 +25,7 @@ class Door:
     kill_at: int = 10**6
     moment: int = 0
     deaf: bool = False
+    sticky: bool = False
 
     def _pass(self) -> None:
         self.moment += 1
@@ -34,12 +35,14 @@ class Door:
     def opens(self, password: Secret) -> bool:
         return password.reveal() in self.keys.values()
 
-    def add(self, password: Secret, new: Secret) -> None:
+    def add(self, password: Secret, new: Secret) -> str:
         assert self.opens(password)
         self._pass()
+        name = f"key-{self.moment}"
         if not self.deaf:
-            self.keys[f"key-{self.moment}"] = new.reveal()
+            self.keys[name] = new.reveal()
         self._pass()
+        return name
 
     def ids(self, password: Secret) -> tuple[str, tuple[str, ...]]:
         own = [key for key, value in self.keys.items() if value == password.reveal()]
@@ -49,7 +52,8 @@ class Door:
         assert self.opens(password)
         assert self.keys[key] != password.reveal()
         self._pass()
-        del self.keys[key]
+        if not self.sticky:
+            del self.keys[key]
         self._pass()
 
 
@@ -78,6 +82,19 @@ def test_the_new_password_opens_and_the_old_one_does_not_any_more(site: Site, st
     assert store.names() == ["repository/his"]
     assert store.status()[0].version == 2
     store.verify()
+
+
+def test_every_key_that_the_old_password_opens_is_removed(site: Site, store: FileKeystore) -> None:
+    old = store.repository_password("his")
+    door = Door({"dear": old.reveal(), "light": old.reveal(), "stranger": "who"})
+    done = renew(site, store, door)
+    assert (door.opens(old), len(door.keys), done.others) == (False, 2, ("stranger",))
+
+
+def test_a_key_that_cannot_be_removed_is_told(site: Site, store: FileKeystore) -> None:
+    door = Door({"first": store.repository_password("his").reveal()}, sticky=True)
+    with pytest.raises(RepositoryAccessError, match="still opens"):
+        renew(site, store, door)
 
 
 @pytest.mark.parametrize("moment", range(1, 5))

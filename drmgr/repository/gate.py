@@ -113,12 +113,16 @@ class _Handler(BaseHTTPRequestHandler):
             self._refuse(HTTPStatus.NOT_FOUND)
 
     def do_POST(self) -> None:
-        key, length = self._lock_key(), int(self.headers.get("Content-Length") or -1)
-        if key is None or not 0 <= length <= LARGEST_LOCK:
+        length = int(self.headers.get("Content-Length") or -1)
+        if not 0 <= length <= LARGEST_LOCK:
             # what it goes on to send is not read
             self._begin(HTTPStatus.FORBIDDEN, 0, {"Connection": "close"})
             return
-        body = self.rfile.read(length)
+        # also of what is refused: whoever is still sending would see a broken connection instead of the answer
+        body, key = self.rfile.read(length), self._lock_key()
+        if key is None:
+            self._refuse(HTTPStatus.FORBIDDEN)
+            return
         with self._answered():
             self._client.put_object(Bucket=self._bucket, Key=key, Body=body)
             self._begin(HTTPStatus.OK, 0)

@@ -13,8 +13,9 @@ lint: setup
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 
+# one worker more than cores, for each waits a quarter of its time; four at most
 test: lint
-	$(PYTHON_RUN) -m pytest -n auto --maxprocesses 4 --dist loadfile --cov --cov-report=term:skip-covered
+	$(PYTHON_RUN) -m pytest -n $$(($$(nproc) < 4 ? $$(nproc) + 1 : 4)) --dist loadfile --cov --cov-report=term:skip-covered
 
 # the long campaigns: every moment and bit of tests/faults, 20 backups of each engine and mode under writers; an hour or two
 faults: setup

@@ -19,7 +19,7 @@ class Sizes:
 
 
 SIZES = {
-    "full": Sizes(scale=75, rows=1_500_000, files=100_000, rounds=2, nights=7),
+    "full": Sizes(scale=75, rows=1_500_000, files=100_000, rounds=3, nights=7),
     "small": Sizes(scale=20, rows=400_000, files=20_000, rounds=2, nights=2),
     "tiny": Sizes(scale=1, rows=4_000, files=600, rounds=1, nights=1),
 }

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from drmgr.interfaces import Progress
@@ -34,7 +35,8 @@ def no_progress(_share: float, _word: str) -> None:
 
 def json_line(line: bytes) -> dict[str, Json] | None:
     try:
-        document = json.loads(line)
+        # as text: json.loads would look for the encoding first
+        document = json.loads(line.decode())
     except ValueError:
         return None
     return document if isinstance(document, dict) else None
@@ -93,11 +95,15 @@ def nanoseconds(text: str) -> int:
     if text.startswith("0000-"):
         return -1
     whole, _, rest = text.partition(".")
-    digits = re.match(r"\d+", rest)
-    if not digits:
-        return int(datetime.fromisoformat(text).timestamp()) * 1_000_000_000
-    seconds = int(datetime.fromisoformat(whole + rest[digits.end() :]).timestamp())
-    return seconds * 1_000_000_000 + int(digits[0].ljust(9, "0")[:9])
+    zone = rest.lstrip("0123456789")
+    digits = rest[: len(rest) - len(zone)]
+    return _seconds(whole + zone) * 1_000_000_000 + int(digits.ljust(9, "0")[:9])
+
+
+@lru_cache(maxsize=4096)
+def _seconds(text: str) -> int:
+    """Files come in swarms: many have been written in the same second."""
+    return int(datetime.fromisoformat(text).timestamp())
 
 
 def ignored_snapshots(stderr: str) -> tuple[str, ...]:

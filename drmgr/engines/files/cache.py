@@ -23,6 +23,11 @@ FORM = 1
 SETTLED_NANOSECONDS = 10_000_000_000
 """A file that changed so shortly before it was read may change again without its times showing it: not remembered."""
 
+ROWS_AT_ONCE = 1_000
+
+Row = tuple[bytes, str, str, int]
+"""Path, state, line, and a sum over these: of damage in the file itself nobody else would tell."""
+
 _TABLE = "CREATE TABLE line (path BLOB PRIMARY KEY, state TEXT, line TEXT, sum INTEGER) WITHOUT ROWID"
 
 
@@ -39,6 +44,7 @@ class FactsCache:
         self._about = json.dumps([FORM, mode])
         self._old: sqlite3.Connection | None = None
         self._new: sqlite3.Connection | None = None
+        self._rows: list[Row] = []
         self._began = time.time_ns()
 
     def __enter__(self) -> "FactsCache":
@@ -73,10 +79,10 @@ class FactsCache:
         row = self._row(entry)
         if row is None or self._new is None:
             return None
-        self._new.execute("INSERT OR REPLACE INTO line VALUES (?, ?, ?, ?)", row)
+        self._write(row)
         return f"{row[2]}\n".encode("ascii")
 
-    def _row(self, entry: Entry) -> tuple[bytes, str, str, int] | None:
+    def _row(self, entry: Entry) -> Row | None:
         if self._old is None or entry.changed < 0:
             return None
         try:
@@ -99,12 +105,23 @@ class FactsCache:
         if self._new is None or entry.changed < 0 or unsettled or "moving" in line or "inode" in line:
             return
         row = (name_bytes(entry.path), _state(entry), encoded(line).decode("ascii").rstrip())
-        self._new.execute("INSERT OR REPLACE INTO line VALUES (?, ?, ?, ?)", (*row, _sum(*row)))
+        self._write((*row, _sum(*row)))
+
+    def _write(self, row: Row) -> None:
+        self._rows.append(row)
+        if len(self._rows) >= ROWS_AT_ONCE:
+            self._write_all()
+
+    def _write_all(self) -> None:
+        assert self._new is not None
+        self._new.executemany("INSERT OR REPLACE INTO line VALUES (?, ?, ?, ?)", self._rows)
+        self._rows.clear()
 
     def commit(self) -> None:
         """From now on the next backup remembers. Raises sqlite3.Error, OSError."""
         if self._path is None or self._new is None:
             return
+        self._write_all()
         self._new.execute("COMMIT")
         self._new.close()
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

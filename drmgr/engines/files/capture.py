@@ -143,12 +143,14 @@ class TreeCapture:
             unknown = _write_list(entries, listing, cache)
             answers = looked_at(Work(self._root, "vouch", listing, unknown, settings.facts), self._runner)
             with manifest.open("wb") as lines:
-                for asked, line in zip(_asked(listing), answers, strict=True):
+                for asked, answer in zip(_asked(listing), answers, strict=True):
+                    line = decoded(answer)
                     if asked is not None:
                         cache.keep(asked, line)
-                    tally.linked(line)
+                        tally.linked(line)
                     tally.add(line, stored=line)
-                    lines.write(encoded(line))
+                    # of what is remembered, the answer is the line as it was written before
+                    lines.write(answer if asked is None else encoded(line))
             cache.commit()
 
     def facts(self) -> Facts:

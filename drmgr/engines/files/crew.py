@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Literal
 
 from drmgr.engines.files.settings import FactsMode
-from drmgr.engines.files.worker import answers, decoded
+from drmgr.engines.files.worker import answers
 from drmgr.errors import SourceError
-from drmgr.model import Json
 from drmgr.system.command import Command, Process, Runner
 
 FEW = 300
@@ -32,11 +31,11 @@ class Work:
     mode: FactsMode = "full"
 
 
-def looked_at(work: Work, runner: Runner) -> Iterator[Json]:
-    """The worker's answers, line for line. Raises SourceError when a process of the crew did not end well."""
+def looked_at(work: Work, runner: Runner) -> Iterator[bytes]:
+    """The worker's answers, line for line as they are. Raises SourceError when a process of the crew did not end well."""
     if work.count <= FEW:
         with work.listing.open("rb") as lines:
-            yield from map(decoded, answers(os.fsencode(work.folder), work.act, work.mode, lines))
+            yield from answers(os.fsencode(work.folder), work.act, work.mode, lines)
         return
     size = min(MOST_PROCESSES, os.cpu_count() or 1)
     with ExitStack() as stack:
@@ -48,7 +47,7 @@ def looked_at(work: Work, runner: Runner) -> Iterator[Json]:
                 # this one first: others would wait for a reader of what they still have to say
                 _ended_well(process)
                 break
-            yield decoded(line)
+            yield line
         for process, output in outputs:
             if next(output, None) is not None:
                 raise _cut_short()

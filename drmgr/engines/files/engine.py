@@ -22,6 +22,7 @@ from drmgr.engines.files.places import refuse_own_folders
 from drmgr.engines.files.seen import Seen
 from drmgr.engines.files.settings import FILES_PART, MANIFEST_NAME, MANIFEST_PART, TreeSettings
 from drmgr.engines.files.tally import Tally, known_to
+from drmgr.engines.files.worker import decoded
 from drmgr.engines.hooks import HookRun
 from drmgr.errors import LoadError, NotAllowedError, PreflightError, ScratchError, SourceError
 from drmgr.interfaces import Capture, Clock, Progress
@@ -110,9 +111,10 @@ class FilesEngine:
                 count = sum(1 for _ in lines)
             answers = looked_at(Work(folder, "compare", manifest, count), self._runner)
             for stored in _lines(manifest):
-                found = next(answers, UNANSWERED)
-                if found == UNANSWERED:
+                answer = next(answers, None)
+                if answer is None:
                     raise SourceError("not every file of the manifest was looked at")
+                found = decoded(answer)
                 if found is not None:
                     tally.linked(found, as_in=stored)
                 tally.add(found, stored=stored)
@@ -159,9 +161,6 @@ class FilesEngine:
         return CheckResult(
             "files-readable", status, Level.INTEGRITY, expected, expected - wrong, self._clock.monotonic() - started
         )
-
-
-UNANSWERED: Line = {}
 
 
 def _manifest(of: Instance) -> Path:

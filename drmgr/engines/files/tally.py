@@ -83,9 +83,10 @@ class Tally:
         whose = [found.get(name) for name in OWNERS]
         self._metadata.update(json.dumps([found["path"], *now]).encode())
         self._owners.update(json.dumps([found["path"], *whose]).encode())
-        same = now == [stored.get(name) for name in METADATA]
-        same_owner = not self._owned or whose == [stored.get(name) for name in OWNERS]
-        self._differing += not (same and same_owner)
+        if found is not stored:
+            same = now == [stored.get(name) for name in METADATA]
+            same_owner = not self._owned or whose == [stored.get(name) for name in OWNERS]
+            self._differing += not (same and same_owner)
 
     def groups(self, *, compared: bool = False) -> Groups:
         """The facts. ``compared``: of a tree that came back, not of the source."""

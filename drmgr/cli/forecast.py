@@ -7,7 +7,8 @@ from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from drmgr.cli.measured import Proven, Took, measured
-from drmgr.model import Json, Member, Move, move_to_json
+from drmgr.cli.restored import check_json
+from drmgr.model import CheckResult, Json, Member, Move, move_to_json
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -32,7 +33,10 @@ class Room:
 
 @dataclass(frozen=True)
 class Forecast:
-    """``instant``: all that was committed before it comes back. ``touched``: production is, and loses what came after."""
+    """``instant``: all that was committed before it comes back. ``touched``: production is, and loses what came after.
+
+    ``failing`` are checks that fail already now, before anything was brought back: the restore will end with 4.
+    """
 
     system: str
     target: str
@@ -48,6 +52,7 @@ class Forecast:
     users: int = 0
     expected: Took | None = None
     proven: Proven | None = None
+    failing: tuple[CheckResult, ...] = ()
 
     @property
     def lost(self) -> float:
@@ -65,7 +70,7 @@ def forecast(opened: "Site", bench: "Bench", wired: "WiredSystem", plan: "Restor
     from drmgr.flows.original import ToOriginal
     from drmgr.flows.restoreplan import ToConnection, describe, planned
 
-    aim, _ = planned(bench, wired, plan)
+    aim, failing = planned(bench, wired, plan)
     chosen, target = members(aim.point, wired, plan.sources), plan.target
     known = measured(opened, wired.system.id)
     oldest = min(member.consistent_at for member in chosen)
@@ -87,6 +92,7 @@ def forecast(opened: "Site", bench: "Bench", wired: "WiredSystem", plan: "Restor
         users=sum(place.users() for place in target.places.values()) if isinstance(target, ToOriginal) else 0,
         expected=known.expected(),
         proven=known.proven.get(aim.point.id),
+        failing=failing,
     )
 
 
@@ -146,6 +152,7 @@ def forecast_json(plan: Forecast) -> Json:
         "drilled": None if proven is None else {"level": proven.level, "at": rfc3339(proven.at), "from": proven.name},
         "renames": [move_to_json(move) for move in plan.moves],
         "sessions": plan.users,
+        "failing": [check_json(check) for check in plan.failing],
         "disk": [{"place": room.place, "needed": room.needed, "free": room.free} for room in plan.rooms],
     }
 
@@ -160,6 +167,7 @@ def show_forecast(console: "Console", opened: "Site", plan: Forecast) -> None:
         ("as of", f"{as_of} ({zone})"),
         ("will be lost", _lost(plan)),
         ("drilled", _drilled(plan, opened)),
+        *(("BEWARE", f"{check.name}: {check.message}") for check in plan.failing),
         ("sources", ", ".join(member.source for member in plan.members)),
         ("to read", human_bytes(plan.reads)),
         ("target", plan.target),

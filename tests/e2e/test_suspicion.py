@@ -105,6 +105,11 @@ def test_an_emptied_table_and_a_dead_canary_are_marked_and_over_when_they_are_ba
         assert [each["code"] for each in found["problems"]] == ["point-suspicious"]
         checks = site.json("drill", "run", "his-restore", code=4)["drills"][0]["systems"][0]["checks"]
         assert {each["name"] for each in checks if each["status"] == "fail"} == {"canary-main", "point-trusted"}
+        planned = site.json("restore", "his", "--to", "scratch", "--dry-run")
+        (failing,) = planned["failing"]
+        assert (failing["name"], failing["status"]) == ("point-trusted", "fail")
+        shown = site.run("restore", "his", "--to", "scratch", "--dry-run").out
+        assert "BEWARE" in shown and "0 rows left of 50" in " ".join(shown.split())
         restored = site.json("restore", "his", "--to", "scratch", "--keep", "1s", code=4)
         assert restored["instance"]["socket"]
         ward.execute("his", "INSERT INTO ward SELECT n, 'bed ' || n FROM generate_series(1, 50) n")

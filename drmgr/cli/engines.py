@@ -68,6 +68,11 @@ def make_tables(engine: Engine) -> TableEngine | None:
         from drmgr.engines.sqlite_tables import SqliteTables
 
         return SqliteTables(engine) if isinstance(engine, SqliteEngine) else None
+    if kind == "sqlserver":
+        from drmgr.engines.sqlserver.engine import SqlServerEngine
+        from drmgr.engines.sqlserver.tables import SqlServerTables
+
+        return SqlServerTables(engine) if isinstance(engine, SqlServerEngine) else None
     return None
 
 

@@ -103,7 +103,7 @@ def _refuse_unknown(aim: Aim, source: Source, plan: TablePlan) -> None:
         return
     for asked in plan.tables:
         if live_table(source, asked) is None and not any(
-            asked.strip('"`').rpartition(".")[2] in name for name in known
+            asked.strip('"`[]').rpartition(".")[2] in name for name in known
         ):
             raise not_there(aim.point, source, asked)
 

@@ -139,12 +139,15 @@ class Session:
             self._heard.listener = None
         return tuple(self._heard.notes)
 
-    def stream(self, statement: str) -> Iterator[tuple[Any, ...]]:
-        """The rows of the first result set as they come; whatever follows is drained too. Raises Complaint."""
+    def stream(self, statement: str, at_once: int = BATCH_ROWS) -> Iterator[tuple[Any, ...]]:
+        """The rows of the first result set as they come, so many in memory; whatever follows is drained too.
+
+        Raises Complaint.
+        """
         with self._listening(), self._connection.cursor() as cursor:
             cursor.execute(statement)
             if cursor.description:
-                while batch := cursor.fetchmany(BATCH_ROWS):
+                while batch := cursor.fetchmany(at_once):
                     yield from batch
             while cursor.nextset():
                 pass

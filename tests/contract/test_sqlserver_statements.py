@@ -4,13 +4,19 @@ To change one on purpose: DRMGR_WRITE_GOLDEN=1, and read what git shows.
 """
 
 import os
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from drmgr.engines.sqlserver import statements
+from drmgr.engines.sqlserver import statements, tablesql
 from drmgr.engines.sqlserver.encode import Column, row_text
+from drmgr.engines.sqlserver.rowcopy import Place, copy_rows
+from drmgr.engines.sqlserver.tabledef import ColumnDefinition, Definition, Index, index_text, table_text
+from drmgr.engines.sqlserver.tables import SqlServerTables
+from drmgr.model import TableShape
 from drmgr.system import mssql, mssql_server
 from drmgr.system.mssql_access import Share
 from drmgr.system.mssql_bucket import BucketShare
@@ -46,7 +52,121 @@ KINDS = (
 ROW = row_text([Column(f"c{number} {kind}]", kind, 8) for number, kind in enumerate(KINDS)], 16)
 assert ROW is not None
 
+LAYING = "drmgr_laying_0123456789abcdef"
+WORDS = {
+    **{kind: f"{kind}(100)" for kind in ("nvarchar", "char")},
+    **{kind: f"{kind}(7)" for kind in ("datetime2", "datetimeoffset")},
+    **{"decimal": "decimal(12, 4)", "varbinary": "varbinary(max)", "timestamp": "binary(8)"},
+}
+LAID = Definition(
+    (
+        ColumnDefinition(Column("id", "int", 4), "int", nullable=False, identity=("1", "1")),
+        *(
+            ColumnDefinition(Column(f"c {kind}]", kind, 8), WORDS.get(kind, kind), nullable=True)
+            for kind in (*KINDS, "real", "hierarchyid", "timestamp")
+        ),
+        ColumnDefinition(
+            Column("name", "varchar", 20), "varchar(20)", False, "Chinese_PRC_CI_AS", default="(N'x')", comment="o'x"
+        ),
+        ColumnDefinition(
+            Column("twice", "int", 4, derived=True), "int", nullable=False, computed="([id]*(2))", persisted=True
+        ),
+        ColumnDefinition(Column("once", "int", 4, derived=True), "int", nullable=True, computed="([id])"),
+    ),
+    (),
+    None,
+    (),
+)
+VALUES = (
+    *(
+        "1",
+        "-7",
+        "0.1000",
+        "2025-12-31 08:00:00.5000000",
+        "3FB999999999999A",
+        "00" * 16,
+        "药".encode("utf-16-le"),
+        b"\x00",
+    ),
+    *(
+        "<a/>".encode("utf-16-le"),
+        b"",
+        None,
+        "2025-12-31",
+        "-0.5000",
+        "2025-12-31 08:00:00.0000000 +08:00",
+        b"\x01",
+        "1",
+    ),
+    *(b"a\0", b"\xff", "3DCCCCCD", b"\x58", "00000000000007D1", "x".encode("utf-16-le")),
+)
+
+
+class Spoken:
+    """A session that has these rows, and remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.statements: list[str] = []
+
+    def stream(self, statement: str, _at_once: int) -> Iterator[tuple[Any, ...]]:
+        self.statements.append(statement)
+        yield from (VALUES, (None,) * len(VALUES))
+
+    def act(self, statement: str) -> None:
+        self.statements.append(statement)
+
+
+def copied() -> list[str]:
+    """To take the numbers, to read, to lay, and to take no more."""
+    spoken: Any = Spoken()
+    copy_rows(
+        Place(spoken, "dbo", "patient"), Place(spoken, "dbo", LAYING), LAID.columns, lambda _share, _word: None, 2
+    )
+    found: list[str] = spoken.statements
+    return found
+
+
+OWN_NUMBERS, READ, LAY, NO_NUMBERS = copied()
+PRIMARY = Index("PK", True, True, True, (("id", False), ("o]", True)), (), None)
+FILTERED = Index("o'dd]", True, False, False, (("id", True),), ("name", "b"), "([id]>(0))")
+
+TABLES = {
+    "snapshots": tablesql.SNAPSHOTS,
+    "one-view": tablesql.ONE_VIEW,
+    "half-laid": tablesql.HALF_LAID,
+    "find-table": tablesql.find("patient"),
+    "columns-of-table": tablesql.columns_of("dbo", "patient", tells_encryption=True),
+    "columns-of-table-before-2016": tablesql.columns_of("dbo", "patient", tells_encryption=False),
+    "indexes-of-table": tablesql.indexes_of("dbo", "patient"),
+    "rest-of-table": tablesql.rest_of("dbo", "patient"),
+    "object": tablesql.object_id("dbo", "patient"),
+    "digests": tablesql.digests("dbo", "o'dd ]name", *(row_text([Column(each, "int", 4)], 16) or "" for each in "ab")),
+    "read-rows": READ,
+    "lay-rows": LAY,
+    "own-numbers": OWN_NUMBERS,
+    "own-numbers-off": NO_NUMBERS,
+    "create-table": table_text("dbo", LAYING, LAID),
+    "primary-key": index_text("dbo", LAYING, PRIMARY),
+    "create-index": index_text("dbo", LAYING, FILTERED),
+    "describe": tablesql.describe("dbo", LAYING, None, "o'x 病人"),
+    "describe-column": tablesql.describe("dbo", LAYING, "name", "姓名"),
+    "rename": tablesql.rename("dbo", LAYING, "o'dd ]name__drmgr_20260105_1403"),
+    "drop-table": tablesql.drop_table("dbo", LAYING),
+    "hold": tablesql.hold(LAYING),
+    "is-free": tablesql.is_free(LAYING),
+}
+
+LIVE = TableShape("dbo", "o'dd ]name", LAID.words, ("id", "c date]"), ())
+BESIDE = replace(LIVE, name="o'dd ]name__drmgr_20260105_1403")
+TOLD: Any = SqlServerTables.statements
+KEYED, KEYLESS = (TOLD(None, LIVE, BESIDE, list(LAID.words), key) for key in (LIVE.key, ()))
+
 STATEMENTS = {
+    **TABLES,
+    # these are printed for a person, and drmgr never sends them
+    **{f"look-{what}": statement for what, statement in KEYED.look.items()},
+    **{f"look-{what}-without-key": statement for what, statement in KEYLESS.look.items()},
+    "look-drop": KEYED.drop,
     "entered": mssql.ENTERED,
     "settings": mssql.SETTINGS,
     "now": statements.NOW,

@@ -10,6 +10,7 @@ from drmgr.engines.mariadb.tables import LAYING
 from drmgr.errors import Interrupted, LoadError, UsageError
 from drmgr.model import LaidTable, TableProof
 from tests.support.mariadb import superuser
+from tests.support.sqlserver_tables import sqlserver_ground
 from tests.support.tables import (
     ENDING,
     Ground,
@@ -28,6 +29,7 @@ MAKERS: dict[str, Callable[[], AbstractContextManager[Ground]]] = {
     "mariadb": mariadb_ground,
     "postgresql": postgres_ground,
     "sqlite": sqlite_ground,
+    "sqlserver": sqlserver_ground,
 }
 
 

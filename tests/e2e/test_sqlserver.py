@@ -2,18 +2,20 @@
 
 import secrets
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from drmgr.demo.objectstore import ObjectStore
+from drmgr.system.mssql import connect
 from tests.support.folders import passable_directory
 from tests.support.objectstore import BucketMaker, s3_client
 from tests.support.site import Site
-from tests.support.sqlserver import PASSWORD, StandIn, make_certificate, stand_in
+from tests.support.sqlserver import PASSWORD, StandIn, make_certificate, sample_tables, stand_in
 from tests.support.tds.devices import S3_IDENTITY
-from tests.support.tds.store import BucketOf, appended
+from tests.support.tds.store import BucketOf, Table, appended
 
 COUNT = "SELECT COUNT(*) FROM dbo.charge WHERE amount < 0"
 
@@ -170,6 +172,47 @@ def test_backup_and_drill_by_way_of_a_bucket(
     checked = site.run("config", "check")
     assert checked.code == 10
     assert "must hold either server and local, or url, access_key and secret_key" in checked.out + checked.err
+
+
+def test_a_table_is_laid_beside_the_live_one_and_the_changes_are_counted(hospital: Hospital) -> None:
+    site, database = hospital.site, hospital.source.store.databases["lis"]
+    site.init_keys()
+    site.json("repo", "init")
+    site.json("backup", "lis")
+    then = database.tables["dbo.patient"]
+    hospital.source.store.change("lis", _mistake)
+    now = database.tables["dbo.patient"]
+    words, sure = ("restore", "lis", "--table", "patient", "--to"), ("--confirm", "lis", "--reason", "wrong UPDATE")
+    assert "restore.allow.tables" in site.json(*words, "original", *sure, code=13)["error"]["hint"]
+    assert list(hospital.drill.store.databases) == []
+    compared = site.json(*words, "scratch", "--keep", "1h")["tables"][0]
+    site.edit(lambda document: document.update(restore={"allow": {"tables": ["lis-main"]}}))
+    document = site.json(*words, "original", *sure)
+    (table,) = document["tables"]
+    assert (document["status"], document["verified"]["level"]) == ("ok", 4)
+    assert table["laid_as"].startswith("dbo.patient__drmgr_")
+    counts = {"before": len(then.rows), "now": len(now.rows), "added": 1, "removed": 2, "changed": 3}
+    for told in (table, compared):
+        assert {name: told["changes"][name] for name in counts} == counts
+    # the very rows of then, and the live ones as they were
+    laid = database.tables[table["laid_as"]]
+    assert (sorted(laid.rows), laid.columns) == (sorted(then.rows), then.columns)
+    assert database.tables["dbo.patient"] == now
+    # what is printed to look at the differences finds as many, and what is printed to drop it drops it
+    session = connect(hospital.source.access.server, "lis")
+    for kind in ("added", "removed", "changed"):
+        assert len(list(session.stream(table["sql"][kind]))) == counts[kind]
+    session.act(table["sql"]["drop"])
+    session.close()
+    assert set(database.tables) == set(sample_tables())
+
+
+def _mistake(tables: dict[str, Table]) -> None:
+    patient = tables["dbo.patient"]
+    at = patient.column("name")
+    kept = [row for row in patient.rows if row[0] not in (10, 11)]
+    wrong = [(*row[:at], "李四", *row[at + 1 :]) if row[0] <= 3 else row for row in kept]
+    tables["dbo.patient"] = replace(patient, rows=(*wrong, (1001, "王五", *[None] * 9)))
 
 
 def _refuse_production(hospital: Hospital) -> None:

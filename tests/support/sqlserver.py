@@ -27,7 +27,7 @@ from tests.support.folders import passable_directory
 from tests.support.tds import TdsServer
 from tests.support.tds.brain import Brain
 from tests.support.tds.devices import S3_IDENTITY
-from tests.support.tds.store import BucketOf, Column, Database, Store, Table, appended, updated
+from tests.support.tds.store import BucketOf, Column, Database, Index, Store, Table, appended, updated
 
 USER, PASSWORD = "drmgr", "dr\\m\"g'#r;{é}"
 REAL = "DRMGR_TEST_SQLSERVER"
@@ -39,12 +39,12 @@ def sample_tables() -> dict[str, Table]:
     """One of everything that is fingerprinted in a way of its own."""
     patient = (
         *(
-            Column("id", "int", 4),
+            Column("id", "int", 4, nullable=False),
             Column("name", "nvarchar", 200),
             Column("born", "date", 3),
-            Column("seen", "datetime2"),
+            Column("seen", "datetime2", scale=7),
         ),
-        *(Column("cost", "decimal", 9), Column("note", "nvarchar", MAX), Column("raw", "varbinary", MAX)),
+        *(Column("cost", "decimal", 9, 12, 4), Column("note", "nvarchar", MAX), Column("raw", "varbinary", MAX)),
         *(
             Column("own", "uniqueidentifier", 16),
             Column("weight", "float"),
@@ -72,7 +72,7 @@ def sample_tables() -> dict[str, Table]:
         (number, datetime.date(2025, 11, 1) + datetime.timedelta(days=number), Decimal(number)) for number in range(9)
     ]
     return {
-        "dbo.patient": Table(patient, tuple(rows)),
+        "dbo.patient": Table(patient, tuple(rows), (Index("PK_patient", (("id", False),), primary=True, unique=True),)),
         "dbo.charge": Table(charge, tuple(charges)),
         "dbo.queue": Table((Column("n", "int", 4),), ((1,), (2,))),
         "dbo.odd ]name": Table((Column("select", "int", 4),), ((1,),)),
@@ -184,7 +184,7 @@ def stand_in(folder: Path, name: str = "HISDB", *, certificate: Path | None = No
     store = Store({"/backups": share}, name, texts=dict(TEXTS))
     brain = Brain(store)
     server = TdsServer(brain, {USER: PASSWORD}, certificate, lambda: {"master", *store.databases})
-    brain.kill = server.kill
+    brain.kill, brain.is_there = server.kill, server.is_there
     place = Server(
         "127.0.0.1", server.port, USER, Secret(PASSWORD), "require" if certificate else "disable", silence=60
     )

@@ -160,6 +160,13 @@ _REASONS: tuple[tuple[tuple[int, ...], str, str | None], ...] = (
     ((911, 4060), "there is no such database", "check the connection's database in the site file"),
     ((262, 229, 297, 300, 916), "drmgr's login has not the right to do this", "grant it what drmgr doctor names"),
     ((8928, 8939), "the database is damaged", None),
+    (
+        (1105, 9002),
+        "there is not room enough in the database or its log",
+        "make room, or lay the table into another database",
+    ),
+    ((2760,), "the database has no such schema, or drmgr's login may not use it", "grant it ALTER on the schema"),
+    ((15335, 2714), "something has that name already", None),
     ((1222,), "somebody held a lock for a minute", "try again when nobody changes tables"),
     ((20003,), "the server fell silent", "look at the server and at the way to it"),
     ((20004, 20006, 20017, 20047), "the connection to the server broke", "look at the server and at the way to it"),

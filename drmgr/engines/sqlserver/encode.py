@@ -34,7 +34,7 @@ class Column:
 def row_text(columns: Sequence[Column], version: int) -> str | None:
     """The expression; None when this server cannot hash such a table, which then can only be counted."""
     stored = [column for column in columns if not column.derived]
-    if not stored or any(column.encrypted or not _known(column.kind) for column in stored):
+    if not stored or any(column.encrypted or not is_known(column.kind) for column in stored):
         return None
     if version < HASHED_WITHOUT_LIMIT and (any(_endless(column) for column in stored) or len(stored) * 80 > LIMIT):
         return None
@@ -43,16 +43,8 @@ def row_text(columns: Sequence[Column], version: int) -> str | None:
     return f"CONVERT(varchar(max), '') + {values}"
 
 
-def _known(kind: str) -> bool:
-    return kind in _PLAIN | _MONEY | _TIMES | _RAW | _TEXTS | _BYTES or kind in _OLD_TEXTS
-
-
-def _endless(column: Column) -> bool:
-    return column.length == -1 or column.kind in _ENDLESS
-
-
-def _encoded(column: Column) -> str:
-    """The value as a text without commas. What can be long, or hold any character, goes in by its hash."""
+def short_form(column: Column) -> str | None:
+    """The value as a short text, with floats, GUIDs and row versions as their bytes in hex; None for what can be long."""
     name, kind = bracketed(column.name), column.kind
     if kind in _PLAIN:
         return f"CONVERT(varchar(50), {name})"
@@ -62,5 +54,27 @@ def _encoded(column: Column) -> str:
         return f"CONVERT(varchar(50), {name}, 121)"
     if kind in _RAW:
         return f"CONVERT(varchar(50), CONVERT(varbinary(16), {name}), 2)"
+    return None
+
+
+def is_known(kind: str) -> bool:
+    """Whether a value of that type can be told from any other."""
+    return kind in _PLAIN | _MONEY | _TIMES | _RAW | _BYTES or is_text(kind)
+
+
+def is_text(kind: str) -> bool:
+    return kind in _TEXTS or kind in _OLD_TEXTS
+
+
+def _endless(column: Column) -> bool:
+    return column.length == -1 or column.kind in _ENDLESS
+
+
+def _encoded(column: Column) -> str:
+    """The value as a text without commas. What can be long, or hold any character, goes in by its hash."""
+    short = short_form(column)
+    if short is not None:
+        return short
+    name, kind = bracketed(column.name), column.kind
     value = name if kind in _TEXTS | _BYTES else f"CONVERT({_OLD_TEXTS[kind]}, {name})"
     return f"CONVERT(varchar(64), HASHBYTES('SHA2_256', CONVERT(varbinary(max), {value})), 2)"

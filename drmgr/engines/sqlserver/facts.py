@@ -52,8 +52,12 @@ def read_groups(session: Session, database: Mapping[str, Json], scope: Scope, ve
             "containment": database["containment_desc"],
         },
         "tables": {
-            f"{row['schema_name']}.{row['table_name']}": _table(
-                session, row["schema_name"], row["table_name"], described, version if scope.full else None
+            f"{row['schema_name']}.{row['table_name']}": table_facts(
+                session,
+                row["schema_name"],
+                row["table_name"],
+                described.get((row["schema_name"], row["table_name"]), ()),
+                version if scope.full else None,
             )
             for row in tables
         },
@@ -84,15 +88,9 @@ def _columns(session: Session, version: int) -> dict[tuple[str, str], list[Colum
     return found
 
 
-def _table(
-    session: Session,
-    schema: str,
-    table: str,
-    described: Mapping[tuple[str, str], Sequence[Column]],
-    version: int | None,
-) -> Json:
-    """``version`` None: only counted."""
-    row = None if version is None else row_text(described.get((schema, table), ()), version)
+def table_facts(session: Session, schema: str, table: str, columns: Sequence[Column], version: int | None) -> Json:
+    """``version`` None: only counted. Raises Complaint."""
+    row = None if version is None else row_text(columns, version)
     if row is None:
         return {"rows": int(session.row(statements.count(schema, table))["row_count"])}
     found = session.row(statements.fingerprint(schema, table, row))

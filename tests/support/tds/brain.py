@@ -3,34 +3,20 @@
 import re
 from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from tests.support.tds import hashing
 from tests.support.tds.backups import Refused, backup, file_list, header, msdb_logs, restore, restore_log, verify
+from tests.support.tds.laying import Laying
 from tests.support.tds.server import Piece, Rows, Say, Session, UseDatabase
 from tests.support.tds.store import Database, Store
+from tests.support.tds.texts import NAME, TEXT, golden, text_of, unbracketed
 from tests.support.tds.wire import Column
 
-GOLDEN = Path(__file__).parents[2] / "contract" / "golden" / "sqlserver"
-NAME, TEXT = r"\[((?:[^\]]|\]\])*)\]", r"N'((?:[^']|'')*)'"
 DEVICE = rf"(DISK|URL) = {TEXT}"
 REGION = r"""RESTORE_OPTIONS = N'\{"s3": \{"region": "[a-z0-9-]+"\}\}'"""
 
 Handler = Callable[..., Iterator[Piece]]
-
-
-def golden(name: str) -> str:
-    """The text of a statement that always is the same, from its file."""
-    return (GOLDEN / f"{name}.sql").read_text(encoding="utf-8").rstrip("\n")
-
-
-def unbracketed(name: str) -> str:
-    return name.replace("]]", "]")
-
-
-def text_of(literal: str) -> str:
-    return literal.replace("''", "'")
 
 
 def _type_of(rows: list[list[Any]], at: int) -> str:
@@ -43,6 +29,7 @@ class Brain:
     def __init__(self, store: Store) -> None:
         self.store = store
         self.kill: Callable[[int], bool] = lambda _number: False
+        self.is_there: Callable[[int], bool] = lambda _number: True
         self._fixed: dict[str, Handler] = {
             golden("now"): self._now,
             golden("server"): self._server,
@@ -149,6 +136,7 @@ class Brain:
                 partial(msdb_logs, store),
             ),
             (re.compile(r"KILL (\d+)"), self._kill),
+            *Laying(store, self).patterns,
         ]
 
     def __call__(self, session: Session, text: str) -> Iterator[Piece]:
@@ -317,7 +305,7 @@ class Brain:
         columns = [Column(name, "text") for name in texts]
         columns += [Column(name, "int") for name in (*numbers, "is_column_set", "is_encrypted")]
         rows = [
-            [*name.split(".", 1), column.name, column.kind, column.length, 0, 0, 0]
+            [*name.split(".", 1), column.name, column.kind, column.length, column.computed is not None, 0, 0]
             for name, table in sorted(self._here(session).tables.items())
             for column in table.columns
         ]

@@ -3,6 +3,7 @@
 import hashlib
 import re
 import struct
+from collections.abc import Callable, Iterator, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -34,31 +35,40 @@ _FORMS = (
 
 def sums(table: Table, expression: str) -> tuple[int, int]:
     """The two sums. Raises ValueError for an expression that is not understood."""
+    first = second = 0
+    for digest in digests(table, expression):
+        first += int.from_bytes(digest[:7], "big")
+        second += int.from_bytes(digest[7:14], "big")
+    return first, second
+
+
+def digests(table: Table, expression: str) -> Iterator[bytes]:
+    """The SHA-256 of each row's text. Raises ValueError for an expression that is not understood."""
     if not expression.startswith(_START):
         raise ValueError(expression)
     rest = expression.removeprefix(_START)
     items = _ITEM.findall(rest)
     if "".join(f"COALESCE('V' + {item} + ',', 'N,') + " for item in items) != rest + " + ":
         raise ValueError(rest)
-    forms = [_form(item, table) for item in items]
-    first = second = 0
+    forms = [value_of(item, table) for item in items]
     for row in table.rows:
-        text = "".join("N," if row[at] is None else f"V{_encoded(how, row[at])}," for how, at in forms)
-        digest = hashlib.sha256(text.encode()).digest()
-        first += int.from_bytes(digest[:7], "big")
-        second += int.from_bytes(digest[7:14], "big")
-    return first, second
+        values = (form(row) for form in forms)
+        text = "".join("N," if value is None else f"V{value}," for value in values)
+        yield hashlib.sha256(text.encode()).digest()
 
 
-def _form(item: str, table: Table) -> tuple[str, int]:
+def value_of(item: str, table: Table) -> Callable[[Sequence[Any]], str | None]:
+    """What one such expression comes to in a row. Raises ValueError for one that is not understood."""
     for pattern, how in _FORMS:
         found = pattern.fullmatch(item)
         if found:
-            return how, table.column(found[1].replace("]]", "]"))
+            at = table.column(found[1].replace("]]", "]"))
+            single = table.columns[at].kind == "real"
+            return lambda row: None if row[at] is None else _encoded(how, row[at], ">f" if single else ">d")
     raise ValueError(item)
 
 
-def _encoded(how: str, value: Any) -> str:
+def _encoded(how: str, value: Any, packed: str) -> str:
     match how:
         case "plain":
             return str(int(value)) if isinstance(value, bool | int) else str(value)
@@ -68,7 +78,9 @@ def _encoded(how: str, value: Any) -> str:
             assert isinstance(value, date)
             return value.isoformat(sep=" ") if isinstance(value, datetime) else value.isoformat()
         case "raw":
-            raw = value.bytes_le if isinstance(value, UUID) else struct.pack(">d", value)
+            if isinstance(value, UUID):
+                value = value.bytes_le
+            raw = value if isinstance(value, bytes) else struct.pack(packed, value)
             return raw.hex().upper()
         case "hash":
             raw = value if isinstance(value, bytes) else str(value).encode("utf-16-le")

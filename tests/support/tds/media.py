@@ -3,14 +3,14 @@
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Protocol
 from uuid import UUID
 
-from tests.support.tds.store import Column, Commit, Table
+from tests.support.tds.store import Column, Commit, Index, Table
 
 MAGIC = b"TDS-STAND-IN 1\n"
 
@@ -95,18 +95,30 @@ def _parts(path: Readable) -> tuple[dict[str, Any], bytes]:
 
 
 def _table_json(table: Table) -> Any:
-    return [
-        [[column.name, column.kind, column.length] for column in table.columns],
-        [[_plain(value) for value in row] for row in table.rows],
-    ]
+    """All of its fields by name; a row is a list of plain values."""
+    return {**_fields(table), "rows": [[_plain(value) for value in row] for row in table.rows]}
+
+
+def _fields(of: Table) -> dict[str, Any]:
+    columns, indexes = ([asdict(each) for each in group] for group in (of.columns, of.indexes))
+    return {"columns": columns, "indexes": indexes, "comment": of.comment, "others": of.others}
 
 
 def _table(found: Any) -> Table:
-    columns, rows = found
     return Table(
-        tuple(Column(name, kind, length) for name, kind, length in columns),
-        tuple(tuple(_value(value) for value in row) for row in rows),
+        tuple(Column(**_tuples(each)) for each in found["columns"]),
+        tuple(tuple(_value(value) for value in row) for row in found["rows"]),
+        tuple(Index(**_tuples(each)) for each in found["indexes"]),
+        found["comment"],
+        tuple(found["others"]),
     )
+
+
+def _tuples(found: Any) -> Any:
+    """JSON knows lists only."""
+    if isinstance(found, dict):
+        return {name: _tuples(value) for name, value in found.items()}
+    return tuple(map(_tuples, found)) if isinstance(found, list) else found
 
 
 def _plain(value: Any) -> Any:

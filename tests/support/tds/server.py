@@ -129,6 +129,16 @@ class TdsServer:
             found[0].killed.set()
         return found is not None
 
+    def is_there(self, number: int) -> bool:
+        """Whether that session has not ended yet."""
+        return number in self._sessions
+
+    def hang_up(self, database: str) -> None:
+        """Ends the sessions in that database, as a crash would."""
+        for session, line in list(self._sessions.values()):
+            if session.database == database:
+                _hang_up(line.raw)
+
     def _accept(self) -> None:
         while not self._stopping.is_set():
             try:

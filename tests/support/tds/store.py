@@ -16,17 +16,45 @@ LSN_STEP = 800_008
 
 @dataclass(frozen=True)
 class Column:
-    """One column; ``kind`` and ``length`` as sys.columns tells them."""
+    """One column; ``kind``, ``length`` and so on as sys.columns tells them, ``identity`` with seed and step."""
 
     name: str
     kind: str
     length: int = 8
+    precision: int = 0
+    scale: int = 0
+    nullable: bool = True
+    collation: str | None = None
+    identity: tuple[str, str] | None = None
+    default: str | None = None
+    computed: str | None = None
+    persisted: bool = False
+    comment: str | None = None
+    masked: bool = False
+
+
+@dataclass(frozen=True)
+class Index:
+    """``columns`` with whether they descend; ``number`` is sys.indexes' type: 1 clustered, 2 not, others are no B-trees."""
+
+    name: str
+    columns: tuple[tuple[str, bool], ...]
+    primary: bool = False
+    unique: bool = False
+    number: int = 2
+    included: tuple[str, ...] = ()
+    condition: str | None = None
 
 
 @dataclass(frozen=True)
 class Table:
+    """``others`` are how many triggers, foreign keys and check constraints it has."""
+
     columns: tuple[Column, ...]
     rows: tuple[tuple[Any, ...], ...]
+    indexes: tuple[Index, ...] = ()
+    comment: str | None = None
+    others: tuple[int, int, int] = (0, 0, 0)
 
     def column(self, name: str) -> int:
         return [column.name for column in self.columns].index(name)
@@ -61,6 +89,10 @@ class Database:
     primary: int | None = None
     preferred: int = 1
     damaged: bool = False
+    snapshots: int = 0
+    others: dict[str, str] = field(default_factory=dict)
+    """Views and the like: their types in sys.objects."""
+    numbers: dict[str, int] = field(default_factory=dict)
 
     def commit(self, change: Callable[[dict[str, Table]], None], now: datetime) -> None:
         """Carries a change out as one transaction."""

@@ -209,11 +209,12 @@ def done(status: int, rows: int = 0) -> bytes:
 # --- rows ---
 
 NULL_CHARACTERS = 0xFFFF
+CHUNK_BYTES = 8000
 
 
 @dataclass(frozen=True)
 class Column:
-    """``kind``: text, int, bigint, bit, decimal, datetime2, date, guid or binary."""
+    """``kind``: text, int, bigint, bit, decimal, datetime2, date, guid, binary or bytes, which has no limit."""
 
     name: str
     kind: str
@@ -229,6 +230,7 @@ _TYPES = {
     "date": bytes([0x28]),
     "guid": bytes([0x24, 16]),
     "binary": bytes([0xA5]) + struct.pack("<H", 8000),
+    "bytes": bytes([0xA5]) + struct.pack("<H", NULL_CHARACTERS),
 }
 
 
@@ -244,6 +246,8 @@ def row(described: Sequence[Column], values: Sequence[Any]) -> bytes:
 
 
 def _value(kind: str, value: Any) -> bytes:
+    if kind == "bytes":
+        return _unlimited(value)
     if kind in {"text", "binary"}:
         if value is None:
             return struct.pack("<H", NULL_CHARACTERS)
@@ -253,6 +257,15 @@ def _value(kind: str, value: Any) -> bytes:
         return b"\x00"
     raw = _fixed(kind, value)
     return bytes([len(raw)]) + raw
+
+
+def _unlimited(value: bytes | None) -> bytes:
+    """In chunks, the last of them empty."""
+    if value is None:
+        return b"\xff" * 8
+    chunks = (value[at : at + CHUNK_BYTES] for at in range(0, len(value), CHUNK_BYTES))
+    body = b"".join(struct.pack("<I", len(chunk)) + chunk for chunk in chunks)
+    return struct.pack("<Q", len(value)) + body + struct.pack("<I", 0)
 
 
 def _fixed(kind: str, value: Any) -> bytes:

@@ -1,0 +1,1 @@
+/* drmgr: describe */ EXECUTE sys.sp_addextendedproperty @name = N'MS_Description', @value = N'o''x 病人', @level0type = N'SCHEMA', @level0name = N'dbo', @level1type = N'TABLE', @level1name = N'drmgr_laying_0123456789abcdef'

@@ -1,0 +1,1 @@
+/* drmgr: digests */ SELECT SUBSTRING(HASHBYTES('SHA2_256', CONVERT(varchar(max), '') + COALESCE('V' + CONVERT(varchar(50), [a]) + ',', 'N,')), 1, 16) AS key_hash, SUBSTRING(HASHBYTES('SHA2_256', CONVERT(varchar(max), '') + COALESCE('V' + CONVERT(varchar(50), [b]) + ',', 'N,')), 1, 16) AS row_hash FROM [dbo].[o'dd ]]name]

@@ -1,0 +1,1 @@
+/* drmgr: one view */ SET TRANSACTION ISOLATION LEVEL SNAPSHOT

@@ -98,7 +98,7 @@ VALUES = (
         b"\x01",
         "1",
     ),
-    *(b"a\0", b"\xff", "3DCCCCCD", b"\x58", "00000000000007D1", "x".encode("utf-16-le")),
+    *(b"a\0", b"\xff", "3DCCCCCD", b"\x58", "00000000000007D1", "药".encode("gbk")),
 )
 
 
@@ -119,9 +119,8 @@ class Spoken:
 def copied() -> list[str]:
     """To take the numbers, to read, to lay, and to take no more."""
     spoken: Any = Spoken()
-    copy_rows(
-        Place(spoken, "dbo", "patient"), Place(spoken, "dbo", LAYING), LAID.columns, lambda _share, _word: None, 2
-    )
+    there, here = (Place(spoken, "dbo", name, "Chinese_PRC_CI_AS") for name in ("patient", LAYING))
+    copy_rows(there, here, LAID.columns, lambda _share, _word: None, 2)
     found: list[str] = spoken.statements
     return found
 
@@ -133,6 +132,7 @@ FILTERED = Index("o'dd]", True, False, False, (("id", True),), ("name", "b"), "(
 TABLES = {
     "snapshots": tablesql.SNAPSHOTS,
     "one-view": tablesql.ONE_VIEW,
+    "collation": tablesql.COLLATION,
     "half-laid": tablesql.HALF_LAID,
     "find-table": tablesql.find("patient"),
     "columns-of-table": tablesql.columns_of("dbo", "patient", tells_encryption=True),

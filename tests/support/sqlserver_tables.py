@@ -21,6 +21,8 @@ ROWS = 450
 COLLATED: dict[str, Any] = {"collation": "Chinese_PRC_CI_AS"}
 ZONE = datetime.timezone(datetime.timedelta(hours=8))
 LONG = "长" * 20_000
+SPOILED = b"\xd2\xa9\xff\x81".decode("gbk", "surrogateescape")
+"""Half of it is in no code page, as programs leave it behind that send bytes for letters."""
 
 
 def tables() -> dict[str, Table]:
@@ -83,7 +85,16 @@ def _row(number: int) -> tuple[Any, ...]:
     seen = datetime.datetime.fromisoformat("2025-12-31T08:00:00.5") + datetime.timedelta(seconds=number)
     cost = Decimal(number) / 8
     return (
-        *(number, f"张三𠮷{number}", f"A{number}", seen.date(), seen, seen.replace(tzinfo=ZONE), cost, cost * 2),
+        *(
+            number,
+            f"张三𠮷{number}",
+            SPOILED if number == 8 else f"药{number}",
+            seen.date(),
+            seen,
+            seen.replace(tzinfo=ZONE),
+            cost,
+            cost * 2,
+        ),
         *(LONG if number == 7 else f"头痛 {number} '\"\\\r\n", f"<a> {number} </a>", number.to_bytes(3, "big")),
         *(uuid.UUID(int=number * 7919), number / 3, 0.10000000149011612, bool(number % 2), Decimal(number) / 4, number),
     )

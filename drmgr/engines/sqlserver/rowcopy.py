@@ -22,6 +22,7 @@ ROWS_IN_MEMORY: Final = 10
 """Rows may be as long as the scans that a hospital keeps in them."""
 
 _OWN_TYPES: Final = frozenset({"hierarchyid", "geometry", "geography"})
+_IN_CODE_PAGE: Final = frozenset({"char", "varchar"})
 _FLOATS: Final = {"float": ">d", "real": ">f"}
 
 
@@ -42,11 +43,12 @@ class _Form:
 
 @dataclass(frozen=True)
 class Place:
-    """A table as one session sees it."""
+    """A table as one session sees it, in a database of that collation."""
 
     session: Session
     schema: str
     table: str
+    collation: str
 
 
 def copy_rows(
@@ -55,7 +57,7 @@ def copy_rows(
     """All rows, about ``expected`` of them. Raises LoadError, Complaint."""
     act, place = into.session.act, (into.schema, into.table)
     chosen = [column for column in columns if not column.stored.derived]
-    forms = [_form(column) for column in chosen]
+    forms = [_form(column, into.collation) for column in chosen]
     values = [form.value.format(f"v.c{number}") for number, form in enumerate(forms, 1)]
     head = tablesql.lay_rows(*place, [column.name for column in chosen], values)
     end = tablesql.lay_rows_end(len(forms))
@@ -90,10 +92,12 @@ def _batches(rows: Iterator[tuple[Any, ...]], forms: Sequence[_Form]) -> Iterato
         yield batch
 
 
-def _form(column: ColumnDefinition) -> _Form:
+def _form(column: ColumnDefinition, collation: str) -> _Form:
     kind, short = column.stored.kind, short_form(column.stored)
     if short is None:
-        return _long_form(bracketed(column.name), kind)
+        # bytes become a text of the database's own collation, whether they are valid in it or not
+        as_stored = kind in _IN_CODE_PAGE and column.collation == collation
+        return _long_form(bracketed(column.name), kind, as_stored=as_stored)
     if kind in _FLOATS:
         return _Form(short, "varchar(max)", lambda raw: f"'{_float(kind, raw)!r}'", f"CONVERT({kind}, {{}})")
     if kind == ROW_VERSION:
@@ -104,7 +108,9 @@ def _form(column: ColumnDefinition) -> _Form:
     return _Form(short, "varchar(max)", _quoted, f"CONVERT({column.word}, {{}}{style})")
 
 
-def _long_form(name: str, kind: str) -> _Form:
+def _long_form(name: str, kind: str, *, as_stored: bool) -> _Form:
+    if as_stored:
+        return _Form(f"CONVERT(varbinary(max), {name})", "varbinary(max)", _bytes, "CONVERT(varchar(max), {})")
     if is_text(kind):
         text = "CONVERT(nvarchar(max), {})"
         # style 1 keeps the white space of a document

@@ -81,7 +81,7 @@ class SqlServerTables:
             with _all_or_nothing(place, laid, laying) as made, opened(place, LoadError) as target:
                 _begin(target, laid, laying)
                 made.append(_create(target, table.schema, laying, wanted))
-                there, here = Place(source, table.schema, table.name), Place(target, table.schema, laying)
+                there, here = _place(source, table), _place(target, replace(laid, name=laying))
                 copy_rows(there, here, wanted.columns, progress, rows.rows)
                 progress(0.6, "indexes")
                 _finish(target, table.schema, laying, wanted)
@@ -186,6 +186,10 @@ def _version(session: Session) -> int:
 
 def _definition(session: Session, schema: str, table: str) -> Definition:
     return read_definition(session, schema, table, _version(session))
+
+
+def _place(session: Session, table: TableShape) -> Place:
+    return Place(session, table.schema, table.name, session.row(tablesql.COLLATION)["collation_name"])
 
 
 def _object(session: Session, schema: str, name: str) -> int | None:

@@ -11,6 +11,9 @@ SELECT CAST(d.snapshot_isolation_state AS int) AS snapshot_state FROM sys.databa
 
 ONE_VIEW = "/* drmgr: one view */ SET TRANSACTION ISOLATION LEVEL SNAPSHOT"
 
+COLLATION = """/* drmgr: collation */
+SELECT d.collation_name FROM sys.databases AS d WHERE d.database_id = DB_ID()"""
+
 HALF_LAID = f"""/* drmgr: half laid */
 SELECT s.name AS schema_name, t.name AS table_name
 FROM sys.tables AS t JOIN sys.schemas AS s ON s.schema_id = t.schema_id

@@ -12,7 +12,7 @@ import pytest
 from drmgr.engines.sqlserver.rowcopy import BATCH_ROWS
 from drmgr.engines.sqlserver.tables import LAYING
 from drmgr.errors import LoadError, SourceError
-from tests.support.sqlserver_tables import LONG, ROWS, SqlServerGround, sqlserver_ground
+from tests.support.sqlserver_tables import LONG, ROWS, SPOILED, SqlServerGround, sqlserver_ground
 from tests.support.tables import ENDING, changes, lay, shape, silent
 from tests.support.tds.server import Fault
 from tests.support.tds.store import Column, Table
@@ -44,6 +44,18 @@ def test_a_table_keeps_its_definition_and_what_stays_out_is_told(ground: SqlServ
     sent = [text for text in ground.server.server.statements if text.startswith("/* drmgr: lay rows */")]
     assert len(sent) == -(-ROWS // BATCH_ROWS)
     assert not any("[twice]" in text for text in sent)
+
+
+def test_a_text_that_is_valid_in_no_code_page_stays_as_it_is_or_is_not_laid(ground: SqlServerGround) -> None:
+    laid = lay(ground, "patient")
+    table = ground.database.tables[laid.shape.label]
+    assert table.rows[7][table.column("code")] == SPOILED
+    # a column of another collation than its database's gets its texts as letters, and these are none
+    ground.database.collation = "Latin1_General_CI_AS"
+    before = ground.names_now()
+    with pytest.raises(LoadError, match="not the same once they are laid"):
+        lay(ground, "patient")
+    assert ground.names_now() == before
 
 
 def test_row_versions_are_kept_and_still_tell_what_was_changed(ground: SqlServerGround) -> None:

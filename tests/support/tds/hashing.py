@@ -9,7 +9,10 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from tests.support.tds.store import Table
+from tests.support.tds.store import Column, Table
+
+CODE_PAGE = "gbk"
+"""That of every collation that the samples have."""
 
 _NAME = r"\[((?:[^\]]|\]\])*)\]"
 _ITEM = re.compile(r"COALESCE\('V' \+ (.*?) \+ ',', 'N,'\)(?: \+ |$)")
@@ -64,8 +67,23 @@ def value_of(item: str, table: Table) -> Callable[[Sequence[Any]], str | None]:
         if found:
             at = table.column(found[1].replace("]]", "]"))
             single = table.columns[at].kind == "real"
+            if how == "hash":
+                return lambda row: None if row[at] is None else _hashed(stored(row[at], table.columns[at]))
             return lambda row: None if row[at] is None else _encoded(how, row[at], ">f" if single else ">d")
     raise ValueError(item)
+
+
+def stored(value: Any, column: Column) -> bytes:
+    """The bytes of a text or of bytes. A varchar may hold some that are valid in no code page."""
+    if isinstance(value, bytes):
+        return value
+    if column.kind in {"char", "varchar"}:
+        return str(value).encode(CODE_PAGE, "surrogateescape")
+    return str(value).encode("utf-16-le", "surrogatepass")
+
+
+def _hashed(raw: bytes) -> str:
+    return hashlib.sha256(raw).hexdigest().upper()
 
 
 def _encoded(how: str, value: Any, packed: str) -> str:
@@ -82,7 +100,4 @@ def _encoded(how: str, value: Any, packed: str) -> str:
                 value = value.bytes_le
             raw = value if isinstance(value, bytes) else struct.pack(packed, value)
             return raw.hex().upper()
-        case "hash":
-            raw = value if isinstance(value, bytes) else str(value).encode("utf-16-le")
-            return hashlib.sha256(raw).hexdigest().upper()
     raise AssertionError(how)

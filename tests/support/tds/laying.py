@@ -40,6 +40,7 @@ class Laying:
     def _questions(self) -> list[tuple[re.Pattern[str], Handler]]:
         return [
             (_catalog("snapshots"), self._snapshots),
+            (_catalog("collation"), self._collation),
             (re.compile(r"/\* drmgr: one view \*/ SET TRANSACTION ISOLATION LEVEL SNAPSHOT"), self._one_view),
             (_catalog("find-table", "N'patient'", TEXT), self._find),
             (_catalog("columns-of-table", "N'[dbo].[patient]'", f"N'{PLACE}'"), self._columns),
@@ -124,6 +125,9 @@ class Laying:
 
     def _snapshots(self, session: Session) -> Iterator[Piece]:
         yield Rows([Described("snapshot_state", "int")], [[self._here(session).snapshots]])
+
+    def _collation(self, session: Session) -> Iterator[Piece]:
+        yield Rows([Described("collation_name", "text")], [[self._here(session).collation]])
 
     def _one_view(self, session: Session) -> Iterator[Piece]:
         if self._here(session).snapshots != 1:

@@ -109,5 +109,8 @@ def _values(table: Table, row: Sequence[Any], names: Sequence[str]) -> tuple[Any
 def _rows(rows: Sequence[Sequence[Any]]) -> Rows:
     """As texts, which are enough to be looked at."""
     width = len(rows[0]) if rows else 1
-    shown = [[None if value is None else str(value)[:1000] for value in row] for row in rows]
+    shown = [
+        [None if value is None else str(value)[:1000].encode("utf-8", "replace").decode() for value in row]
+        for row in rows
+    ]
     return Rows([Described("", "text")] * width, shown)

@@ -31,6 +31,7 @@ _FIXED = {
     "xml": -1,
 }
 _LONG = re.compile(rf"CONVERT\(varbinary\(max\), (?:CONVERT\(nvarchar\(max\), {NAME}\)|{NAME})\)")
+_LOST = re.compile("[\\udc80-\\udcff]")
 _NUMBER = r"v\.c(\d+)"
 _WORD = re.compile(rf"CONVERT\(([a-z0-9]+)(?:\((\d+)(?:, (\d+))?\))?, {_NUMBER}(?:, 121)?\)")
 
@@ -87,11 +88,16 @@ def read(expression: str, table: Table) -> Read:
     if long is None:
         return "text", hashing.value_of(expression, table)
     at = table.column(unbracketed(long[1] if long[1] is not None else long[2]))
-    return "bytes", lambda row: _raw(row[at])
+    as_text, column = long[1] is not None, table.columns[at]
+    return (
+        "bytes",
+        lambda row: None if row[at] is None else _wide(row[at]) if as_text else hashing.stored(row[at], column),
+    )
 
 
-def _raw(value: Any) -> bytes | None:
-    return value.encode("utf-16-le", "surrogatepass") if isinstance(value, str) else value
+def _wide(text: str) -> bytes:
+    """What is valid in no code page has no letters to be converted to."""
+    return _LOST.sub("?", text).encode("utf-16-le")
 
 
 def made(expression: str, into: Column) -> Callable[[Sequence[Any]], Any]:
@@ -112,6 +118,7 @@ def _converted(expression: str) -> tuple[int, Callable[[Any], Any]]:
     texts = {
         _NUMBER: lambda raw: raw,
         rf"CONVERT\(nvarchar\(max\), {_NUMBER}\)": _from_raw,
+        rf"CONVERT\(varchar\(max\), {_NUMBER}\)": lambda raw: raw.decode(hashing.CODE_PAGE, "surrogateescape"),
         rf"CONVERT\(xml, CONVERT\(nvarchar\(max\), {_NUMBER}\), 1\)": _from_raw,
         rf"CONVERT\(uniqueidentifier, CONVERT\(varbinary\(16\), {_NUMBER}\)\)": lambda raw: UUID(bytes_le=raw),
     }

@@ -36,7 +36,7 @@ class Servers:
     def copy(self) -> list[float]:
         shares: list[float] = []
         session: Any = self
-        place = Place(session, "dbo", "scans")
+        place = Place(session, "dbo", "scans", "Chinese_PRC_CI_AS")
         copy_rows(place, place, [COLUMN], lambda share, _word: shares.append(share), self._rows)
         return shares
 

@@ -1,8 +1,9 @@
 """What every TableEngine must hold to: a table is laid whole beside the live one, or nothing is."""
 
+import os
 import re
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, closing
+from contextlib import AbstractContextManager, closing, contextmanager
 
 import pytest
 
@@ -10,6 +11,8 @@ from drmgr.engines.mariadb.tables import LAYING
 from drmgr.errors import Interrupted, LoadError, UsageError
 from drmgr.model import LaidTable, TableProof
 from tests.support.mariadb import superuser
+from tests.support.sqlserver import REAL
+from tests.support.sqlserver_real_tables import real_ground
 from tests.support.sqlserver_tables import sqlserver_ground
 from tests.support.tables import (
     ENDING,
@@ -25,11 +28,23 @@ from tests.support.tables import (
     sqlite_ground,
 )
 
+
+@contextmanager
+def any_sqlserver_ground() -> Iterator[Ground]:
+    """The stand-ins, or the real servers that the environment names."""
+    if os.environ.get(REAL):
+        with real_ground() as real:
+            yield real
+        return
+    with sqlserver_ground() as made:
+        yield made
+
+
 MAKERS: dict[str, Callable[[], AbstractContextManager[Ground]]] = {
     "mariadb": mariadb_ground,
     "postgresql": postgres_ground,
     "sqlite": sqlite_ground,
-    "sqlserver": sqlserver_ground,
+    "sqlserver": any_sqlserver_ground,
 }
 
 

@@ -105,13 +105,19 @@ def _bare(number: int, name: str) -> tuple[Any, ...]:
     return (number, name, "", None, None, None, Decimal(0), Decimal(0), "", None, b"", *[None] * 6)
 
 
-class SqlServerGround:
+class Sample:
+    """What is in the databases; see tests/support/tables.py."""
+
     names = ("patient", "dbo.charge", "[odd ]]name]", "odd ]name", "ward.restraint", "空", "[dbo].queue")
     view = "patient_codes"
     spare = 303
     keyless = "queue"
     change_keyless = "DELETE TOP (1) FROM queue WHERE n = 3; INSERT INTO queue VALUES (77), (77)"
     alter_keyless = "ALTER TABLE queue ADD more int"
+
+
+class SqlServerGround(Sample):
+    """On two stand-ins: ``database`` is the live one."""
 
     def __init__(self, restored: StandIn, live: StandIn, runtime: Path) -> None:
         self.server = live

@@ -174,6 +174,26 @@ def test_backup_and_drill_by_way_of_a_bucket(
     assert "must hold either server and local, or url, access_key and secret_key" in checked.out + checked.err
 
 
+def _refuse_production(hospital: Hospital) -> None:
+    """The source by another name is no scratch server."""
+    site = hospital.site
+    elsewhere = {
+        "host": "127.0.0.1",
+        "port": hospital.source.server.port,
+        "backups": {"server": "/backups", "local": "source/share"},
+    }
+    site.edit(lambda document: document["connections"]["drill-server"].update(elsewhere))
+    played = site.run("drill", "run", "lis-restore", "--json")
+    assert played.code == 13
+    assert "is the production server of lis/main" in played.out
+    assert "is the production server of lis/main" in site.json("doctor", code=11)["findings"][-3]["detail"]
+    assert list(hospital.source.store.databases) == ["lis"]
+    site.edit(lambda document: document["scratch"].update(sqlserver="lis-main"))
+    checked = site.run("config", "check")
+    assert checked.code == 10
+    assert "is the scratch server: drills would go onto production" in checked.out + checked.err
+
+
 def test_a_table_is_laid_beside_the_live_one_and_the_changes_are_counted(hospital: Hospital) -> None:
     site, database = hospital.site, hospital.source.store.databases["lis"]
     site.init_keys()
@@ -213,23 +233,3 @@ def _mistake(tables: dict[str, Table]) -> None:
     kept = [row for row in patient.rows if row[0] not in (10, 11)]
     wrong = [(*row[:at], "李四", *row[at + 1 :]) if row[0] <= 3 else row for row in kept]
     tables["dbo.patient"] = replace(patient, rows=(*wrong, (1001, "王五", *[None] * 9)))
-
-
-def _refuse_production(hospital: Hospital) -> None:
-    """The source by another name is no scratch server."""
-    site = hospital.site
-    elsewhere = {
-        "host": "127.0.0.1",
-        "port": hospital.source.server.port,
-        "backups": {"server": "/backups", "local": "source/share"},
-    }
-    site.edit(lambda document: document["connections"]["drill-server"].update(elsewhere))
-    played = site.run("drill", "run", "lis-restore", "--json")
-    assert played.code == 13
-    assert "is the production server of lis/main" in played.out
-    assert "is the production server of lis/main" in site.json("doctor", code=11)["findings"][-3]["detail"]
-    assert list(hospital.source.store.databases) == ["lis"]
-    site.edit(lambda document: document["scratch"].update(sqlserver="lis-main"))
-    checked = site.run("config", "check")
-    assert checked.code == 10
-    assert "is the scratch server: drills would go onto production" in checked.out + checked.err

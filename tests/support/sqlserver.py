@@ -184,10 +184,11 @@ def stand_in(folder: Path, name: str = "HISDB", *, certificate: Path | None = No
     store = Store({"/backups": share}, name, texts=dict(TEXTS))
     brain = Brain(store)
     server = TdsServer(brain, {USER: PASSWORD}, certificate, lambda: {"master", *store.databases})
-    brain.kill, brain.is_there = server.kill, server.is_there
+    brain.kill = server.kill
     place = Server(
         "127.0.0.1", server.port, USER, Secret(PASSWORD), "require" if certificate else "disable", silence=60
     )
+    brain.is_there = server.is_there
     try:
         folder_share = Share("/backups", share)
         yield StandIn(store, server, Access(place, folder_share), folder_share)

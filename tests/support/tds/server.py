@@ -112,6 +112,16 @@ class TdsServer:
     def port(self) -> int:
         return int(self._listener.getsockname()[1])
 
+    def is_there(self, number: int) -> bool:
+        """Whether that session has not ended yet."""
+        return number in self._sessions
+
+    def hang_up(self, database: str) -> None:
+        """Ends the sessions in that database, as a crash would."""
+        for session, line in list(self._sessions.values()):
+            if session.database == database:
+                _hang_up(line.raw)
+
     def stop(self) -> None:
         """Ends at once, as a crash would."""
         self._stopping.set()
@@ -128,16 +138,6 @@ class TdsServer:
         if found is not None:
             found[0].killed.set()
         return found is not None
-
-    def is_there(self, number: int) -> bool:
-        """Whether that session has not ended yet."""
-        return number in self._sessions
-
-    def hang_up(self, database: str) -> None:
-        """Ends the sessions in that database, as a crash would."""
-        for session, line in list(self._sessions.values()):
-            if session.database == database:
-                _hang_up(line.raw)
 
     def _accept(self) -> None:
         while not self._stopping.is_set():

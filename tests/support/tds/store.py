@@ -81,6 +81,10 @@ class Database:
     state: str = "ONLINE"
     family: str = field(default_factory=lambda: str(uuid.uuid4()))
     fork: str = field(default_factory=lambda: str(uuid.uuid4()))
+    snapshots: int = 0
+    others: dict[str, str] = field(default_factory=dict)
+    """Views and the like: their types in sys.objects."""
+    numbers: dict[str, int] = field(default_factory=dict)
     lsn: int = FIRST_LSN
     commits: list[Commit] = field(default_factory=list)
     log_start: int | None = None
@@ -89,10 +93,6 @@ class Database:
     primary: int | None = None
     preferred: int = 1
     damaged: bool = False
-    snapshots: int = 0
-    others: dict[str, str] = field(default_factory=dict)
-    """Views and the like: their types in sys.objects."""
-    numbers: dict[str, int] = field(default_factory=dict)
 
     def commit(self, change: Callable[[dict[str, Table]], None], now: datetime) -> None:
         """Carries a change out as one transaction."""

@@ -74,12 +74,12 @@ class MariadbPlace:
         return self._endpoint.database
 
     def survey(self, member: Member) -> None:
-        del member
         name = self._name
         if name.lower() in OWN:
             raise PreflightError(f"the schema {name} is the server's own and cannot be moved")
         with self._session(PreflightError) as session, told("what is there could not be looked at", PreflightError):
             self._refuse_account(session)
+            _refuse_running_events(session, member)
             for found, why in (
                 (
                     [f"{table} ({kind})" for table, kind in ask(session, _ENGINES, name) if kind not in MOVABLE],
@@ -233,6 +233,17 @@ class MariadbPlace:
             told("the schema could not be looked at", error),
         ):
             yield session
+
+
+def _refuse_running_events(session: Session, member: Member) -> None:
+    """In a schema beside they would do once more what those in use do, and change what is to be proven."""
+    ((scheduler,),) = ask(session, "SELECT @@event_scheduler")
+    count = member.facts.groups["structure"]["events"]["count"]
+    if scheduler == "ON" and count:
+        raise PreflightError(
+            f"the restored schema has events ({count}), and the server would run them while it lies beside",
+            hint="SET GLOBAL event_scheduler = OFF for the time of the restore, and ON again after it",
+        )
 
 
 _WHY = {

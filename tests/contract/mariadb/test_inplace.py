@@ -94,6 +94,17 @@ def test_all_of_it_moves_and_comes_back(ground: Ground) -> None:
     assert again == ((0,),)
 
 
+def test_events_that_would_run_beside_are_refused(ground: Ground) -> None:
+    ground.server.execute("", "SET GLOBAL event_scheduler = ON")
+    try:
+        with pytest.raises(PreflightError, match="has events") as caught:
+            ground.place.survey(ground.member)
+    finally:
+        ground.server.execute("", "SET GLOBAL event_scheduler = OFF")
+    assert "event_scheduler = OFF" in caught.value.hint
+    ground.place.survey(ground.member)
+
+
 class Dying:
     """Lets so many changing statements through, and then the program dies; at the next try one more."""
 

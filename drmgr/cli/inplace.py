@@ -93,6 +93,15 @@ def make_place(site: "Site", source: models.Source, job: models.Job) -> Place:
 
         assert isinstance(engine, SqliteEngine)
         return SqlitePlace(engine)
+    return _server_place(site, source, where, engine)
+
+
+def _server_place(
+    site: "Site",
+    source: models.Source,
+    where: models.PostgresqlConnection | models.MariadbConnection | models.SqlServerConnection,
+    engine: Engine,
+) -> Place:
     if isinstance(where, models.PostgresqlConnection) and where.method == "logical":
         from drmgr.engines.postgres.engine import PostgresEngine
         from drmgr.engines.postgres.inplace import PostgresPlace
@@ -106,7 +115,13 @@ def make_place(site: "Site", source: models.Source, job: models.Job) -> Place:
 
         assert isinstance(engine, MariadbEngine)
         return MariadbPlace(engine, site.clock, site.state / "restores" / "notes")
-    if isinstance(where, models.PostgresqlConnection | models.MariadbConnection) and where.data_directory is not None:
+    if isinstance(where, models.SqlServerConnection):
+        from drmgr.engines.sqlserver.engine import SqlServerEngine
+        from drmgr.engines.sqlserver.inplace import SqlServerPlace
+
+        assert isinstance(engine, SqlServerEngine)
+        return SqlServerPlace(engine, site.clock, site.state / "restores" / "notes")
+    if where.data_directory is not None:
         return _server_files(site, where, engine)
     raise PreflightError(
         f"{source.name} is {where.engine}{_WHERE.get(where.engine, '')}, which is not restored in its own place",

@@ -134,6 +134,10 @@ class SqlitePlace:
         del run
         return Instance(engine=self.engine.name, path=self._path.parent, database=self._path.name)
 
+    def lacking(self, run: str) -> tuple[str, ...]:
+        del run
+        return ()
+
     def tidy(self, run: str) -> None:
         """Nothing lies on the way."""
 

@@ -126,7 +126,7 @@ class _Finish:
         record = sealed_as(self._bench, plan, self._run, outcome, self.swap.copy)
         record = replace(record, reason=f"{record.reason} (end of the restore {self.swap.run})", swap=self.swap)
         entry = self._bench.evidence.seal(record)
-        by_hand = left_to_people(self._target.places, self._instances)
+        by_hand = left_to_people(self._target.places, self._instances, self.swap.run)
         return RestoreDone(record, outcome, entry, self._instances, swap=self.swap, by_hand=by_hand)
 
 

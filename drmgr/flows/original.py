@@ -218,7 +218,7 @@ class OriginalRestore:
         with self._phases.step("verify-in-place"):
             found, self.result.instances = prove_in_place(self._bench, self._wired, self._target, self._aim, self._run)
             self.result.checks += found
-        self.result.by_hand = left_to_people(self._target.places, self.result.instances)
+        self.result.by_hand = left_to_people(self._target.places, self.result.instances, self._run)
         for source in sources:
             self._target.places[source].tidy(self._run)
         assert self.result.swap is not None
@@ -233,9 +233,10 @@ class OriginalRestore:
             self.result.swap = self._target.book.read(swap.system, swap.run)
 
 
-def left_to_people(places: Places, answering: Mapping[str, Instance]) -> tuple[str, ...]:
-    """What a person has to type, in order, until everything in place answers."""
-    return tuple(place.by_hand for name, place in places.items() if place.by_hand and name not in answering)
+def left_to_people(places: Places, answering: Mapping[str, Instance], run: str) -> tuple[str, ...]:
+    """What a person has to type, in order, until everything in place answers, and is what it was."""
+    started = tuple(place.by_hand for name, place in places.items() if place.by_hand and name not in answering)
+    return (*started, *(line for name in answering for line in places[name].lacking(run)))
 
 
 def waits_for_people(places: Places, swap: Swap) -> bool:

@@ -66,6 +66,9 @@ class Place(Protocol):
     def live(self, run: str) -> Instance | None:
         """What is in place now, for checks; None when it does not answer before a person started it."""
 
+    def lacking(self, run: str) -> tuple[str, ...]:
+        """What a person types, for what is in place lacks it and the engine could not give it. Raises SourceError."""
+
     def tidy(self, run: str) -> None:
         """Takes away what was needed on the way, once all is in place."""
 

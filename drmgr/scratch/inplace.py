@@ -142,6 +142,10 @@ class ServerFilesPlace:
         del run
         return self.engine.target() if self._home.answers() else None
 
+    def lacking(self, run: str) -> tuple[str, ...]:
+        del run
+        return ()
+
     def tidy(self, run: str) -> None:
         """Nothing lies on the way."""
 

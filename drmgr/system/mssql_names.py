@@ -20,6 +20,11 @@ def join(folder: str, name: str) -> str:
     return folder.rstrip("\\/") + separator + name
 
 
+def folder_of(path: str) -> str:
+    """The folder that a file of the server lies in, with the separator at its end."""
+    return path[: max(path.rfind("\\"), path.rfind("/")) + 1]
+
+
 @dataclass(frozen=True)
 class Device:
     """Where one backup lies, as BACKUP and RESTORE name it (``text``).

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from drmgr.engines.sqlserver import statements, tablesql
+from drmgr.engines.sqlserver import renaming, statements, tablesql
 from drmgr.engines.sqlserver.encode import Column, row_text
 from drmgr.engines.sqlserver.rowcopy import Place, copy_rows
 from drmgr.engines.sqlserver.tabledef import ColumnDefinition, Definition, Index, index_text, table_text
@@ -202,11 +202,28 @@ STATEMENTS = {
     "restore-log-to-position": statements.restore_log("drill", DEVICE, statements.stop_at_position(LSN)),
     "recover": statements.recover("drill"),
     "free-space": statements.free_space("/var/opt/mssql/data/"),
+    "files": statements.files("his"),
     "occupied": statements.occupied("drill"),
     "check": statements.check("drill"),
     "databases": mssql_server.databases_like("drmgr_0123abcd_"),
     "alone": mssql_server.alone("drill"),
     "drop": mssql_server.drop("drill"),
+    "admin": renaming.ADMIN,
+    "standing": renaming.standing("his"),
+    "sessions": renaming.sessions("his"),
+    "end-session": renaming.end_session(57),
+    "alone-if-unused": renaming.alone_if_unused("his"),
+    "rename-database": renaming.rename("his", "his_before_01kzzzzzzzzzzzzzzzzzzzzzzz"),
+    "admit": renaming.admit("his", restricted=False),
+    "admit-restricted": renaming.admit("his", restricted=True),
+    "broker": renaming.broker("his", enabled=True),
+    "broker-resting": renaming.broker("his", enabled=False),
+    "trust": renaming.trust("his"),
+    "chain": renaming.chain("his"),
+    "owner": renaming.OWNER,
+    "own": renaming.own("his", "sa"),
+    "orphaned-users": renaming.ORPHANS,
+    "adopt": renaming.adopt("his", "reader"),
     "tables": statements.TABLES,
     "columns": statements.columns(tells_encryption=True),
     "columns-before-2016": statements.columns(tells_encryption=False),

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,7 @@ from drmgr.system.mssql import connect
 from tests.support.folders import passable_directory
 from tests.support.objectstore import BucketMaker, s3_client
 from tests.support.site import Site
-from tests.support.sqlserver import PASSWORD, StandIn, make_certificate, sample_tables, stand_in
+from tests.support.sqlserver import PASSWORD, USER, StandIn, make_certificate, sample_tables, stand_in
 from tests.support.tds.devices import S3_IDENTITY
 from tests.support.tds.store import BucketOf, Table, appended
 
@@ -53,6 +54,8 @@ systems: [lis]
 level: 4
 """
 
+SURE = ("--confirm", "lis", "--reason", "rows changed by mistake")
+
 
 class Hospital:
     """The site, and the two servers behind it."""
@@ -64,6 +67,9 @@ class Hospital:
         self.source.store.change(
             "lis", lambda tables: tables.update({"dbo.queue": appended(tables["dbo.queue"], (number,))})
         )
+
+    def rows(self, database: str) -> list[int]:
+        return [row[0] for row in self.source.store.databases[database].tables["dbo.queue"].rows if row[0] > 99]
 
     def queue(self, database: str) -> list[int]:
         return [row[0] for row in self.drill.store.databases[database].tables["dbo.queue"].rows if row[0] > 99]
@@ -172,6 +178,53 @@ def test_backup_and_drill_by_way_of_a_bucket(
     checked = site.run("config", "check")
     assert checked.code == 10
     assert "must hold either server and local, or url, access_key and secret_key" in checked.out + checked.err
+
+
+def test_a_database_in_its_own_place_and_back(hospital: Hospital) -> None:
+    """By an administrator's account: that of the backups may not."""
+    site, store = hospital.site, hospital.source.store
+    site.init_keys()
+    site.json("repo", "init")
+    hospital.add(101)
+    site.json("backup", "lis")
+    hospital.add(666)
+    in_place = ("restore", "lis", "--to", "original", *SURE)
+    assert "own place" in site.refused(13, *in_place)["message"]
+    store.lesser.add(USER)
+    site.edit(lambda document: document.update(restore={"allow": {"original": ["lis"]}}))
+    assert "restore.through" in site.refused(11, *in_place)["hint"]
+    hospital.source.server.accounts["boss"] = PASSWORD
+
+    def allow(document: Any) -> None:
+        document["connections"]["lis-boss"] = {
+            **document["connections"]["lis-main"],
+            "user": "boss",
+            "ship_logs": False,
+        }
+        document["restore"]["through"] = {"lis-main": "lis-boss"}
+
+    site.edit(allow)
+    planned = site.json("restore", "lis", "--to", "original", "--dry-run")
+    assert [(move["old"], move["new"]) for move in planned["renames"]] == [
+        ("lis", "lis_before_<run>"),
+        ("lis_restored_<run>", "lis"),
+    ]
+    store.databases["lis"].users = ("gone",)
+    site.json("backup", "lis")
+    hospital.add(667)
+    done = site.json(*in_place)
+    assert (done["status"], done["swap"]["phase"]) == ("ok", "swapped")
+    assert {"facts-main", "no-negative@original", "integrity-main@original"} <= {
+        check["name"] for check in done["verified"]["checks"]
+    }
+    assert done["by_hand"] == ["USE [lis]; ALTER USER [gone] WITH LOGIN = [gone]"]
+    aside = f"lis_before_{done['run'].lower()}"
+    assert (hospital.rows("lis"), hospital.rows(aside)) == ([101, 666], [101, 666, 667])
+    site.json("restore", "lis", "--finish", done["run"], *SURE)
+    undone = site.json("restore", "lis", "--undo", done["run"], *SURE)
+    assert (undone["swap"]["phase"], hospital.rows("lis")) == ("undone", [101, 666, 667])
+    assert sorted(store.databases) == ["lis", f"lis_restored_{done['run'].lower()}"]
+    assert list(hospital.source.folder.local.iterdir()) == []
 
 
 def _refuse_production(hospital: Hospital) -> None:

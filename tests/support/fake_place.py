@@ -22,6 +22,7 @@ class FakePlace:
     late: bool = False
     renamed: list[str] = field(default_factory=list)
     wrong: DrmgrError | None = None
+    lacks: tuple[str, ...] = ()
 
     def survey(self, member: Member) -> None:
         if self.wrong is not None:
@@ -73,6 +74,9 @@ class FakePlace:
 
     def live(self, run: str) -> Instance | None:
         return None if self.by_hand else Instance(self.engine.name, path=self.root)
+
+    def lacking(self, run: str) -> tuple[str, ...]:
+        return self.lacks
 
     def tidy(self, run: str) -> None:
         return

@@ -183,8 +183,9 @@ def stand_in(folder: Path, name: str = "HISDB", *, certificate: Path | None = No
     share.mkdir(parents=True, exist_ok=True)
     store = Store({"/backups": share}, name, texts=dict(TEXTS))
     brain = Brain(store)
-    server = TdsServer(brain, {USER: PASSWORD}, certificate, lambda: {"master", *store.databases})
-    brain.kill = server.kill
+    server = TdsServer(brain, {USER: PASSWORD}, certificate, brain.places.open_to_one_more)
+    brain.kill = brain.places.kill = server.kill
+    brain.places.sessions = server.sessions
     place = Server(
         "127.0.0.1", server.port, USER, Secret(PASSWORD), "require" if certificate else "disable", silence=60
     )

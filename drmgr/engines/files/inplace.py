@@ -113,6 +113,10 @@ class FilesPlace:
         manifest = staged / MANIFEST_PART / MANIFEST_NAME
         return Instance(engine=self.engine.name, path=self._root, manifest=manifest) if manifest.is_file() else None
 
+    def lacking(self, run: str) -> tuple[str, ...]:
+        del run
+        return ()
+
     def tidy(self, run: str) -> None:
         staged = self.staging(run)
         assert staged is not None

@@ -219,6 +219,10 @@ class MariadbPlace:
         del run
         return self._endpoint.instance()
 
+    def lacking(self, run: str) -> tuple[str, ...]:
+        del run
+        return ()
+
     def tidy(self, run: str) -> None:
         """Nothing lies on the way."""
 

@@ -170,6 +170,10 @@ class PostgresPlace:
         del run
         return self._endpoint.instance()
 
+    def lacking(self, run: str) -> tuple[str, ...]:
+        del run
+        return ()
+
     def tidy(self, run: str) -> None:
         """Nothing lies on the way."""
 

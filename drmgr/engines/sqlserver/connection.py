@@ -168,6 +168,7 @@ _REASONS: tuple[tuple[tuple[int, ...], str, str | None], ...] = (
     ((2760,), "the database has no such schema, or drmgr's login may not use it", "grant it ALTER on the schema"),
     ((15335, 2714), "something has that name already", None),
     ((1222,), "somebody held a lock for a minute", "try again when nobody changes tables"),
+    ((5030, 5061, 5064, 5070), "somebody is in the database", "stop the programs that come again and again"),
     ((20003,), "the server fell silent", "look at the server and at the way to it"),
     ((20004, 20006, 20017, 20047), "the connection to the server broke", "look at the server and at the way to it"),
 )

@@ -107,7 +107,9 @@ class SqlServerEngine:
         return f"{server}:{endpoint.database.lower()}"
 
     def load(self, restored: Path, into: Instance, progress: Progress) -> Instance:
-        Loader(endpoint_of(into), into.target, progress).load(restored)
+        endpoint, server = endpoint_of(into), self._connection.server
+        here = (endpoint.server.host, endpoint.server.port) == (server.host, server.port)
+        Loader(endpoint, into.target, progress, like=self._connection.database if here else "").load(restored)
         return into
 
     def facts(self, of: Instance, like: Facts) -> Facts:

@@ -1,5 +1,6 @@
 """Brings backups back under a new name: base, differential, logs up to the target, and proof that the target was reached."""
 
+import hashlib
 import re
 import secrets
 from collections.abc import Callable, Iterator, Mapping
@@ -20,7 +21,7 @@ from drmgr.interfaces import Progress
 from drmgr.model import RecoveryTarget
 from drmgr.system import mssql
 from drmgr.system.mssql import Row
-from drmgr.system.mssql_names import join
+from drmgr.system.mssql_names import folder_of, join
 
 ENDINGS: Mapping[str, str] = {"D": "mdf", "L": "ldf"}
 HEADROOM_SHARE = 10
@@ -34,22 +35,33 @@ BACKUP_SUFFIXES = frozenset({".bak", ".dif", ".trn"})
 
 
 @dataclass(frozen=True)
+class _File:
+    """A file of the database, by its name inside of it, and where it goes."""
+
+    logical: str
+    path: str
+    size: int
+
+
+@dataclass(frozen=True)
 class Loader:
     """One restore into one database of one server."""
 
     into: Endpoint
     target: RecoveryTarget | None
     progress: Progress
+    like: str = ""
+    """The files go where the server keeps those of that database; without one into the server's own folders."""
 
     def load(self, restored: Path) -> None:
         """Raises PreflightError when the database is there and not empty, LoadError when the backups do not load."""
-        files = _files(restored)
+        backups = _files(restored)
         self._refuse_occupied()
-        with self._handed_over(files) as names:
-            chain, moves, size = self._look(names)
-            self._refuse_small_disk(moves, size)
+        with self._handed_over(backups) as names:
+            chain, files = self._look(names)
+            self._refuse_small_disk(files)
             self._replace_empty()
-            self._restore(chain, moves)
+            self._restore(chain, {file.logical: file.path for file in files})
         self._prove_online()
         self.progress(1.0, "loaded")
 
@@ -90,8 +102,8 @@ class Loader:
             for name in done:
                 remove_file(self.into, name, ScratchError)
 
-    def _look(self, names: tuple[str, ...]) -> tuple[Chain, dict[str, str], int]:
-        """The chain by the files' own headers, where each file of the database goes, and how large they are."""
+    def _look(self, names: tuple[str, ...]) -> tuple[Chain, list[_File]]:
+        """The chain by the backups' own headers, and where each file of the database goes."""
         share = self.into.access.share
         with opened(self.into, LoadError, "master") as session:
             with told("the backups could not be read", LoadError):
@@ -100,6 +112,7 @@ class Loader:
             with told("the list of files could not be read", LoadError):
                 server = session.row(statements.SERVER)
                 listed = session.rows(statements.file_list_only(share.device(chain.full.file)))
+                homes = session.rows(statements.files(self.like)) if self.like else []
         if not listed:
             raise LoadError("the full backup holds no files")
         if chain.full.version > version_of(server):
@@ -107,19 +120,24 @@ class Loader:
                 f"the backup is of SQL Server version {chain.full.version}, and this server is {server['version']}",
                 hint=f"name a scratch server of version {chain.full.version} or newer in the site file",
             )
-        moves = {str(row["LogicalName"]): _place(self.into.database, row, server) for row in listed}
-        return chain, moves, sum(int(row["Size"]) for row in listed)
+        folders = {str(row["logical_name"]): folder_of(str(row["physical_name"])) for row in homes}
+        return chain, [_place(self.into.database, row, server, folders) for row in listed]
 
-    def _refuse_small_disk(self, moves: Mapping[str, str], size: int) -> None:
-        folder = next(iter(moves.values()))
+    def _refuse_small_disk(self, files: list[_File]) -> None:
+        """Of each disk that the server tells of, for all files together that go there."""
+        disks: dict[str, tuple[int, int]] = {}
         with opened(self.into, ScratchError, "master") as session, told("the disk could not be asked", ScratchError):
-            found = session.rows(statements.free_space(folder))
-        needed = size + size // HEADROOM_SHARE
-        if found and int(found[0]["available_bytes"]) < needed:
-            raise ScratchError(
-                f"the restore needs {needed} bytes, and the server has {found[0]['available_bytes']} bytes free",
-                hint="make room on the scratch server's disk",
-            )
+            for file in files:
+                for row in session.rows(statements.free_space(file.path)):
+                    disk = str(row["volume_mount_point"])
+                    disks[disk] = (disks.get(disk, (0, 0))[0] + file.size, int(row["available_bytes"]))
+        for disk, (size, free) in disks.items():
+            needed = size + size // HEADROOM_SHARE
+            if free < needed:
+                raise ScratchError(
+                    f"the restore needs {needed} bytes, and the server has {free} bytes free on {disk}",
+                    hint="make room on that server's disk",
+                )
 
     def _replace_empty(self) -> None:
         with opened(self.into, LoadError, "master") as session, told("the empty database", LoadError):
@@ -234,12 +252,15 @@ def _files(restored: Path) -> dict[str, Path]:
     return files
 
 
-def _place(database: str, row: Row, server: Row) -> str:
-    """Where a file of the database goes: the server's own folders, and a name that nobody else has."""
-    kind = str(row["Type"]).strip()
-    folder = server["log_path"] if kind == "L" else server["data_path"]
+def _place(database: str, row: Row, server: Row, folders: Mapping[str, str]) -> _File:
+    """Where a file of the database goes: its known folder, or the server's own, under a name that nobody else has."""
+    kind, logical = str(row["Type"]).strip(), str(row["LogicalName"])
+    folder = folders.get(logical) or (server["log_path"] if kind == "L" else server["data_path"])
     if not folder:
         raise LoadError("the server does not say where it keeps its databases")
     ending = ENDINGS.get(kind, "dir")
     safe = re.sub(r"[^A-Za-z0-9_-]", "_", database)
-    return join(str(folder), f"{safe}_{int(row['FileId'])}.{ending}")
+    if safe != database:
+        # names in Chinese would all look alike
+        safe = f"{safe}_{hashlib.sha256(database.encode()).hexdigest()[:8]}"
+    return _File(logical, join(str(folder), f"{safe}_{int(row['FileId'])}.{ending}"), int(row["Size"]))

@@ -131,10 +131,16 @@ def recover(name: str) -> str:
 def free_space(folder: str) -> str:
     """Bytes that are free where the server keeps a folder, for as far as one of its databases lies there."""
     return f"""/* drmgr: free space */
-SELECT TOP (1) v.available_bytes
+SELECT TOP (1) v.volume_mount_point, v.available_bytes
 FROM sys.master_files AS f CROSS APPLY sys.dm_os_volume_stats(f.database_id, f.file_id) AS v
 WHERE CHARINDEX(v.volume_mount_point, {literal(folder)}) = 1
 ORDER BY LEN(v.volume_mount_point) DESC"""
+
+
+def files(name: str) -> str:
+    """Where the server keeps the files of a database, by their names inside of it."""
+    return f"""/* drmgr: files */
+SELECT f.name AS logical_name, f.physical_name FROM sys.master_files AS f WHERE f.database_id = DB_ID({literal(name)})"""
 
 
 def occupied(name: str) -> str:

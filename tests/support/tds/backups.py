@@ -1,5 +1,6 @@
 """BACKUP and RESTORE of the stand-in, with the errors that SQL Server gives."""
 
+import re
 import uuid
 from collections.abc import Iterator
 from datetime import datetime
@@ -9,7 +10,7 @@ from tests.support.tds import media
 from tests.support.tds.devices import FileDevice, NoDevice, ObjectDevice, open_device
 from tests.support.tds.media import Damaged, Medium, NoBackup
 from tests.support.tds.server import Breath, Piece, Rows, Say, Session
-from tests.support.tds.store import LSN_STEP, Database, Store
+from tests.support.tds.store import LSN_STEP, Database, Standing, Store
 from tests.support.tds.wire import Column
 
 TYPES = {"full": 1, "log": 2, "differential": 5}
@@ -24,6 +25,7 @@ OPTIONS = {
     "NO_COMPRESSION",
     "DIFFERENTIAL",
 }
+MOVED = re.compile(r"MOVE N'((?:[^']|'')*)' TO N'((?:[^']|'')*)'")
 OF_OBJECTS = (OPTIONS - {"INIT", "STOP_ON_ERROR"}) | {
     "MAXTRANSFERSIZE = 20971520",
     """BACKUP_OPTIONS = N'{"s3": {"region": "cn-north-1"}}'""",
@@ -145,6 +147,9 @@ def _made(store: Store, database: Database, kind: str, *, copy_only: bool) -> tu
         "RecoveryModel": database.model,
         "Collation": database.collation,
         "DatabaseBytes": store.database_bytes,
+        "Files": database.files,
+        "Users": list(database.users),
+        "Owner": database.standing.owner,
     }
     return header, Medium(header, {} if kind == "log" else dict(database.tables), commits)
 
@@ -184,8 +189,16 @@ def file_list(store: Store, _session: Session, kind: str, path: str) -> Iterator
     found = media.read_header(_file(store, kind, path, "RESTORE FILELISTONLY"))
     columns = [Column("LogicalName", "text"), Column("PhysicalName", "text"), Column("Type", "text")]
     columns += [Column("Size", "decimal"), Column("FileId", "bigint")]
-    name, size = found["DatabaseName"], found["DatabaseBytes"]
-    rows = [[name, f"D:\\data\\{name}.mdf", "D", size, 1], [f"{name}_log", f"D:\\data\\{name}.ldf", "L", 1024, 2]]
+    rows = [
+        [
+            logical,
+            path,
+            "L" if path.endswith("ldf") else "D",
+            1024 if path.endswith("ldf") else found["DatabaseBytes"],
+            number,
+        ]
+        for number, (logical, path) in enumerate(found["Files"].items(), 1)
+    ]
     yield Rows(columns, rows)
 
 
@@ -195,7 +208,7 @@ def verify(store: Store, _session: Session, kind: str, path: str) -> Iterator[Pi
 
 
 def restore(
-    store: Store, _session: Session, name: str, kind: str, path: str, moves: str, *_last: str
+    store: Store, session: Session, name: str, kind: str, path: str, moves: str, *_last: str
 ) -> Iterator[Piece]:
     act, name = "RESTORE DATABASE", name.replace("]]", "]")
     medium = _read(_file(store, kind, path, act), act)
@@ -212,15 +225,34 @@ def restore(
             raise Refused(Say(3154, 16, text), ended(act))
         if not moves:
             raise Refused(Say(3156, 16, "File cannot be restored to its place. Use WITH MOVE."), ended(act))
+        files = laid(store, name, found["Files"], moves)
         database = store.create(name, {}, model=found["RecoveryModel"], collation=found["Collation"], state="RESTORING")
         database.family, database.base = found["FamilyGUID"], (found["BackupSetGUID"], found["LastLSN"])
+        database.files, database.users, database.dbo = files, tuple(found["Users"]), found["Owner"]
+        database.standing = Standing(owner=session.login.user, broker=False)
     elif database is None or database.state != "RESTORING" or database.base is None:
         raise Refused(Say(3118, 16, f"The database '{name}' does not exist."), ended(act))
     elif database.base[0] != found["DifferentialBaseGUID"]:
         text = "This differential backup cannot be restored: the database is not in the correct earlier state."
         raise Refused(Say(3136, 16, text), ended(act))
     database.tables, database.redo = dict(medium.tables), found["LastLSN"]
+    database.lsn = database.redo
     yield Say(3014, 0, f"{act} successfully processed 402 pages in 0.1 seconds (31.2 MB/sec).")
+
+
+def laid(store: Store, name: str, files: dict[str, str], moves: str) -> dict[str, str]:
+    """Where the files of a new database lie. No two databases share one."""
+    moved = {logical.replace("''", "'"): path.replace("''", "'") for logical, path in MOVED.findall(moves)}
+    for logical, path in ((logical, moved.get(logical, path)) for logical, path in files.items()):
+        owner = next((each.name for each in store.databases.values() if path in each.files.values()), None)
+        if owner is not None:
+            text = f"The file '{path}' cannot be overwritten. It is being used by database '{owner}'."
+            raise Refused(
+                Say(1834, 16, text),
+                Say(3156, 16, f"File '{logical}' cannot be restored to '{path}'."),
+                ended("RESTORE DATABASE"),
+            )
+    return files | moved
 
 
 def restore_log(
@@ -255,10 +287,10 @@ def restore_log(
             reached = True
             break
         database.replay(commit)
-    database.redo = last
+    database.redo = database.lsn = last
     stopping = at is not None or position is not None
     if reached or (how == "RECOVERY" and not stopping):
-        database.state = "ONLINE"
+        database.recover()
     elif stopping:
         text = (
             "This log file contains records logged before the designated point in time. The database is left restoring."

@@ -8,6 +8,7 @@ from typing import Any
 from tests.support.tds import hashing
 from tests.support.tds.backups import Refused, backup, file_list, header, msdb_logs, restore, restore_log, verify
 from tests.support.tds.laying import Laying
+from tests.support.tds.places import Places
 from tests.support.tds.server import Piece, Rows, Say, Session, UseDatabase
 from tests.support.tds.store import Database, Store
 from tests.support.tds.texts import NAME, TEXT, golden, text_of, unbracketed
@@ -30,6 +31,7 @@ class Brain:
         self.store = store
         self.kill: Callable[[int], bool] = lambda _number: False
         self.is_there: Callable[[int], bool] = lambda _number: True
+        self.places = Places(store)
         self._fixed: dict[str, Handler] = {
             golden("now"): self._now,
             golden("server"): self._server,
@@ -84,11 +86,6 @@ class Brain:
                 self._databases,
             ),
             (
-                re.compile(rf"/\* drmgr: alone \*/ ALTER DATABASE {NAME} SET SINGLE_USER WITH ROLLBACK IMMEDIATE"),
-                self._alone,
-            ),
-            (re.compile(rf"/\* drmgr: drop \*/ DROP DATABASE {NAME}"), self._drop),
-            (
                 re.compile(rf"/\* drmgr: check \*/ DBCC CHECKDB \({TEXT}\) WITH TABLERESULTS, ALL_ERRORMSGS"),
                 self._check,
             ),
@@ -126,7 +123,6 @@ class Brain:
                 partial(restore_log, store),
             ),
             (re.compile(rf"/\* drmgr: recover \*/ RESTORE DATABASE {NAME} WITH RECOVERY"), self._recover),
-            (_pattern("free-space", TEXT), self._free_space),
             (
                 re.compile(
                     rf"/\* drmgr: log backups of others \*/\n.*WHERE b\.database_name = {TEXT} AND b\.type = 'L' AND "
@@ -137,6 +133,7 @@ class Brain:
             ),
             (re.compile(r"KILL (\d+)"), self._kill),
             *Laying(store, self).patterns,
+            *self.places.patterns(),
         ]
 
     def __call__(self, session: Session, text: str) -> Iterator[Piece]:
@@ -185,9 +182,9 @@ class Brain:
     def _entered(self, session: Session) -> Iterator[Piece]:
         yield Rows([Column("entered", "text"), Column("number", "int")], [[session.database, session.number]])
 
-    def _use(self, _session: Session, name: str) -> Iterator[Piece]:
+    def _use(self, session: Session, name: str) -> Iterator[Piece]:
         if name != "master":
-            self._named(unbracketed(name))
+            self.places.enter(session, self._named(unbracketed(name)))
         yield UseDatabase(unbracketed(name))
 
     def _kill(self, _session: Session, number: str) -> Iterator[Piece]:
@@ -262,26 +259,12 @@ class Brain:
         found = [[name, each.state] for name, each in sorted(self.store.databases.items()) if name.startswith(start)]
         yield Rows([Column("name", "text"), Column("state_desc", "text")], found)
 
-    def _alone(self, _session: Session, name: str) -> Iterator[Piece]:
-        if self._named(unbracketed(name)).state != "ONLINE":
-            raise Refused(Say(5052, 16, "ALTER DATABASE is not permitted while a database is in the Restoring state."))
-        yield from ()
-
-    def _drop(self, _session: Session, name: str) -> Iterator[Piece]:
-        with self.store.lock:
-            del self.store.databases[self._named(unbracketed(name)).name]
-        yield from ()
-
     def _recover(self, _session: Session, name: str) -> Iterator[Piece]:
         database = self._named(unbracketed(name))
         if database.state != "RESTORING":
             raise Refused(Say(3153, 16, "The database is already fully recovered."))
-        database.state = "ONLINE"
+        database.recover()
         yield Say(3014, 0, "RESTORE DATABASE successfully processed 0 pages.")
-
-    def _free_space(self, _session: Session, _folder: str) -> Iterator[Piece]:
-        rows = [] if self.store.free_bytes is None else [[self.store.free_bytes]]
-        yield Rows([Column("available_bytes", "bigint")], rows)
 
     def _check(self, _session: Session, name: str) -> Iterator[Piece]:
         database = self._named(text_of(name))

@@ -63,6 +63,7 @@ class Session:
     secure: bool
     database: str = "master"
     killed: threading.Event = field(default_factory=threading.Event)
+    busy: bool = False
 
 
 @dataclass
@@ -137,7 +138,20 @@ class TdsServer:
         found = self._sessions.get(number)
         if found is not None:
             found[0].killed.set()
+            if not found[0].busy:
+                _hang_up(found[1].raw)
         return found is not None
+
+    def sessions(self) -> list[Session]:
+        """Those that are logged in and have not gone; a client that has hung up is not waited for."""
+        gone = select.POLLRDHUP | select.POLLHUP | select.POLLERR | select.POLLNVAL
+        found = []
+        for session, line in list(self._sessions.values()):
+            poll = select.poll()
+            poll.register(line.raw, gone)
+            if not session.killed.is_set() and not poll.poll(0):
+                found.append(session)
+        return found
 
     def _accept(self) -> None:
         while not self._stopping.is_set():
@@ -197,7 +211,11 @@ class TdsServer:
             return
         text = wire.read_batch(content)
         self.statements.append(text)
+        session.busy = True
         self._answer(session, line, text)
+        session.busy = False
+        if session.killed.is_set():
+            raise Gone
 
     def _fault(self, text: str) -> Fault | None:
         for fault in self.faults:

@@ -71,6 +71,22 @@ class Commit:
 
 
 @dataclass
+class Standing:
+    """What the server knows of a database and its backups do not hold; here as a new database has it."""
+
+    access: str = "MULTI_USER"
+    owner: str = "sa"
+    trustworthy: bool = False
+    chaining: bool = False
+    broker: bool = True
+    capturing: bool = False
+    grouped: bool = False
+    mirrored: bool = False
+    replicated: bool = False
+    snapshots: int = 0
+
+
+@dataclass
 class Database:
     """``redo`` is the number from which a restoring database wants its next log."""
 
@@ -93,6 +109,10 @@ class Database:
     primary: int | None = None
     preferred: int = 1
     damaged: bool = False
+    standing: Standing = field(default_factory=Standing)
+    users: tuple[str, ...] = ("reader",)
+    dbo: str = "sa"
+    files: dict[str, str] = field(default_factory=dict)
 
     def commit(self, change: Callable[[dict[str, Table]], None], now: datetime) -> None:
         """Carries a change out as one transaction."""
@@ -103,6 +123,10 @@ class Database:
         self.tables = after
         self.commits.append(Commit(self.lsn, now, changed, dropped))
         self.lsn += LSN_STEP
+
+    def recover(self) -> None:
+        """Its log goes on from where the backups ended, in a life of its own, which the restored full backup began."""
+        self.state, self.log_start = "ONLINE", None if self.model == "SIMPLE" else self.redo
 
     def replay(self, commit: Commit) -> None:
         self.tables.update(commit.changed)
@@ -122,7 +146,8 @@ class BucketOf:
 class Store:
     """One server. ``folders`` maps the folders that it sees to where they really lie, ``buckets`` the URLs of buckets.
 
-    ``credentials`` are the identities of its credentials by their names.
+    ``credentials`` are the identities of its credentials by their names. ``lesser`` are the users that are no sysadmins,
+    ``volumes`` what is free on disks other than that of ``free_bytes``, by the beginning of their paths.
     """
 
     folders: dict[str, Path]
@@ -132,6 +157,9 @@ class Store:
     engine_edition: int = 2
     data_path: str = "/var/opt/mssql/data/"
     free_bytes: int | None = 10**12
+    volumes: dict[str, int] = field(default_factory=dict)
+    lesser: set[str] = field(default_factory=set)
+    logins: set[str] = field(default_factory=lambda: {"sa", "drmgr", "reader", "his_owner"})
     offset: timedelta = timedelta(hours=8)
     drift: timedelta = timedelta()
     buckets: dict[str, "BucketOf"] = field(default_factory=dict)
@@ -158,6 +186,8 @@ class Store:
 
     def create(self, name: str, tables: Mapping[str, Table], **more: Any) -> Database:
         database = Database(name, dict(tables), **more)
+        # as SQL Server names them; no rename of the database changes them
+        database.files = database.files or {name: f"D:\\data\\{name}.mdf", f"{name}_log": f"E:\\log\\{name}.ldf"}
         self.databases[name] = database
         return database
 

@@ -316,3 +316,11 @@ def test_a_book_that_was_changed_is_no_book(ground: Ground) -> None:
     path.write_text("{}")
     with pytest.raises(DrmgrError, match="cannot be read"):
         ground.restore()
+
+
+def test_people_are_told_what_could_not_be_given_back(ground: Ground) -> None:
+    ground.places["images"].lacks = ("do this", "and that")
+    assert ground.restore().by_hand == ("do this", "and that")
+    assert ground.finish().by_hand == ("do this", "and that")
+    ground.places["images"].lacks = ()
+    assert ground.finish().by_hand == ()

@@ -1,0 +1,1 @@
+/* drmgr: admit */ ALTER DATABASE [his] SET MULTI_USER

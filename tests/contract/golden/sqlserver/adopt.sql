@@ -1,0 +1,1 @@
+USE [his]; ALTER USER [reader] WITH LOGIN = [reader]

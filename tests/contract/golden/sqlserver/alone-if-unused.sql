@@ -1,0 +1,1 @@
+/* drmgr: alone if unused */ ALTER DATABASE [his] SET SINGLE_USER WITH NO_WAIT

@@ -1,0 +1,1 @@
+/* drmgr: broker */ ALTER DATABASE [his] SET ENABLE_BROKER

@@ -1,0 +1,1 @@
+/* drmgr: chain */ ALTER DATABASE [his] SET DB_CHAINING ON

@@ -1,0 +1,1 @@
+/* drmgr: own */ ALTER AUTHORIZATION ON DATABASE::[his] TO [sa]

@@ -1,0 +1,1 @@
+/* drmgr: trust */ ALTER DATABASE [his] SET TRUSTWORTHY ON

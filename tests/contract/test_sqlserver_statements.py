@@ -210,6 +210,7 @@ STATEMENTS = {
     "drop": mssql_server.drop("drill"),
     "admin": renaming.ADMIN,
     "standing": renaming.standing("his"),
+    "subscribes": renaming.SUBSCRIBES,
     "sessions": renaming.sessions("his"),
     "end-session": renaming.end_session(57),
     "alone-if-unused": renaming.alone_if_unused("his"),

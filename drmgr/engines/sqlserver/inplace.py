@@ -68,7 +68,12 @@ class SqlServerPlace:
                     hint="name a connection with a sysadmin's login under restore.through in the site file: only such a "
                     "one gives a database back its owner and what a restore resets",
                 )
-            _refuse(self._name, _standing(session, self._name))
+            found = _standing(session, self._name)
+        if found is not None:
+            _refuse(self._name, {"is_subscriber": 0, **found})
+            # a database that is shut would answer this with an error, so it is asked inside, once it is known to be open
+            with opened(self._endpoint, PreflightError) as session, told("the database", PreflightError):
+                _refuse(self._name, {**found, **session.row(renaming.SUBSCRIBES)})
 
     def users(self) -> int:
         with self._session() as session:
@@ -283,10 +288,8 @@ _REFUSALS = {
         "take it out of the group first, and put it in again afterwards: ALTER AVAILABILITY GROUP … REMOVE DATABASE",
     ),
     "is_mirrored": ("is mirrored", "end the mirroring first: ALTER DATABASE … SET PARTNER OFF"),
-    "is_replicated": (
-        "takes part in replication, which would go on with what is set aside",
-        "take it out of the replication first: sp_removedbreplication",
-    ),
+    "is_replicated": ("is published by replication", "take it out first: sp_removedbreplication"),
+    "is_subscriber": ("subscribes to another one by replication", "take it out first: sp_removedbreplication"),
     "is_capturing": (
         "captures changes (CDC), which do not come back under another name",
         "switch that off first and on again afterwards: sys.sp_cdc_disable_db",
@@ -295,10 +298,8 @@ _REFUSALS = {
 }
 
 
-def _refuse(name: str, found: Row | None) -> None:
+def _refuse(name: str, found: Row) -> None:
     """Raises PreflightError for what cannot be set aside as it stands."""
-    if found is None:
-        return
     if found["state_desc"] != "ONLINE":
         raise PreflightError(
             f"the database {name} is {str(found['state_desc']).lower()}, and is not renamed as it stands",

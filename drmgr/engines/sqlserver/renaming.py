@@ -17,10 +17,14 @@ SELECT d.state_desc, d.user_access_desc, SUSER_SNAME(d.owner_sid) AS owner_name,
   CASE WHEN d.replica_id IS NULL THEN 0 ELSE 1 END AS is_in_group,
   (SELECT COUNT(*) FROM sys.database_mirroring AS m
     WHERE m.database_id = d.database_id AND m.mirroring_guid IS NOT NULL) AS is_mirrored,
-  CASE WHEN d.is_published = 1 OR d.is_merge_published = 1 OR d.is_distributor = 1
-    OR OBJECT_ID(QUOTENAME(d.name) + N'.dbo.MSreplication_subscriptions') IS NOT NULL THEN 1 ELSE 0 END AS is_replicated,
+  CASE WHEN d.is_published = 1 OR d.is_merge_published = 1 OR d.is_distributor = 1 THEN 1 ELSE 0 END AS is_replicated,
   (SELECT COUNT(*) FROM sys.databases AS s WHERE s.source_database_id = d.database_id) AS snapshots
 FROM sys.databases AS d WHERE d.name = {literal(name)}"""
+
+
+SUBSCRIBES = """/* drmgr: subscribes */
+SELECT CASE WHEN OBJECT_ID(N'dbo.MSreplication_subscriptions') IS NULL THEN 0 ELSE 1 END AS is_subscriber"""
+"""Whether the database that it is asked in takes part in replication as the one that receives: only it knows."""
 
 
 def sessions(name: str) -> str:

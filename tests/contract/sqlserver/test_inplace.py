@@ -167,7 +167,8 @@ def test_what_is_not_proven_touches_nothing(ground: Ground, damage: str) -> None
     [
         ({"grouped": True}, "availability group"),
         ({"mirrored": True}, "mirrored"),
-        ({"replicated": True}, "replication"),
+        ({"replicated": True}, "published by replication"),
+        ({"subscribed": True}, "subscribes to another one"),
         ({"capturing": True}, "CDC"),
         ({"snapshots": 2}, "snapshots"),
         ({"access": "SINGLE_USER"}, "single-user mode"),

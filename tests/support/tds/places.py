@@ -41,6 +41,7 @@ class Places:
         return [
             (re.compile(re.escape(_text("admin"))), self._admin),
             (_kept("standing"), self._standing),
+            (re.compile(re.escape(_text("subscribes"))), self._subscribes),
             (_kept("sessions"), self._listed),
             (_kept("files"), self._files),
             (_kept("free-space", "N'/var/opt/mssql/data/'"), self._free_space),
@@ -136,6 +137,10 @@ class Places:
             flags = (now.trustworthy, now.chaining, now.broker, now.capturing, False, now.grouped, now.mirrored)
             rows = [[found.state, now.access, now.owner, *map(int, flags), int(now.replicated), now.snapshots]]
         yield Rows(columns, rows)
+
+    def _subscribes(self, session: Session) -> Iterator[Piece]:
+        found = self._store.databases[session.database].standing
+        yield Rows([Column("is_subscriber", "int")], [[int(found.subscribed)]])
 
     def _listed(self, session: Session, name: str, *_again: str) -> Iterator[Piece]:
         found = self._store.databases.get(plain(name))

@@ -83,6 +83,7 @@ class Standing:
     grouped: bool = False
     mirrored: bool = False
     replicated: bool = False
+    subscribed: bool = False
     snapshots: int = 0
 
 

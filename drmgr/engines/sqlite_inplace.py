@@ -18,6 +18,7 @@ class SqlitePlace:
     """See interfaces.Place."""
 
     by_scratch = False
+    replays = False
     by_hand = ""
 
     def __init__(self, engine: SqliteEngine) -> None:

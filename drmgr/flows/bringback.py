@@ -209,9 +209,7 @@ def load_into_scratch(
         engine = wired.source(member.source).engine
         staged = workspace.stage(f"{wired.system.id}-{member.source}")
         with phases.step("restore", member.source):
-            fetch(bench, wired, member, staged)
-            if member.source in replays:
-                fetch_logs(bench, wired, replays[member.source], staged)
+            fetch_all(bench, wired, member, staged, replays)
         with phases.step("start-instance", member.source):
             recipe = replace(engine.recipe(member.facts), source=f"{wired.system.id}-{member.source}", restored=staged)
             if member.source in replays:
@@ -220,12 +218,26 @@ def load_into_scratch(
         with phases.step("load", member.source):
             loaded[member.source] = load(bench, wired, engine, staged, instance)
             workspace.drop(staged / member.parts[0].name)
-        logs = wired.source(member.source).logs
-        if member.source in replays and logs is not None:
-            with phases.step("replay", member.source):
-                target = replays[member.source].target
-                reached[member.source] = logs.replay(member, staged, loaded[member.source], target)
+        reached |= replayed(wired, member, staged, loaded[member.source], phases=phases, replays=replays)
     return Loaded(loaded, reached)
+
+
+def fetch_all(bench: Bench, wired: WiredSystem, member: Member, into: Path, replays: Mapping[str, Replay]) -> None:
+    """The member's parts, and the logs that its replay goes through."""
+    fetch(bench, wired, member, into)
+    if member.source in replays:
+        fetch_logs(bench, wired, replays[member.source], into)
+
+
+def replayed(
+    wired: WiredSystem, member: Member, staged: Path, loaded: Instance, *, phases: Phases, replays: Mapping[str, Replay]
+) -> dict[str, str]:
+    """What the member's replay said of the end it came to, by its source; empty without one."""
+    logs = wired.source(member.source).logs
+    if member.source not in replays or logs is None:
+        return {}
+    with phases.step("replay", member.source):
+        return {member.source: logs.replay(member, staged, loaded, replays[member.source].target)}
 
 
 def target_reached(source: str, replay: Replay, actual: str) -> CheckResult:

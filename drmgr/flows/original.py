@@ -10,11 +10,12 @@ from drmgr.flows.bringback import (
     STAGING_FACTOR,
     Loaded,
     Phases,
-    fetch,
+    fetch_all,
     load,
     load_into_scratch,
     needed_bytes,
     prove,
+    replayed,
     target_reached,
 )
 from drmgr.flows.course import Course
@@ -67,9 +68,9 @@ def refuse_original(target: ToOriginal, wired: WiredSystem, chosen: tuple[Member
     refuse_unfinished(target.book, wired.system.id)
     for member in chosen:
         place = target.places[member.source]
-        if at and not place.by_scratch:
+        if at and not (place.by_scratch or place.replays):
             raise UsageError(
-                f"an instant between recovery points cannot be put in the place of {member.source}: it has no server files",
+                f"an instant between recovery points cannot be put in the place of {member.source}: no log is gone through",
                 hint="restore it with --to scratch, and bring what is missing from there",
             )
         if place.by_scratch and not member.engine.endswith("-physical"):
@@ -174,15 +175,20 @@ class OriginalRestore:
 
     def _one(self, member: Member, workspace: Workspace) -> Loaded:
         place, source = self._target.places[member.source], member.source
+        replays = {name: each for name, each in self._aim.replays.items() if name == source}
         if place.by_scratch:
-            replays = {name: each for name, each in self._aim.replays.items() if name == source}
             return load_into_scratch(self._bench, self._wired, (member,), workspace, self._phases, replays=replays)
         staged = self._staged(workspace, source)
         with self._phases.step("restore", source):
-            fetch(self._bench, self._wired, member, staged)
+            fetch_all(self._bench, self._wired, member, staged, replays)
         with self._phases.step("load", source):
             into = place.make(self._run, member.facts)
-            return Loaded({source: load(self._bench, self._wired, place.engine, staged, into)}, {})
+            if source in replays:
+                into = replace(into, target=replays[source].target)
+            loaded = load(self._bench, self._wired, place.engine, staged, into)
+        return Loaded(
+            {source: loaded}, replayed(self._wired, member, staged, loaded, phases=self._phases, replays=replays)
+        )
 
     def _staged(self, workspace: Workspace, source: str) -> Path:
         if source not in self._stages:

@@ -22,6 +22,10 @@ class Place(Protocol):
         """True: the server's own files. They are proven on scratch, and then themselves put in place."""
 
     @property
+    def replays(self) -> bool:
+        """Whether its engine goes through shipped logs while it loads, up to the instance's target; by scratch no matter."""
+
+    @property
     def by_hand(self) -> str:
         """What a person types once all is in place, to start the server that drmgr does not start; empty for nothing."""
 

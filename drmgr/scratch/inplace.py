@@ -47,6 +47,7 @@ class ServerFilesPlace:
     """See interfaces.Place. The files are those of the server that was proven on scratch."""
 
     by_scratch = True
+    replays = False
 
     def __init__(self, engine: Engine, home: ServerHome, closing: Closing, clock: Clock) -> None:
         self.engine = engine

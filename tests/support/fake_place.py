@@ -17,6 +17,7 @@ class FakePlace:
     root: Path
     busy: int = 0
     by_scratch: bool = False
+    replays: bool = False
     by_hand: str = ""
     raises: dict[str, DrmgrError | Interrupted] = field(default_factory=dict)
     late: bool = False

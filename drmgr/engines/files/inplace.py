@@ -27,6 +27,7 @@ class FilesPlace:
     """See interfaces.Place. ``root`` is the folder that is backed up."""
 
     by_scratch = False
+    replays = False
     by_hand = ""
 
     def __init__(self, engine: FilesEngine, root: Path) -> None:

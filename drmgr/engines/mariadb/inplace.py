@@ -61,6 +61,7 @@ class MariadbPlace:
     """See interfaces.Place. ``notes`` is a folder of drmgr's state; what is moved is written down in it before it is."""
 
     by_scratch = False
+    replays = False
     by_hand = ""
 
     def __init__(self, engine: MariadbEngine, clock: Clock, notes: Path) -> None:

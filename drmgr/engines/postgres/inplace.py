@@ -42,6 +42,7 @@ class PostgresPlace:
     """See interfaces.Place. The engine's account may create databases and owns this one, or is a superuser."""
 
     by_scratch = False
+    replays = False
     by_hand = ""
 
     def __init__(self, engine: PostgresEngine, runner: Runner, clock: Clock, binaries: Path | None) -> None:

@@ -44,6 +44,7 @@ class SqlServerPlace:
     """
 
     by_scratch = False
+    replays = True
     by_hand = ""
 
     def __init__(self, engine: SqlServerEngine, clock: Clock, notes: Path) -> None:

@@ -44,8 +44,8 @@ class Ground:
         there = InPlace(self.place.engine, self.place.clock, folder / "notes")
         return ToOriginal({"main": there}, FileSwapBook(folder), lambda: None, end_sessions=end_sessions)
 
-    def restore(self, *, end_sessions: bool = False) -> RestoreDone:
-        plan = RestorePlan("latest", self.new_target(end_sessions=end_sessions), reason="spoilt")
+    def restore(self, at: str = "", *, end_sessions: bool = False) -> RestoreDone:
+        plan = RestorePlan("latest", self.new_target(end_sessions=end_sessions), reason="spoilt", at=at)
         return restore(self.place.bench, self.place.wired, plan)
 
     def undo(self, *, force: bool = False) -> Swap:

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from drmgr.errors import DrmgrError, InUseError, PreflightError, ScratchError, SourceError
+from drmgr.errors import DrmgrError, InUseError, PointNotFoundError, PreflightError, ScratchError, SourceError
 from drmgr.model import SwapPhase, Verdict
 from drmgr.system import mssql
 from drmgr.system.mssql import Complaint, Session
@@ -211,6 +211,32 @@ def test_a_disk_that_is_too_small_is_told_before_anything_is_written(ground: Gro
     ground.store.volumes = {"D:\\": 2 * size, "E:\\": 2000}
     ground.restore()
     assert ground.rows() == GOOD
+
+
+def test_any_instant_in_between_comes_into_its_place(ground: Ground) -> None:
+    place = ground.place
+    at = place.note(667)
+    place.note(668)
+    place.ship()
+    done = ground.restore(at.isoformat())
+    assert (done.outcome.verdict, ground.rows()) == (Verdict.PASSED, [101, 666, 667])
+    names = {check.name for check in done.outcome.checks}
+    assert "target-main" in names and not [name for name in names if name.startswith("facts")]
+    ground.undo()
+    assert ground.rows() == [101, 666, 667, 668]
+
+
+def test_an_instant_that_is_not_reached_touches_nothing(ground: Ground) -> None:
+    ground.place.ship()
+    at = ground.place.note(667)
+    with pytest.raises(PointNotFoundError, match="cannot be reached"):
+        ground.restore(at.isoformat())
+    ground.place.ship()
+    # whoever chose the logs was wrong: the server itself does not come to that time
+    ground.place.source.server.faults.append(Fault("RESTORE LOG", "quiet", times=9))
+    with pytest.raises(DrmgrError, match="does not say that it did"):
+        ground.restore(at.isoformat())
+    assert (ground.rows(), ground.names()) == ([101, 666, 667], [])
 
 
 @pytest.mark.parametrize("back", [False, True])

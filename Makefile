@@ -27,7 +27,7 @@ faults: setup
 test-sqlserver: setup
 	@test -n "$(DRMGR_TEST_SQLSERVER)" || { echo "NOT RUN: there is no SQL Server to test. DRMGR_TEST_SQLSERVER names none; see docs/sqlserver.md" >&2; exit 2; }
 	@test -r "$(DRMGR_TEST_SQLSERVER)" || { echo "NOT RUN: the file $(DRMGR_TEST_SQLSERVER) cannot be read" >&2; exit 2; }
-	DRMGR_TEST_SQLSERVER="$(DRMGR_TEST_SQLSERVER)" $(PYTHON_RUN) -m pytest tests/contract/test_engines.py tests/contract/test_tables.py -k sqlserver
+	DRMGR_TEST_SQLSERVER="$(DRMGR_TEST_SQLSERVER)" $(PYTHON_RUN) -m pytest tests/contract/test_engines.py tests/contract/test_tables.py tests/contract/test_sqlserver_inplace.py -k sqlserver
 
 # The documented snapshots of file systems, on real ones in files of this host: docs/files.md. KINDS="btrfs LVM ZFS" tries all.
 KINDS ?= btrfs

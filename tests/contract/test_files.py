@@ -11,7 +11,7 @@ import pytest
 
 from drmgr.engines.files import FilesEngine, TreeSettings
 from drmgr.engines.files.look import SAMPLE_ONE_IN
-from drmgr.errors import NotAllowedError, PreflightError, RepositoryError, ScratchError, SourceError
+from drmgr.errors import NotAllowedError, RepositoryError, ScratchError, SourceError
 from drmgr.model import CheckStatus, Entry, Facts, Instance, Part, Payload, Snapshot
 from drmgr.repository.restic import ResticRepository
 from drmgr.system.clock import SystemClock
@@ -362,18 +362,6 @@ def test_excludes_leave_files_out_of_tree_and_facts(act: Act) -> None:
 def test_a_tree_of_which_nothing_was_stored_is_an_error(act: Act) -> None:
     with pytest.raises((SourceError, RepositoryError)):
         act.back_up(excludes=("*",))
-
-
-def test_a_root_that_looks_unmounted_is_refused(tmp_path: Path) -> None:
-    root = tmp_path / "mount"
-    engine = FilesEngine(TreeSettings(root), SystemClock(), tmp_path, Runner())
-    with pytest.raises(PreflightError, match="is not there"):
-        engine.preflight()
-    root.mkdir()
-    with pytest.raises(PreflightError, match="is empty"):
-        engine.preflight()
-    (root / "file").write_text("x")
-    engine.preflight()
 
 
 def test_a_tree_is_never_restored_over_itself(act: Act) -> None:

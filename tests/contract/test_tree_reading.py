@@ -378,3 +378,15 @@ def test_a_manifest_without_metadata_is_compared_as_far_as_it_goes(act: Act) -> 
 def _newer(act: Act, back: Instance, facts: Facts) -> None:
     assert back.manifest is not None
     act.engine().newer(back.manifest.parents[1], facts.taken_at, act.folder / "patterns")
+
+
+def test_a_root_that_looks_unmounted_is_refused(tmp_path: Path) -> None:
+    root = tmp_path / "mount"
+    engine = FilesEngine(TreeSettings(root), SystemClock(), tmp_path, Runner())
+    with pytest.raises(PreflightError, match="is not there"):
+        engine.preflight()
+    root.mkdir()
+    with pytest.raises(PreflightError, match="is empty"):
+        engine.preflight()
+    (root / "file").write_text("x")
+    engine.preflight()

@@ -53,13 +53,10 @@ class ResticRepository(ResticCaller):
         except RepositoryMissingError:
             done = self._run("init", "--json")
             self._expect_ok("make the repository", done)
-            self._lighten()
+            RepositoryPasswords(self).lighten_new(self._password())
             return True
-        self._lighten()
-        return False
-
-    def _lighten(self) -> None:
         RepositoryPasswords(self).lighten(self._password())
+        return False
 
     def probe(self) -> None:
         done = self._run("cat", "config", "--no-lock")

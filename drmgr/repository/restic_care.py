@@ -10,6 +10,7 @@ from drmgr.errors import RepositoryDamagedError, RepositoryMissingError
 from drmgr.interfaces import Progress
 from drmgr.model import CheckReport, Json
 from drmgr.repository.restic import REPLACED_TAG, ResticRepository
+from drmgr.repository.restic_keys import RepositoryPasswords
 from drmgr.repository.restic_output import ignored_snapshots
 
 IDS_AT_ONCE = 300
@@ -28,7 +29,7 @@ class CaredRepository(ResticRepository):
         except RepositoryMissingError:
             done = self._run("init", "--json", "--copy-chunker-params", beside=source)
             self._expect_ok("make the repository of the copy", done)
-            self._lighten()
+            RepositoryPasswords(self).lighten_new(self._password())
             return True
         return False
 

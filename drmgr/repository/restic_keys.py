@@ -73,6 +73,13 @@ class RepositoryPasswords:
         light = self.add(password, password)
         self.remove(password, dear, first=light)
 
+    def lighten_new(self, password: Secret) -> None:
+        """The same for a repository that restic has just made: its one key is dear, and to look at it is so too."""
+        light = self.add(password, password)
+        _, others = self.ids(password, first=light)
+        for dear in others:
+            self.remove(password, dear, first=light)
+
     def _cost(self, password: Secret, key: str) -> dict[str, Json]:
         done = self._with(password)._run("cat", "key", key, "--no-lock")
         self._caller._expect_ok("look at the password's key", done)

@@ -40,6 +40,7 @@ class Archive:
         self.images.mkdir(parents=True)
         self.rows = 0
         self.still = threading.Lock()
+        self.standing = False
         self.stop = threading.Event()
         with closing(sqlite3.connect(self.index)) as made:
             made.executescript("PRAGMA journal_mode = WAL; CREATE TABLE image (path TEXT, size INTEGER, sha256 TEXT)")
@@ -62,7 +63,8 @@ class Archive:
 
     def goes_on(self) -> None:
         """Waits until some more images have come; not while it is made to stand still."""
-        if not self.still.locked():
+        # the lock itself tells nothing: whoever writes holds it too
+        if not self.standing:
             wanted = self.rows + 3
             wait_until(lambda: self.rows >= wanted, "the archive to work")
 
@@ -98,7 +100,9 @@ class StandStill:
     def held(self) -> Iterator[None]:
         with self._archive.still:
             self._log.append("still")
+            self._archive.standing = True
             yield
+            self._archive.standing = False
         self._log.append("goes on")
 
 

@@ -40,7 +40,7 @@ test-snapshots: setup
 pictures: setup
 	PYTHONPATH=. $(PYTHON_RUN) scripts/pictures.py
 
-# drmgr beside other tools, in turns; writes its tables into docs/benchmarks.md when SIZE is full. 25 minutes on two quiet cores.
+# drmgr beside other tools, in turns; writes its tables into docs/benchmarks.md when SIZE is full. 20 minutes on two quiet cores.
 bench: setup
 	$(PYTHON_RUN) -m bench --size $(SIZE) $(if $(filter full,$(SIZE)),--write) $(ARGS)
 

@@ -66,8 +66,11 @@ class StorePlace:
         store = self.store
         if isinstance(store, FolderStore):
             return str(self._resolve(store.path) / system)
-        path = "/".join(part for part in (store.bucket, store.prefix.strip("/"), system) if part)
-        return f"s3:{store.endpoint.rstrip('/')}/{path}"
+        return f"s3:{store.endpoint.rstrip('/')}/{store.bucket}/{self._folder(system)}"
+
+    def _folder(self, system: str) -> str:
+        """That of the system's repository in the bucket."""
+        return "/".join(part for part in (self.prefix.strip("/"), system) if part)
 
     @cached_property
     def environment(self) -> Mapping[str, str]:
@@ -96,7 +99,7 @@ class StorePlace:
 
         if self.bucket is None:
             return FolderFiles(Path(self.location(system)))
-        return BucketFiles(self.bucket, "/".join(part for part in (self.prefix.strip("/"), system) if part))
+        return BucketFiles(self.bucket, self._folder(system))
 
     @cached_property
     def account(self) -> str:
@@ -115,5 +118,5 @@ class StorePlace:
             return
         from drmgr.repository.gate import gate
 
-        with gate(self.bucket, f"{self.prefix.strip('/')}/{system}", self._runtime) as location:
+        with gate(self.bucket, self._folder(system), self._runtime) as location:
             yield location

@@ -5,8 +5,8 @@ The rest may come later, by another process; what it needs to know is in interfa
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -16,6 +16,7 @@ from drmgr.flows.bench import Bench, WiredSystem
 from drmgr.flows.bringback import Phases, fetch
 from drmgr.interfaces import RestBook, TreeEngine
 from drmgr.model import Member, Part, Rest
+from drmgr.system.beside import told
 from drmgr.system.files import count_files, free_bytes
 
 PARTIAL = ".partial"
@@ -109,7 +110,7 @@ class FolderRestore:
         """From here on what came can be used. Does nothing when the folder has its name."""
         partial = self._target.partial
         if partial.exists():
-            with _told(f"{partial} could not get its name {self._target.path}"):
+            with told(f"{partial} could not get its name {self._target.path}", ScratchError):
                 _take_name(partial, self._target.path)
 
     def rest(self, chosen: tuple[Member, ...], left: Rest, book: RestBook) -> None:
@@ -118,7 +119,7 @@ class FolderRestore:
             if member.source in left.later:
                 with self._phases.step("restore-older", member.source):
                     left = self._older(member, left, book)
-        with _told(f"{self._target.older} could not be removed"), suppress(FileNotFoundError):
+        with told(f"{self._target.older} could not be removed", ScratchError), suppress(FileNotFoundError):
             self._target.older.rmdir()
 
     def _newest(self, member: Member, tree: TreeEngine, newest: NewestFirst) -> bool:
@@ -150,13 +151,13 @@ class FolderRestore:
         main, source = member.parts[0], self._target.path / member.source
         where, rest, patterns = source / main.name, self._target.older / member.source, source / PATTERNS
         if member.source not in left.moving:
-            with _told(f"the folder {rest.parent} cannot be made"):
+            with told(f"the folder {rest.parent} cannot be made", ScratchError):
                 rest.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._wired.repository.restore_some(main.snapshot, rest, patterns, only=False, progress=self._shown(member))
             # from here on some lie here and some there, and none may be brought once more
             left = replace(left, moving=(*left.moving, member.source))
             book.note(left)
-        with _told(f"the older files of {member.source} could not be put beside the newest ones"):
+        with told(f"the older files of {member.source} could not be put beside the newest ones", ScratchError):
             if rest.exists():
                 merge(rest, where)
             patterns.unlink(missing_ok=True)
@@ -216,11 +217,3 @@ def _proven(part: Part, where: Path) -> None:
         raise RepositoryDamagedError(
             f"{found[0]} files with {found[1]} bytes came back, {part.files} with {part.bytes} were stored"
         )
-
-
-@contextmanager
-def _told(what: str) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise ScratchError(f"{what}: {error.strerror}") from error

@@ -174,12 +174,12 @@ class Bucket:
 
     def put(self, key: str, content: bytes) -> None:
         """Stores one small object. Raises RepositoryError."""
-        with self.mapped("store a file"):
+        with self.mapped(f"store {key}"):
             self.client.put_object(Bucket=self.settings.name, Key=key, Body=content)
 
     def remove(self, key: str) -> None:
         """Takes one object away; where there are versions, a delete marker covers them. Raises RepositoryError."""
-        with self.mapped("remove a broken file"):
+        with self.mapped(f"remove {key}"):
             self.client.delete_object(Bucket=self.settings.name, Key=key)
 
     def put_anchor(self, prefix: str, name: str, content: bytes, folder: str = AUDIT_FOLDER) -> None:

@@ -14,7 +14,6 @@ from drmgr.interfaces import Progress
 from drmgr.model import Change, CheckReport, Entry, Listing, Payload, Snapshot, Stream, Tree
 from drmgr.repository import restic_errors
 from drmgr.repository.restic_call import ResticCaller, ResticSettings, restic_version
-from drmgr.repository.restic_keys import RepositoryPasswords
 from drmgr.repository.restic_names import ExactNames
 from drmgr.repository.restic_output import (
     MessageReader,
@@ -48,6 +47,8 @@ class ResticRepository(ResticCaller):
     _listing: tuple[str, ...] = ()
 
     def init(self) -> bool:
+        from drmgr.repository.restic_keys import RepositoryPasswords
+
         try:
             self.probe()
         except RepositoryMissingError:

@@ -97,7 +97,6 @@ class ResticCaller:
         beside: "ResticCaller | None" = None,
         *,
         beside_at: str = "",
-        new: Secret | None = None,
     ) -> Command:
         settings = self._settings
         argv = (
@@ -127,7 +126,7 @@ class ResticCaller:
             cwd=cwd,
             stdin=stdin,
             secret=self._password(),
-            second_secret=new if beside is None else beside._password(),
+            second_secret=None if beside is None else beside._password(),
         )
 
     @contextmanager
@@ -138,7 +137,6 @@ class ResticCaller:
         cwd: Path | None = None,
         stdin: bytes | None = None,
         beside: "ResticCaller | None" = None,
-        new: Secret | None = None,
     ) -> Iterator[Process]:
         self.version()
         self._ask_store()
@@ -146,9 +144,7 @@ class ResticCaller:
             beside._ask_store()
         with (
             self._reach(beside) as beside_at,
-            self._runner.start(
-                self._command(arguments, env or {}, cwd, stdin, beside, beside_at=beside_at, new=new)
-            ) as process,
+            self._runner.start(self._command(arguments, env or {}, cwd, stdin, beside, beside_at=beside_at)) as process,
             _Watch(process, self._settings.patience) as watch,
         ):
             yield process
@@ -176,16 +172,15 @@ class ResticCaller:
         cwd: Path | None = None,
         stdin: bytes | None = None,
         beside: "ResticCaller | None" = None,
-        new: Secret | None = None,
     ) -> Completed:
         """Runs restic once more, after ``unlock``, when it finds the lock of a process that is gone.
 
-        ``beside`` is the repository that this one is to take something from, ``new`` a second secret.
+        ``beside`` is the repository that this one is to take something from.
         """
 
         def once() -> Completed:
             kept: list[bytes] = []
-            with self._start(*arguments, env=env, cwd=cwd, stdin=stdin, beside=beside, new=new) as process:
+            with self._start(*arguments, env=env, cwd=cwd, stdin=stdin, beside=beside) as process:
                 for line in process.lines():
                     (on_line or kept.append)(line)
                 code = process.wait()

@@ -10,7 +10,6 @@ from drmgr.errors import RepositoryDamagedError, RepositoryMissingError
 from drmgr.interfaces import Progress
 from drmgr.model import CheckReport, Json
 from drmgr.repository.restic import REPLACED_TAG, ResticRepository
-from drmgr.repository.restic_keys import RepositoryPasswords
 from drmgr.repository.restic_output import ignored_snapshots
 
 IDS_AT_ONCE = 300
@@ -24,6 +23,8 @@ class CaredRepository(ResticRepository):
     _listing = ("--no-cache",)
 
     def init_like(self, source: "CaredRepository") -> bool:
+        from drmgr.repository.restic_keys import RepositoryPasswords
+
         try:
             self.probe()
         except RepositoryMissingError:

@@ -27,8 +27,7 @@ class BucketShelf:
         self.where = f"bucket {bucket.settings.name}"
 
     def put(self, name: str, content: bytes) -> None:
-        with self._bucket.mapped(f"store {name}"):
-            self._bucket.client.put_object(Bucket=self._bucket.settings.name, Key=self._folder + name, Body=content)
+        self._bucket.put(self._folder + name, content)
 
     def names(self, folder: str) -> list[str]:
         bucket, prefix = self._bucket.settings.name, f"{self._folder}{folder}/"

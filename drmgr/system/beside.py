@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from drmgr.errors import SourceError
+from drmgr.errors import DrmgrError, SourceError
 from drmgr.system.files import sync_directory
 
 PROC = Path("/proc")
+RUN_CHARACTERS = 26
+"""Of a run's id, which ends each of these names."""
 
 
 def beside(name: str, word: str, run: str, longest: int = 255) -> str:
@@ -29,13 +31,18 @@ def before_name(name: str, run: str, longest: int = 255) -> str:
     return beside(name, "before", run, longest)
 
 
+def run_of(name: str) -> str:
+    """The run whose id ends that name, in lower case."""
+    return name[-RUN_CHARACTERS:]
+
+
 @contextmanager
-def told(what: str) -> Iterator[None]:
-    """Turns the file system's errors into SourceError with the message ``what: why``."""
+def told(what: str, error: type[DrmgrError] = SourceError) -> Iterator[None]:
+    """Turns the file system's errors into ``error`` with the message ``what: why``."""
     try:
         yield
     except OSError as failure:
-        raise SourceError(f"{what}: {failure.strerror}") from failure
+        raise error(f"{what}: {failure.strerror}") from failure
 
 
 def rename_folder(old: Path, new: Path) -> None:

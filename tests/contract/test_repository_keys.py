@@ -5,7 +5,6 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,18 +15,19 @@ from drmgr.demo.objectstore import ObjectStore
 from drmgr.errors import RepositoryAccessError, RepositoryError
 from drmgr.interfaces import RepositoryFiles
 from drmgr.model import Json
-from drmgr.repository.bucket import Bucket, BucketSettings, ObjectLock
-from drmgr.repository.plainfiles import BucketFiles, FolderFiles
+from drmgr.repository.plainfiles import FolderFiles
 from drmgr.repository.restic import ResticRepository
-from drmgr.repository.restic_call import ResticSettings
 from drmgr.repository.restic_keyfile import COST, key_file
 from drmgr.repository.restic_keys import RepositoryPasswords
 from drmgr.system.command import Runner
-from drmgr.system.files import write_atomically
 from drmgr.system.secret import Secret
+from tests.contract.test_repository import on_s3
+from tests.support.objectstore import object_store
 from tests.support.restic import restic_in
 
-OLD, NEW = Secret("0" * 64), Secret("1" * 64)
+__all__ = ["object_store"]
+
+OLD, NEW = Secret("p" * 64), Secret("n" * 64)
 
 
 def by_hand(repository: Path, *arguments: str, password: Secret = OLD) -> "subprocess.CompletedProcess[str]":
@@ -132,28 +132,8 @@ def test_another_password_is_added_by_a_light_key_and_the_first_one_removed(plac
     assert by_hand(place, "check", "--read-data", password=NEW).returncode == 0
 
 
-@pytest.fixture
-def in_bucket(tmp_path: Path) -> Iterator[ResticRepository]:
-    with ObjectStore(tmp_path) as store:
-        keys = f"aws_access_key_id={store.access_key.reveal()}\naws_secret_access_key={store.secret_key.reveal()}\n"
-        write_atomically(tmp_path / "credentials", f"[default]\n{keys}".encode())
-        lock = ObjectLock("governance", 1)
-        bucket = Bucket(
-            BucketSettings(store.endpoint, store.region, "bucket", store.access_key, store.secret_key, lock)
-        )
-        bucket.ensure()
-        settings = ResticSettings(
-            f"s3:{store.endpoint}/bucket/deep/his",
-            "site",
-            tmp_path / "cache",
-            BucketFiles(bucket, "deep/his"),
-            env={"AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "credentials"), "AWS_PROFILE": "default"},
-            options=("-o", "s3.bucket-lookup=path", "-o", f"s3.region={store.region}"),
-        )
-        yield ResticRepository(settings, lambda: OLD, Runner())
-
-
-def test_the_same_in_a_locked_bucket(in_bucket: ResticRepository) -> None:
+def test_the_same_in_a_locked_bucket(object_store: ObjectStore, tmp_path: Path) -> None:
+    in_bucket = on_s3(object_store, tmp_path.name, tmp_path)
     assert in_bucket.init()
     passwords = RepositoryPasswords(in_bucket)
     own, others = passwords.ids(OLD)

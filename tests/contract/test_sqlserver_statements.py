@@ -13,7 +13,7 @@ import pytest
 
 from drmgr.engines.sqlserver import renaming, statements, tablesql
 from drmgr.engines.sqlserver.encode import Column, row_text
-from drmgr.engines.sqlserver.rowcopy import Place, copy_rows
+from drmgr.engines.sqlserver.rowcopy import TableAt, copy_rows
 from drmgr.engines.sqlserver.tabledef import ColumnDefinition, Definition, Index, index_text, table_text
 from drmgr.engines.sqlserver.tables import SqlServerTables
 from drmgr.model import TableShape
@@ -119,7 +119,7 @@ class Spoken:
 def copied() -> list[str]:
     """To take the numbers, to read, to lay, and to take no more."""
     spoken: Any = Spoken()
-    there, here = (Place(spoken, "dbo", name, "Chinese_PRC_CI_AS") for name in ("patient", LAYING))
+    there, here = (TableAt(spoken, "dbo", name, "Chinese_PRC_CI_AS") for name in ("patient", LAYING))
     copy_rows(there, here, LAID.columns, lambda _share, _word: None, 2)
     found: list[str] = spoken.statements
     return found

@@ -15,10 +15,9 @@ from drmgr.engines.mariadb.moving import Contents, Notes, carry, exists, give_ri
 from drmgr.errors import InUseError, PreflightError, SourceError
 from drmgr.interfaces import Clock
 from drmgr.model import Facts, Instance, Member, Move
-from drmgr.system.beside import before_name, restored_name
+from drmgr.system.beside import before_name, restored_name, run_of
 
 NAME_BYTES = 64
-RUN_CHARACTERS = 26
 END_SECONDS = 15.0
 POLL_SECONDS = 0.1
 MOVABLE = frozenset({"InnoDB", "Aria", "MyISAM", "SEQUENCE", "ARCHIVE", "CSV"})
@@ -187,7 +186,7 @@ class MariadbPlace:
         name = self._name
         if move.new != name:
             return
-        before = self._notes.read(name, before_name(name, move.old[-RUN_CHARACTERS:], NAME_BYTES))
+        before = self._notes.read(name, before_name(name, run_of(move.old), NAME_BYTES))
         give_rights(session, name, [*(before.rights if before else ()), *contents.rights])
         for account in read_accounts(session, move.old):
             for grant in account.grants:

@@ -14,13 +14,12 @@ from drmgr.engines.sqlserver.preflight import check_version
 from drmgr.errors import DrmgrError, InUseError, LoadError, PreflightError, SourceError
 from drmgr.interfaces import Clock
 from drmgr.model import Facts, Instance, Member, Move
-from drmgr.system.beside import before_name, restored_name
+from drmgr.system.beside import before_name, restored_name, run_of
 from drmgr.system.files import write_atomically
 from drmgr.system.mssql import Complaint, Row, Session, act
 from drmgr.system.mssql_server import alone, drop
 
 NAME_BYTES = 128
-RUN_CHARACTERS = 26
 END_SECONDS = 15.0
 POLL_SECONDS = 0.1
 OWN = frozenset({"master", "model", "msdb", "tempdb", "distribution"})
@@ -138,7 +137,7 @@ class SqlServerPlace:
 
     def rename(self, move: Move, *, end_sessions: bool) -> None:
         beside = move.new if move.old == self._name else move.old
-        kept = self._read(beside[-RUN_CHARACTERS:])
+        kept = self._read(run_of(beside))
         with told(f"the database {move.old} could not be renamed"):
             with self._session() as session:
                 waiting = _access(session, move.old) is not None

@@ -42,7 +42,7 @@ class _Form:
 
 
 @dataclass(frozen=True)
-class Place:
+class TableAt:
     """A table as one session sees it, in a database of that collation."""
 
     session: Session
@@ -52,7 +52,7 @@ class Place:
 
 
 def copy_rows(
-    source: Place, into: Place, columns: Sequence[ColumnDefinition], progress: Progress, expected: int
+    source: TableAt, into: TableAt, columns: Sequence[ColumnDefinition], progress: Progress, expected: int
 ) -> None:
     """All rows, about ``expected`` of them. Raises LoadError, Complaint."""
     act, place = into.session.act, (into.schema, into.table)

@@ -98,13 +98,14 @@ def beside(definition: Definition) -> tuple[Definition, tuple[str, ...]]:
     """What the laid table gets, and what stays out."""
     columns, left_out = [], []
     for column in definition.columns:
+        laid = column
         if column.default is not None and _DRAWING.search(column.default):
             left_out.append(f"default of {column.name}, which draws from a sequence")
-            column = replace(column, default=None)  # noqa: PLW2901 - the column as it is laid
+            laid = replace(laid, default=None)
         if column.stored.kind == ROW_VERSION:
             left_out.append(f"numbering of {column.name}: its row versions of then are kept as binary(8)")
-            column = replace(column, word="binary(8)")  # noqa: PLW2901
-        columns.append(column)
+            laid = replace(laid, word="binary(8)")
+        columns.append(laid)
     left_out += [f"{count} {kind}" for kind, count in definition.others if count]
     return replace(definition, columns=tuple(columns)), tuple(left_out)
 

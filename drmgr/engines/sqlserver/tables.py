@@ -14,7 +14,7 @@ from drmgr.engines.sqlserver.connection import Endpoint, endpoint_of, opened, to
 from drmgr.engines.sqlserver.encode import Column, is_text, row_text
 from drmgr.engines.sqlserver.engine import SqlServerEngine
 from drmgr.engines.sqlserver.facts import table_facts, version_of
-from drmgr.engines.sqlserver.rowcopy import Place, copy_rows
+from drmgr.engines.sqlserver.rowcopy import TableAt, copy_rows
 from drmgr.engines.sqlserver.tabledef import (
     ROW_VERSION,
     Definition,
@@ -188,8 +188,8 @@ def _definition(session: Session, schema: str, table: str) -> Definition:
     return read_definition(session, schema, table, _version(session))
 
 
-def _place(session: Session, table: TableShape) -> Place:
-    return Place(session, table.schema, table.name, session.row(tablesql.COLLATION)["collation_name"])
+def _place(session: Session, table: TableShape) -> TableAt:
+    return TableAt(session, table.schema, table.name, session.row(tablesql.COLLATION)["collation_name"])
 
 
 def _object(session: Session, schema: str, name: str) -> int | None:

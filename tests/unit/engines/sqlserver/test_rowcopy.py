@@ -7,7 +7,7 @@ import pytest
 
 from drmgr.engines.sqlserver import rowcopy
 from drmgr.engines.sqlserver.encode import Column
-from drmgr.engines.sqlserver.rowcopy import BATCH_CHARACTERS, BATCH_ROWS, ROWS_IN_MEMORY, Place, copy_rows
+from drmgr.engines.sqlserver.rowcopy import BATCH_CHARACTERS, BATCH_ROWS, ROWS_IN_MEMORY, TableAt, copy_rows
 from drmgr.engines.sqlserver.tabledef import ColumnDefinition
 from drmgr.errors import LoadError
 
@@ -36,7 +36,7 @@ class Servers:
     def copy(self) -> list[float]:
         shares: list[float] = []
         session: Any = self
-        place = Place(session, "dbo", "scans", "Chinese_PRC_CI_AS")
+        place = TableAt(session, "dbo", "scans", "Chinese_PRC_CI_AS")
         copy_rows(place, place, [COLUMN], lambda share, _word: shares.append(share), self._rows)
         return shares
 

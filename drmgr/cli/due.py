@@ -91,10 +91,11 @@ def _one(opened: "Site", decision: Decision, act: Callable[[str], T]) -> list[T]
     group = "ship" if wanted.kind is RunKind.SHIP else "run"
     try:
         with ExitStack() as held:
-            for system in wanted.systems:
-                held.enter_context(opened.locks.hold(f"due-{group}-{system}"))
+            # the slot first: of two that look at once one would else have the system and one the slot, and it would not run
             if wanted.kind not in WITHOUT_SLOT and not held.enter_context(slot(opened)):
                 return []
+            for system in wanted.systems:
+                held.enter_context(opened.locks.hold(f"due-{group}-{system}"))
             # decided once more behind the lock: the process that held it may have done it
             now = opened.clock.now()
             again = decide(wanted, opened.catalog, opened.schedule_book, quiet_window(opened), now)

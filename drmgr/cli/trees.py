@@ -10,7 +10,7 @@ from drmgr.config.trees import FilesConnection, FilesSource
 from drmgr.config.trees import Hooks as HooksModel
 from drmgr.engines.files import FilesEngine, FileSystemSnapshot, TreeSettings
 from drmgr.engines.hooks import BY_HAND, Argv, HookedPause, Hooks
-from drmgr.state.process import ProcessIdentity, is_alive, this_process
+from drmgr.system.process import ProcessIdentity, is_alive, this_process
 
 if TYPE_CHECKING:
     from drmgr.cli.wire import Site

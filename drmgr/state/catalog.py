@@ -16,8 +16,8 @@ from drmgr.interfaces import Clock
 from drmgr.model import AuditHead, EvidenceEntry, Json, RecoveryPoint, Run, RunKind, RunStatus, Verdict
 from drmgr.model_json import point_from_json, point_to_json
 from drmgr.state.database import Database, open_database
-from drmgr.state.process import ProcessIdentity, is_alive, this_process
 from drmgr.state.tables import audit_heads, evidence, expired, points, runs
+from drmgr.system.process import ProcessIdentity, is_alive, this_process
 
 LEFT_OPEN = {"code": "interrupted", "message": "the process that did this run is gone", "hint": ""}
 

@@ -10,9 +10,9 @@ from filelock import FileLock, Timeout
 
 from drmgr.errors import LockedError, PreflightError
 from drmgr.interfaces import Clock
-from drmgr.state.process import ProcessIdentity, is_alive, this_process
 from drmgr.system.clock import SystemClock, rfc3339
 from drmgr.system.files import write_atomically
+from drmgr.system.process import ProcessIdentity, is_alive, this_process
 
 
 class FileLocks:

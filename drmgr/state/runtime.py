@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
-from drmgr.state.process import process_started, this_process
 from drmgr.system.files import private_directory
+from drmgr.system.process import process_started, this_process
 
 
 @contextmanager

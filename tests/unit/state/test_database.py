@@ -17,10 +17,10 @@ from drmgr.errors import ConfigError, PreflightError
 from drmgr.model import RunKind
 from drmgr.state.catalog import SqlCatalog, open_catalog
 from drmgr.state.database import REVISIONS, SQLITE_FILE, Database, open_database, sqlite_engine
-from drmgr.state.process import this_process
 from drmgr.state.tables import metadata, points
 from drmgr.system.clock import SystemClock
 from drmgr.system.command import Command, Runner
+from drmgr.system.process import this_process
 
 
 def test_the_migrations_lead_to_the_tables_the_catalog_uses(tmp_path: Path) -> None:

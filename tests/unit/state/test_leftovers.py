@@ -8,9 +8,9 @@ from pathlib import Path
 from drmgr.model import RunKind, RunStatus
 from drmgr.state.catalog import SqlCatalog, open_catalog
 from drmgr.state.database import open_database
-from drmgr.state.process import ProcessIdentity, is_alive, process_started, this_process
 from drmgr.system.clock import SystemClock
 from drmgr.system.command import Command, Runner
+from drmgr.system.process import ProcessIdentity, is_alive, process_started, this_process
 
 OPEN_A_RUN = """
 import sys, time

@@ -11,6 +11,7 @@ from drmgr.errors import RepositoryLockedError, RepositoryUnreachableError, Tool
 from drmgr.interfaces import RepositoryFiles
 from drmgr.repository import restic_errors
 from drmgr.system.command import SECOND_SECRET_FD, SECRET_FD, Command, Completed, Process, Runner, find_program
+from drmgr.system.orphans import end_orphans, mark
 from drmgr.system.secret import Secret
 
 OLDEST = (0, 18, 0)
@@ -107,7 +108,7 @@ class ResticCaller:
             f"/dev/fd/{SECRET_FD}",
             *settings.options,
         )
-        base = {"RESTIC_CACHE_DIR": str(settings.cache), "RESTIC_PROGRESS_FPS": "2", **settings.env}
+        base = {"RESTIC_CACHE_DIR": str(settings.cache), "RESTIC_PROGRESS_FPS": "2", **mark(), **settings.env}
         if beside is not None:
             other = beside._settings
             if beside_at == other.location:
@@ -173,7 +174,7 @@ class ResticCaller:
         stdin: bytes | None = None,
         beside: "ResticCaller | None" = None,
     ) -> Completed:
-        """Runs restic once more, after ``unlock``, when it finds the lock of a process that is gone.
+        """Runs restic once more, after ``unlock``, when it finds the lock of a process that is gone, or should be.
 
         ``beside`` is the repository that this one is to take something from.
         """
@@ -188,6 +189,8 @@ class ResticCaller:
 
         done = once()
         if done.code == restic_errors.LOCKED:
+            # a restic that has nothing to print outlives a drmgr that was killed, and goes on holding its lock
+            end_orphans()
             # 'unlock' removes stale locks only: of dead processes of this host, or older than 30 minutes
             for locked in (self, beside):
                 if locked is not None:

@@ -1,27 +1,43 @@
 """What every Repository owes: the fake that flow tests use, restic on a folder, restic on a real S3 server."""
 
+import json
 import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from drmgr.demo.objectstore import ObjectStore
-from drmgr.errors import RepositoryAccessError, RepositoryDamagedError, RepositoryMissingError, SourceError
+from drmgr.errors import (
+    RepositoryAccessError,
+    RepositoryDamagedError,
+    RepositoryLockedError,
+    RepositoryMissingError,
+    SourceError,
+)
 from drmgr.interfaces import Repository, RepositoryFiles
 from drmgr.model import Snapshot, Stream, Tree
 from drmgr.repository.bucket import Bucket, BucketSettings, ObjectLock
 from drmgr.repository.plainfiles import BucketFiles, FolderFiles
 from drmgr.repository.restic import ResticRepository, ResticSettings
-from drmgr.system.command import Runner
+from drmgr.system.command import Command, Process, Runner
 from drmgr.system.files import write_atomically
 from drmgr.system.secret import Secret
 from tests.support.fake_repository import FakeRepository
 from tests.support.restic import restic_in, restic_that_obeys_file_modes
 
 Maker = Callable[[str], Repository]
+
+ASK_FOR_A_MARK = """
+import json, time
+from drmgr.system.orphans import mark
+print(json.dumps(mark()), flush=True)
+time.sleep(600)
+"""
 
 
 def silent(_share: float, _word: str) -> None:
@@ -255,22 +271,46 @@ def test_a_wrong_password_is_said_plainly(in_folder: ResticRepository, tmp_path:
         restic(in_folder.location, tmp_path, password="x" * 64).probe()
 
 
-def test_a_lock_left_by_a_killed_restic_does_not_stop_the_next_run(
-    in_folder: ResticRepository, tree: Path, tmp_path: Path
-) -> None:
+def endless(repository: ResticRepository) -> Command:
+    """A backup that never ends, and holds its lock without a word."""
     argv = (sys.executable, "-c", "import time; print('x', flush=True); time.sleep(600)")
-    command = in_folder._command(
-        ("backup", "--stdin-from-command", "--stdin-filename", "x", "--", *argv), {}, None, None
-    )
-    locks = tmp_path / "repository" / "locks"
+    arguments = ("backup", "--quiet", "--stdin-from-command", "--stdin-filename", "x", "--", *argv)
+    return repository._command(arguments, {}, None, None)
+
+
+@contextmanager
+def at_work(command: Command, locks: Path) -> Iterator[Process]:
     with Runner().start(command) as process:
         while not any(locks.iterdir()):
             assert process.running()
+        yield process
+
+
+def test_a_lock_left_by_a_killed_restic_does_not_stop_the_next_run(
+    in_folder: ResticRepository, tree: Path, tmp_path: Path
+) -> None:
+    locks = tmp_path / "repository" / "locks"
+    with at_work(endless(in_folder), locks) as process:
         process._popen.kill()
         process.wait()
     assert any(locks.iterdir())
     # 'check' wants the repository for itself
     assert in_folder.check(0.0).ok
+
+
+def test_a_restic_whose_drmgr_is_gone_is_ended_and_one_that_is_wanted_is_not(
+    in_folder: ResticRepository, tmp_path: Path
+) -> None:
+    locks, command = tmp_path / "repository" / "locks", endless(in_folder)
+    with at_work(command, locks) as wanted:
+        with pytest.raises(RepositoryLockedError):
+            in_folder.check(0.0)
+        assert wanted.running()
+    with Runner().start(Command((sys.executable, "-c", ASK_FOR_A_MARK))) as killed:
+        env = json.loads(next(killed.lines()))
+    with at_work(replace(command, env={**command.env, **env}), locks) as orphan:
+        assert in_folder.check(0.0).ok
+        assert not orphan.running()
 
 
 def test_a_file_that_cannot_be_read_makes_the_snapshot_incomplete(

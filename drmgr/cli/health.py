@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING
 from drmgr.cli.background import unfinished
 from drmgr.cli.proofs import missing_evidence, newest_proofs
 from drmgr.errors import DrmgrError
-from drmgr.flows.status import CLOCK_TOLERANCE, DeclaredDrill, DrillProof, Health, Watched, by_trouble, health
+from drmgr.flows.status import Health, by_trouble, health
 from drmgr.flows.watch import unheard
+from drmgr.flows.watched import CLOCK_TOLERANCE, DeclaredDrill, DrillProof, Watched
 from drmgr.system.cron import Cron
 from drmgr.trouble import Problem
 
 if TYPE_CHECKING:
     from drmgr.cli.wire import Site
+    from drmgr.flows.copying import Standing
 
 AT_THE_SAME_TIME = 4
 """Repositories that are listed beside each other; most of it is waiting for the store."""
@@ -63,8 +65,19 @@ def _look_at(opened: "Site", name: str, proofs: list[DrillProof]) -> Health:
         rests=lambda: unfinished(opened, name),
         locked=_locked(opened, name),
         swaps=lambda: opened.swap_book.all(name),
+        sources=frozenset(source.name for source in job.sources),
+        copies=lambda: _copies(opened, name),
     )
     return health(watched, opened.catalog, opened.clock)
+
+
+def _copies(opened: "Site", name: str) -> "dict[str, Standing | DrmgrError]":
+    """What each copy of the system holds, or why it cannot be asked."""
+    from drmgr.cli.repo_copy import ask_copies
+
+    asked = ask_copies(opened, name)
+    known = {copy: held for copy, held in asked.held.items() if held is not None}
+    return {**known, **asked.errors}
 
 
 def _locked(opened: "Site", name: str) -> dict[str, timedelta]:
@@ -79,7 +92,7 @@ def _declared(opened: "Site", name: str) -> DeclaredDrill:
     expression = opened.loaded.drill(name).schedule
     if expression is None:
         return DeclaredDrill(name)
-    since = opened.schedule_book.known_since(f"drill:{name}", expression)
+    since = opened.schedule_book.since(f"drill:{name}", expression)
     return DeclaredDrill(name, Cron(expression, opened.zone), since)
 
 
@@ -96,8 +109,19 @@ def _site_problems(opened: "Site") -> tuple[list[Problem], dict[str, list[DrillP
         proofs = newest_proofs(opened)
     except DrmgrError as error:
         problems.append(Problem("", "evidence-broken", error.message))
+    problems += _undeclared(opened)
     problems += _clock_problems(opened)
     return problems, proofs
+
+
+def _undeclared(opened: "Site") -> list[Problem]:
+    """Systems that were backed up once, and of which no job tells any more: nobody would miss their backups."""
+    expected = {*opened.loaded.jobs, *opened.config.retired}
+    return [
+        Problem("", "undeclared", f"{system} has recovery points, and no job file names it", system)
+        for system in sorted(opened.catalog.first_points())
+        if system not in expected
+    ]
 
 
 def _clock_problems(opened: "Site") -> list[Problem]:

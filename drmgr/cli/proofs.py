@@ -5,8 +5,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ulid import ULID
+
 from drmgr.errors import EvidenceError
-from drmgr.flows.status import DrillProof
+from drmgr.flows.watched import DrillProof
 from drmgr.model import Measure, RunKind
 
 if TYPE_CHECKING:
@@ -15,22 +17,27 @@ if TYPE_CHECKING:
 
 
 def newest_proofs(opened: "Site") -> dict[str, list[DrillProof]]:
-    """For each system the newest evidence of each declared drill that plays it.
+    """For each system the newest evidence of each drill from each place.
 
-    Raises EvidenceError when the folder cannot be read.
+    That of declared drills is looked for as far back as there is any; of others, and of other places, as far back as
+    ``schedule.drill_within``. Raises EvidenceError when the folder cannot be read.
     """
     wanted = {(system, name) for name, drill in opened.loaded.drills.items() for system in drill.systems}
-    found: dict[str, list[DrillProof]] = {}
+    since = opened.clock.now() - opened.config.schedule.drill_within
+    found: dict[tuple[str, str, str], DrillProof] = {}
     for link in _links(opened):
-        if not wanted:
+        if not wanted and ULID.from_str(link.id).datetime < since:
             break
         name, predicate, broken = read_drill(opened, link.path)
+        drill = name or _remembered_name(opened, link)
         for system in _systems(predicate) if predicate else _remembered_systems(opened, link):
-            drill = name or _remembered_name(opened, link)
-            if (system, drill) in wanted:
-                wanted.discard((system, drill))
-                found.setdefault(system, []).append(_proof(opened, link, drill, system, predicate, broken))
-    return found
+            proof = _proof(opened, link, drill, system, predicate, broken)
+            found.setdefault((system, drill, proof.place), proof)
+            wanted.discard((system, drill))
+    proofs: dict[str, list[DrillProof]] = {}
+    for (system, _, _), proof in found.items():
+        proofs.setdefault(system, []).append(proof)
+    return proofs
 
 
 def missing_evidence(opened: "Site") -> list[str]:
@@ -88,7 +95,14 @@ def _proof(
 ) -> DrillProof:
     if predicate is None or broken:
         return DrillProof(drill, opened.clock.now(), "error", broken=broken or "it cannot be read")
-    verdict = next(each["verdict"] for each in predicate["verdict"]["systems"] if each["system"] == system)
+    told = next(each for each in predicate["verdict"]["systems"] if each["system"] == system)
     rto = next((each["rto"] for each in predicate["metrics"] if each["system"] == system), None)
-    measure = None if rto is None else Measure(rto["target"], rto["measured"])
-    return DrillProof(drill, datetime.fromisoformat(predicate["header"]["finished_at"]), verdict, measure)
+    header = predicate["header"]
+    return DrillProof(
+        drill,
+        datetime.fromisoformat(header["finished_at"]),
+        told["verdict"],
+        None if rto is None else Measure(rto["target"], rto["measured"]),
+        place=header.get("copy", ""),
+        level=told["level"],
+    )

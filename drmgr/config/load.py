@@ -18,6 +18,7 @@ from drmgr.config.references import (
     drill_mistakes,
     job_mistakes,
     nearest,
+    retired_mistakes,
     site_mistakes,
     source_mistakes,
 )
@@ -105,6 +106,8 @@ class _Reader:
         for job_file in self._files(file, "jobs"):
             self._job(job_file, file.data)
         self._dependencies()
+        for mistake in retired_mistakes(file.data, self.job_files):
+            self._add(file, mistake)
         for drill_file in self._files(file, "drills"):
             self._drill(drill_file, file.data)
         return site

@@ -199,6 +199,9 @@ class SiteFile(Part):
     )
     schedule: ScheduleRules = Field(default=ScheduleRules(), description="what scheduled runs may do")
     notify: Notify = Field(default=Notify(), description="who hears of trouble")
+    retired: list[Id] = Field(
+        default_factory=list, description="systems that were backed up once and are no more; their job files are gone"
+    )
 
     @model_validator(mode="after")
     def _references(self) -> "SiteFile":

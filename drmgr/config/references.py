@@ -1,6 +1,6 @@
 """What one part of the configuration says of another. Works on plain values, so a mistake elsewhere hides none here."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 
@@ -226,6 +226,15 @@ def dependency_mistakes(jobs: Mapping[str, Json], systems: list[str]) -> dict[st
                 text = f"names the system {name}, which itself depends on this one: {' → '.join((system, *way))}"
                 found[system].append(Mistake(loc, text))
     return found
+
+
+def retired_mistakes(site: Json, systems: Collection[str]) -> list[Mistake]:
+    """A system that is no more has no job. ``systems``: all that have one."""
+    return [
+        Mistake(loc, f"names the system {name}, which has a job")
+        for loc, name in _names(site, "retired")
+        if name in systems
+    ]
 
 
 def _way_back(needs: Mapping[str, Mapping[str, Loc]], begin: str, end: str) -> tuple[str, ...]:

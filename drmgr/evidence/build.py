@@ -120,6 +120,7 @@ class _Builder:
             "title": text_json(record.title),
             "scenario": record.scenario,
             "form": record.form,
+            "copy": record.copy,
             "site": text_json(record.site),
             "timezone": record.timezone,
             "operator": record.operator,

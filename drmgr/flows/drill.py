@@ -87,6 +87,7 @@ def drill(bench: Bench, plan: DrillPlan) -> DrillDone:
             tools=bench.tools,
             timezone=bench.timezone,
             approval=plan.approval,
+            copy=plan.copy,
         )
         entry = bench.evidence.seal(record)
         run.status = RunStatus.OK if record.verdict is Verdict.PASSED else RunStatus.FAILED

@@ -11,6 +11,7 @@ from drmgr.flows.expire import Place
 from drmgr.flows.points import Found, SealedPoint, find, snapshots_of
 from drmgr.interfaces import CareBook
 from drmgr.model import CheckReport, Readback, RunKind, RunStatus
+from drmgr.system.clock import rfc3339
 
 MOST_GROUPS = 256
 """restic tells the groups of its packs by one byte of their names."""
@@ -84,10 +85,11 @@ def coverage(read: Mapping[int, Readback], groups: int, now: datetime, period: t
 def look(bench: Bench, place: Place, share: float) -> Looked:
     """Structure, the share of the data, and whether every point is whole. Raises RepositoryError if it cannot be looked at."""
     with recorded(bench, RunKind.REPO_CHECK, place.system.id) as run:
+        run.detail.update(place=place.name, share=share)
         found = _found(place)
         report = place.repository.check(share)
         looked = _looked(place, run.run.id, found, (report,))
-        run.detail.update(place=place.name, share=share, errors=looked.errors, points=list(looked.points))
+        run.detail.update(errors=looked.errors, points=list(looked.points))
         run.status = RunStatus.OK if looked.ok else RunStatus.FAILED
         return looked
 
@@ -96,6 +98,7 @@ def rotate(bench: Bench, book: CareBook, place: Place, period: timedelta) -> Loo
     """Reads the groups whose turn it is; by daily calls all data are read within the period, and that is proven."""
     groups, system = groups_of(period), place.system.id
     with recorded(bench, RunKind.REPO_CHECK, system) as run, bench.locks.hold(f"check-{place.name}-{system}"):
+        run.detail.update(place=place.name, groups=groups)
         now = bench.clock.now()
         read = dict(book.readbacks(place.name, system, groups))
         if BEGUN not in read:
@@ -112,9 +115,9 @@ def rotate(bench: Bench, book: CareBook, place: Place, period: timedelta) -> Loo
             reports.append(place.repository.check(0.0))
         told = coverage(book.readbacks(place.name, system, groups), groups, bench.clock.now(), period)
         looked = _looked(place, run.run.id, found, tuple(reports), told)
-        run.detail.update(
-            place=place.name, groups=groups, read=told.read, errors=looked.errors, points=list(looked.points)
-        )
+        run.detail.update(read=told.read, errors=looked.errors, points=list(looked.points))
+        if told.since is not None:
+            run.detail.update(all_read_since=rfc3339(told.since))
         run.status = RunStatus.OK if looked.ok else RunStatus.FAILED
         return looked
 
@@ -126,7 +129,7 @@ def repair(bench: Bench, place: Place, source: Copy) -> Looked:
     """
     system = place.system.id
     with recorded(bench, RunKind.REPO_CHECK, system) as run, bench.locks.hold(f"system-{system}"):
-        run.detail.update(place=place.name, repaired_from=source.name)
+        run.detail.update(place=place.name, share=1.0, repaired_from=source.name)
         before = _look_all(place, run.run.id)
         if before.ok:
             return before

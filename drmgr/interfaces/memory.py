@@ -59,9 +59,16 @@ class Catalog(PointMemory, Protocol):
         *,
         since: datetime | None = None,
         until: datetime | None = None,
+        decided: bool = False,
         limit: int | None = None,
     ) -> list[Run]:
-        """Newest first; begun at or after ``since`` and at or before ``until``."""
+        """Newest first; begun at or after ``since`` and at or before ``until``.
+
+        ``decided``: only those that have ended and were not refused by a lock.
+        """
+
+    def first_points(self) -> Mapping[str, datetime]:
+        """When the first recovery point of each system was made, as far back as is remembered, expired ones too."""
 
     def remember_evidence(self, entry: EvidenceEntry) -> None: ...
 

@@ -224,5 +224,7 @@ class DrillRecord:
     tools: Mapping[str, str]
     timezone: str
     approval: str = ""
+    copy: str = ""
+    """The copy that all came from; empty: the store itself."""
     swap: Swap | None = None
     """What got another name in a restore in place, and how far that came."""

@@ -7,11 +7,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from sqlalchemy import Connection, Row, Table, delete, select, update
+from sqlalchemy import Connection, Row, Table, delete, func, not_, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from ulid import ULID
 
-from drmgr.errors import PreflightError
+from drmgr.errors import LockedError, PreflightError
 from drmgr.interfaces import Clock
 from drmgr.model import AuditHead, EvidenceEntry, Json, RecoveryPoint, Run, RunKind, RunStatus, Verdict
 from drmgr.model_json import point_from_json, point_to_json
@@ -93,9 +93,13 @@ class SqlCatalog:
         *,
         since: datetime | None = None,
         until: datetime | None = None,
+        decided: bool = False,
         limit: int | None = None,
     ) -> list[Run]:
-        """Newest first; of one system, of one kind, and begun within a time, where they are given."""
+        """Newest first; of one system, of one kind, and begun within a time, where they are given.
+
+        ``decided``: only those that have ended and were not refused by a lock.
+        """
         query = select(runs).order_by(runs.c.started_at.desc(), runs.c.number.desc()).limit(limit)
         if since is not None:
             query = query.where(runs.c.started_at >= to_text(since))
@@ -105,6 +109,9 @@ class SqlCatalog:
             query = query.where(runs.c.system == system)
         if kind is not None:
             query = query.where(runs.c.kind == kind.value)
+        if decided:
+            refused = runs.c.error.contains(f'"code": {json.dumps(LockedError.code)}', autoescape=True)
+            query = query.where(runs.c.status != RunStatus.RUNNING.value, or_(runs.c.error.is_(None), not_(refused)))
         with self._database.reading() as connection:
             return [_run(row) for row in connection.execute(query)]
 
@@ -155,6 +162,12 @@ class SqlCatalog:
         )
         with self._database.reading() as connection:
             return {row.seal: row.id for row in connection.execute(query)}
+
+    def first_points(self) -> dict[str, datetime]:
+        """When the first recovery point of each system was made, as far back as is remembered, expired ones too."""
+        query = select(points.c.system, func.min(points.c.created_at).label("first")).group_by(points.c.system)
+        with self._database.reading() as connection:
+            return {row.system: datetime.fromisoformat(row.first) for row in connection.execute(query)}
 
     def forget_points(self, system: str) -> None:
         """For a repository that is begun anew: it has none of them."""

@@ -126,6 +126,33 @@ def test_runs_are_chosen_by_when_they_began_and_how_many_are_wanted(catalog: Cat
     assert [run.id for run in catalog.runs("his", RunKind.BACKUP, limit=2)] == [ids[3], ids[2]]
 
 
+def test_runs_that_came_to_a_decision_are_told_from_those_under_way_or_refused_by_a_lock(
+    catalog: Catalog, clock: SteppingClock
+) -> None:
+    failed = catalog.open_run(RunKind.BACKUP, "his")
+    failed = catalog.close_run(failed.id, RunStatus.FAILED, {}, {"code": "source", "message": '"code": "locked"'})
+    for _ in range(3):
+        clock.forward(seconds=1)
+        refused = catalog.open_run(RunKind.BACKUP, "his")
+        catalog.close_run(refused.id, RunStatus.FAILED, {}, {"code": "locked", "message": "m", "hint": ""})
+    clock.forward(seconds=1)
+    running = catalog.open_run(RunKind.BACKUP, "his")
+    assert catalog.runs("his", decided=True, limit=2) == [failed]
+    clock.forward(seconds=1)
+    done = catalog.close_run(running.id, RunStatus.OK, {})
+    assert catalog.runs("his", decided=True, limit=2) == [done, failed]
+
+
+def test_the_first_point_of_each_system_is_remembered(catalog: Catalog) -> None:
+    assert catalog.first_points() == {}
+    early = sample_point()
+    late = replace(early, id="P2", created_at=early.created_at + timedelta(days=1))
+    catalog.remember_point(late, "b" * 64)
+    catalog.remember_point(early, "a" * 64)
+    catalog.remember_point(replace(late, system="lis"), "c" * 64)
+    assert catalog.first_points() == {"his": early.created_at, "lis": late.created_at}
+
+
 def test_a_point_is_kept_under_its_seal(catalog: Catalog) -> None:
     point = sample_point()
     catalog.remember_point(point, "a" * 64)

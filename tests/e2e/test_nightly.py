@@ -115,6 +115,8 @@ def test_each_problem_is_told_once_and_a_refusal_is_trouble_that_is_tried_again(
         site.edit(lambda document: document.update(notify={"to": [{"name": "duty", "url": "file:secrets/duty"}]}))
         for name in ("jobs/his", "drills/his-restore"):
             (site.directory / f"{name}.yaml").unlink()
+        assert problems(site)[""] == ["undeclared"]
+        site.edit(lambda document: document.update(retired=["his"]))
         assert site.json("notify", "test")["recipients"] == [{"name": "duty", "ok": True, "error": None}]
         (site.directory / "repositories/docs").rename(site.directory / "away")
         refuses.append(45009)

@@ -47,6 +47,7 @@ class FakeCatalog:
         *,
         since: datetime | None = None,
         until: datetime | None = None,
+        decided: bool = False,
         limit: int | None = None,
     ) -> list[Run]:
         wanted = [
@@ -56,6 +57,7 @@ class FakeCatalog:
             and kind in {None, run.kind}
             and (since is None or run.started_at >= since)
             and (until is None or run.started_at <= until)
+            and not (decided and (run.status is RunStatus.RUNNING or _refused(run)))
         ]
         return sorted(wanted, key=lambda run: run.started_at, reverse=True)[:limit]
 
@@ -71,6 +73,12 @@ class FakeCatalog:
         }
         return {seal: point.id for seal, point in sorted(mine.items(), key=lambda item: item[1].created_at)}
 
+    def first_points(self) -> dict[str, datetime]:
+        return {
+            point.system: min(each.created_at for each in self.points.values() if each.system == point.system)
+            for point in self.points.values()
+        }
+
     def forget_points(self, system: str) -> None:
         self.points = {seal: point for seal, point in self.points.items() if point.system != system}
 
@@ -79,3 +87,7 @@ class FakeCatalog:
 
     def evidence(self) -> list[EvidenceEntry]:
         return sorted(self.entries.values(), key=lambda entry: (entry.sequence, entry.id))
+
+
+def _refused(run: Run) -> bool:
+    return run.error is not None and run.error["code"] == "locked"

@@ -15,8 +15,9 @@ from drmgr.flows.points import Found, find
 from drmgr.flows.restore import restore
 from drmgr.flows.restoreplan import RestorePlan, ToScratch
 from drmgr.flows.retention import Rules
-from drmgr.flows.status import Watched, health
+from drmgr.flows.status import health
 from drmgr.flows.suspicion import Sensitivity
+from drmgr.flows.watched import Watched
 from drmgr.model import CheckStatus, DoubtKind, Level, Verdict
 from tests.support.fake_care import FakeCareBook
 from tests.support.fake_catalog import FakeCatalog

@@ -2,37 +2,25 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from drmgr.errors import RepositoryUnreachableError, SourceError
 from drmgr.flows.backup import backup
-from drmgr.flows.status import DeclaredDrill, DrillProof, Health, Watched, by_trouble, health
+from drmgr.flows.status import by_trouble, health
 from drmgr.flows.watch import watch
+from drmgr.flows.watched import Watched
 from drmgr.interfaces import Progress
-from drmgr.model import Measure, Payload, RunKind, RunStatus, Snapshot, Swap, SwapPhase
-from drmgr.system.cron import Cron
+from drmgr.model import Payload, RunKind, RunStatus, Snapshot, Swap, SwapPhase
 from drmgr.trouble import Delivery
 from tests.support.fake_repository import FakeRepository
 from tests.support.schedule_book import FakeAlarmBook
 from tests.unit.flows.conftest import Site
+from tests.unit.flows.looking import codes, look, proof
 
 DAY = 86400.0
-
-
-def look(site: Site, *proofs: DrillProof, drills: tuple[DeclaredDrill, ...] = (), logged: Sequence[str] = ()) -> Health:
-    watched = Watched(site.wired.system, site.repository, frozenset(logged), drills, proofs, timedelta(days=92))
-    return health(watched, site.catalog, site.clock)
-
-
-def codes(found: Health) -> list[str]:
-    return [problem.code for problem in found.problems]
-
-
-def proof(site: Site, verdict: str = "passed", days: float = 0, **more: str) -> DrillProof:
-    return DrillProof("d", site.clock.now() - timedelta(days=days), verdict, Measure(7200, 60), **more)
 
 
 def test_a_fresh_backup_is_all_well(site: Site) -> None:
@@ -142,10 +130,10 @@ def test_a_log_that_is_not_shipped_is_trouble_though_that_of_another_source_is(s
     for source, error in (("main", "source"), ("other", ""), ("removed since", "source")):
         shipped(site, source, error)
     shipped(site, "other")
-    (problem,) = look(site, logged=("main", "other")).problems
+    (problem,) = look(site, logged=frozenset({"main", "other"})).problems
     assert (problem.code, problem.subject, problem.figures) == ("run-failed", "ship main", {"error": "source"})
     shipped(site, "main")
-    assert look(site, logged=("main", "other")).ok
+    assert look(site, logged=frozenset({"main", "other"})).ok
 
 
 def test_a_full_spool_is_an_alarm_of_its_own_once(site: Site) -> None:
@@ -155,7 +143,7 @@ def test_a_full_spool_is_an_alarm_of_its_own_once(site: Site) -> None:
     for error in ("", "repository-unreachable", "repository-unreachable", "spool-full", "spool-full", ""):
         shipped(site, "main", error)
         for _ in range(2):
-            watch(book, look(site, logged=("main",)).problems, [heard], site.clock)
+            watch(book, look(site, logged=frozenset({"main"})).problems, [heard], site.clock)
     assert heard.news == [
         "raised run-failed",
         "raised spool-full",
@@ -177,47 +165,6 @@ class Heard:
 
     def test(self, at: datetime) -> None:
         raise NotImplementedError
-
-
-def test_drills_that_did_not_pass_or_whose_evidence_does_not_hold_are_trouble(site: Site) -> None:
-    backup(site.bench, site.wired)
-    assert look(site, proof(site)).ok
-    assert codes(look(site, proof(site, "failed"))) == ["drill-failed"]
-    assert codes(look(site, proof(site, "error"))) == ["drill-failed"]
-    assert codes(look(site, proof(site, broken="tampered with"))) == ["evidence-broken"]
-
-
-def test_a_drill_that_left_no_evidence_is_trouble(site: Site) -> None:
-    backup(site.bench, site.wired)
-    drills = (DeclaredDrill("d"),)
-    played = proof(site)
-    site.clock.sleep(10)
-    run = site.catalog.open_run(RunKind.DRILL, "d")
-    site.catalog.close_run(run.id, RunStatus.FAILED, {}, {"code": "scratch"})
-    assert codes(look(site, played, drills=drills)) == ["drill-failed"]
-    site.clock.sleep(10)
-    assert look(site, proof(site), drills=drills).ok
-
-
-def test_a_drill_is_overdue_by_its_schedule_and_by_the_quarter(site: Site) -> None:
-    cron = Cron("0 3 1 * *", UTC)
-    since = site.clock.now()
-    drills = (DeclaredDrill("d", cron, since),)
-    backup(site.bench, site.wired)
-    first = proof(site)
-    for days, expected in ((27, []), (28, ["drill-overdue"])):
-        site.clock.sleep(
-            (datetime(2026, 1, 5, 6, tzinfo=UTC) + timedelta(days=days) - site.clock.now()).total_seconds()
-        )
-        backup(site.bench, site.wired)
-        assert codes(look(site, first, drills=drills)) == expected
-    assert look(site, proof(site), drills=drills).ok
-    # without a schedule: a quarter after the first backup, or after the last drill that passed
-    site.clock.sleep(65 * DAY)
-    backup(site.bench, site.wired)
-    assert codes(look(site)) == ["drill-overdue"]
-    assert codes(look(site, proof(site, days=93))) == ["drill-overdue"]
-    assert look(site, proof(site, days=91)).ok
 
 
 def test_a_newest_point_that_is_incomplete_does_not_count_and_is_told(
@@ -245,35 +192,6 @@ def test_the_worst_comes_first_then_the_tier(site: Site) -> None:
     assert by_trouble([lower, well, drilled, old]) == [old, drilled, well, lower]
 
 
-def test_locks_that_drifted_or_are_not_extended_any_more_are_trouble_by_place(site: Site) -> None:
-    backup(site.bench, site.wired)
-    within, locked = timedelta(days=92), {"": timedelta(days=10), "far": timedelta(days=40)}
-    watched = Watched(site.wired.system, site.repository, frozenset(), (), (), within, locked=locked)
-
-    def found() -> list[tuple[str, str]]:
-        problems = health(watched, site.catalog, site.clock).problems
-        return [(each.code, each.subject) for each in problems if each.code == "unprotected"]
-
-    def protected(copy: str, *problems: str, dry_run: bool = False) -> None:
-        run = site.catalog.open_run(RunKind.PROTECT, "his")
-        detail = {"copy": copy, "problems": list(problems), "dry_run": dry_run}
-        site.catalog.close_run(run.id, RunStatus.OK, detail)
-
-    assert found() == []
-    site.clock.sleep(timedelta(days=5, hours=1).total_seconds())
-    protected("far")
-    protected("", dry_run=True)
-    assert found() == [("unprotected", "")]
-    protected("")
-    assert found() == []
-    protected("far", "2 objects had no lock")
-    assert found() == [("unprotected", "far")]
-    protected("far")
-    assert found() == []
-    site.clock.sleep(timedelta(days=21).total_seconds())
-    assert found() == [("unprotected", ""), ("unprotected", "far")]
-
-
 def test_a_suspicious_point_is_trouble(site: Site) -> None:
     backup(site.bench, site.wired)
     within = timedelta(days=92)
@@ -287,3 +205,20 @@ def test_a_suspicious_point_is_trouble(site: Site) -> None:
         lambda found: {found.points[-1].seal: "emptied"},
     )
     assert codes(health(watched, site.catalog, site.clock)) == ["point-suspicious"]
+
+
+def test_a_source_of_which_there_is_no_backup_yet_is_trouble_though_the_point_is_fresh(site: Site) -> None:
+    backup(site.bench, site.wired)
+    assert look(site, sources=frozenset({"main", "images"})).ok
+    found = look(site, sources=frozenset({"main", "images", "scans"}))
+    assert codes(found) == ["source-unprotected"]
+    assert "scans" in found.problems[0].message
+    assert not found.rpo_met
+
+
+def test_any_number_of_runs_that_found_the_system_locked_do_not_hide_a_failed_one(site: Site) -> None:
+    backup(site.bench, site.wired)
+    for code in ("source", *["locked"] * 30):
+        run = site.catalog.open_run(RunKind.BACKUP, "his")
+        site.catalog.close_run(run.id, RunStatus.FAILED, {}, {"code": code})
+    assert codes(look(site)) == ["run-failed"]

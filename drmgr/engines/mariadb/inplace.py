@@ -20,6 +20,8 @@ from drmgr.system.beside import before_name, restored_name, run_of
 NAME_BYTES = 64
 END_SECONDS = 15.0
 POLL_SECONDS = 0.1
+CLOSING_SECONDS = 2.0
+"""A session that was closed is still listed until its thread has ended: our own last ones are, now and then."""
 MOVABLE = frozenset({"InnoDB", "Aria", "MyISAM", "SEQUENCE", "ARCHIVE", "CSV"})
 OWN = frozenset({"mysql", "sys", "information_schema", "performance_schema"})
 
@@ -203,10 +205,13 @@ class MariadbPlace:
         return not tables(session, schema) and not look(session, schema).definitions
 
     def _end(self, session: Session, schema: str, *, end_sessions: bool) -> None:
-        deadline = self._clock.monotonic() + END_SECONDS
+        deadline = self._clock.monotonic() + (END_SECONDS if end_sessions else CLOSING_SECONDS)
         while users := ask(session, _USERS, schema):
             if not end_sessions:
-                raise InUseError(f"sessions work in the schema {schema}")
+                if self._clock.monotonic() > deadline:
+                    raise InUseError(f"sessions work in the schema {schema}")
+                self._clock.sleep(POLL_SECONDS)
+                continue
             for (number,) in users:
                 with suppress(pymysql.Error):
                     ask(session, f"KILL CONNECTION {int(number)}")

@@ -23,6 +23,8 @@ from drmgr.system.command import Runner
 NAME_BYTES = 63
 END_SECONDS = 15.0
 POLL_SECONDS = 0.1
+CLOSING_SECONDS = 2.0
+"""A session that was closed is still listed until its process has ended: our own last ones are, more often than not."""
 
 _DATABASE: LiteralString = """
 SELECT d.datallowconn, d.datistemplate, pg_catalog.pg_has_role(d.datdba, 'USAGE'),
@@ -143,8 +145,8 @@ class PostgresPlace:
                 # renamed, and killed before its door was open again
                 _door(session, move.new, open_to_all=True)
                 return
-            if not end_sessions and session.execute(_USERS, (move.old,)).fetchone():
-                raise InUseError(f"sessions work in the database {move.old}")
+            if not end_sessions:
+                self._refuse_used(session, move.old)
             _door(session, move.old, open_to_all=False)
             try:
                 self._end(session, move.old, end_sessions=end_sessions)
@@ -155,6 +157,13 @@ class PostgresPlace:
                 _door(session, move.old, open_to_all=True)
                 raise
             _door(session, move.new, open_to_all=True)
+
+    def _refuse_used(self, session: Session, name: str) -> None:
+        deadline = self._clock.monotonic() + CLOSING_SECONDS
+        while session.execute(_USERS, (name,)).fetchone():
+            if self._clock.monotonic() > deadline:
+                raise InUseError(f"sessions work in the database {name}")
+            self._clock.sleep(POLL_SECONDS)
 
     def _end(self, session: Session, name: str, *, end_sessions: bool) -> None:
         deadline = self._clock.monotonic() + END_SECONDS

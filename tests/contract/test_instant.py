@@ -63,6 +63,8 @@ def limbo(server: PostgresServer) -> Iterator[tuple[Callable[[], None], Callable
     def begin() -> None:
         auto.write_text("synchronous_standby_names = 'nobody'\n")
         server.execute("his", "SELECT pg_reload_conf()")
+        # commits wait from when the checkpointer has read the file, and before a checkpoint it has
+        server.execute("his", "CHECKPOINT")
         thread.start()
         assert wait_until(lambda: server.execute("his", waits) == [(1,)], SystemClock(), 10)
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -44,6 +45,14 @@ class Sink:
 
 
 @pytest.fixture
+def in_memory() -> Iterator[Path]:
+    """A folder that is written to no disk: a page that the kernel writes there, whenever it likes, is write-protected for it,
+    and the next change of it leaves its trace in the times after all."""
+    with TemporaryDirectory(dir="/dev/shm") as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
 def sink(tmp_path: Path) -> Sink:
     settings = restic_in(tmp_path / "r", tmp_path / "cache")
     repository = ResticRepository(settings, lambda: Secret("p" * 64), Runner())
@@ -51,9 +60,9 @@ def sink(tmp_path: Path) -> Sink:
     return Sink(repository)
 
 
-def test_a_change_that_leaves_no_trace_is_stored(tmp_path: Path, sink: Sink) -> None:
+def test_a_change_that_leaves_no_trace_is_stored(in_memory: Path, sink: Sink) -> None:
     """Two writes to a mapped page are one to the file system: the second one changes the file and not its times."""
-    data = tmp_path / "data"
+    data = in_memory / "data"
     for name in ("global/pg_control", "base/1/1259"):
         (data / name).parent.mkdir(parents=True, exist_ok=True)
         (data / name).write_bytes(b"old" * 3000)

@@ -14,7 +14,8 @@ from drmgr.system.command import Command, Runner
 
 SIZES = Sizes(scale=1, rows=1, files=1, rounds=2, nights=3)
 HUNGRY = "import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}], check=True)"
-CHILD = "import time; kept = b'x' * 100_000_000; time.sleep(0.3)"
+CHILD = "import time; kept = b'x' * 100_000_000; time.sleep(2)"
+"""It is looked at every 20 ms; on a busy machine that may well be some tenths of a second apart."""
 
 
 class Paced:
@@ -55,7 +56,7 @@ def test_the_memory_of_a_process_is_not_that_of_its_children() -> None:
     sample = measured(lambda measuring: measuring.run(Command((sys.executable, "-c", script))), Runner())
     assert sample.peak < 60_000_000
     assert sample.peak_child > 90_000_000
-    assert sample.wall > 0.3
+    assert sample.wall > 2
     assert sample.cpu > 0
 
 

@@ -167,7 +167,7 @@ class Site:
         places = [self.directory / "scratch", self.directory / "state/runtime", self.temporary]
         assert [str(entry) for place in places if place.is_dir() for entry in place.iterdir()] == []
         # one that was killed a moment ago may still stand in the table
-        wait_until(lambda: not self.processes(), "all processes to end", seconds=5)
+        wait_until(lambda: not self.processes(), "all processes to end", seconds=30)
 
     def processes(self) -> list[int]:
         """Those that have this site in their arguments or environment, or work in it.

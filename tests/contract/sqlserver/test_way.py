@@ -17,7 +17,7 @@ from drmgr.system import mssql
 from drmgr.system.mssql import Complaint, Server, act, connect
 from drmgr.system.mssql_access import Share
 from drmgr.system.secret import Secret
-from tests.contract.sqlserver.conftest import new_place
+from tests.contract.sqlserver.conftest import new_place, watching
 from tests.support.sqlserver import StandIn, make_certificate, stand_in
 from tests.support.sqlserver_place import SqlServerPlace, passed
 from tests.support.tds.server import Fault
@@ -95,12 +95,13 @@ def test_logs_are_not_taken_from_a_replica_that_the_group_does_not_prefer(place:
 
 
 def test_a_silent_server_is_given_up(monkeypatch: pytest.MonkeyPatch, place: SqlServerPlace) -> None:
-    monkeypatch.setattr(mssql, "LOGIN_SECONDS", 1)
-    quick = replace(place.source.access.server, silence=1)
+    # long enough for all that is answered on a busy machine
+    quick = replace(place.source.access.server, silence=4)
     place.source.server.faults.append(Fault(r"BACKUP DATABASE \[", "silence", after=2))
     with pytest.raises(SourceError, match="the server fell silent"), engine_on(place, server=quick).capture():
         pass
     assert place.left() == []
+    monkeypatch.setattr(mssql, "LOGIN_SECONDS", 1)
     place.source.server.mute = True
     try:
         with pytest.raises(PreflightError, match="did not answer within 1 s"):
@@ -123,13 +124,19 @@ def test_a_signal_ends_the_backup_on_the_server_too(place: SqlServerPlace) -> No
     )
     place.source.server.faults.append(Fault(r"BACKUP DATABASE \[", "wait", after=2))
     before = signal.signal(signal.SIGUSR1, stop)
-    timer = threading.Timer(0.5, lambda: signal.raise_signal(signal.SIGUSR1))
-    timer.start()
+    timers: list[threading.Timer] = []
+
+    def strike(_text: str) -> None:
+        # the server has the statement: from here on we wait for its answer
+        timers.append(threading.Timer(0.2, lambda: signal.raise_signal(signal.SIGUSR1)))
+        timers[0].start()
+
     try:
-        with pytest.raises(Stop):
+        with watching(place.source, r"BACKUP DATABASE \[", strike), pytest.raises(Stop):
             act(place.source.access.server, statement, lambda _text: None)
     finally:
-        timer.cancel()
+        for timer in timers:
+            timer.join()
         signal.signal(signal.SIGUSR1, before)
     session = place.source.server.logins[number]
     assert f"KILL {session.number}" in place.source.server.statements

@@ -6,7 +6,6 @@ import socket
 import ssl
 import struct
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
@@ -17,8 +16,8 @@ from tests.support.tds import wire
 from tests.support.tds.wire import Column, Gone, Kind, Line
 
 LONGEST_SECONDS = 30
-GRACE_SECONDS = 0.2
-"""How long the server waits after rows in the middle of an act for a client that does not read on."""
+GRACE_SECONDS = 2
+"""How long the server waits at most, after rows in the middle of an act, for a client that does not read on."""
 
 
 @dataclass(frozen=True)
@@ -267,7 +266,7 @@ class TdsServer:
             described = [Column("note", "text")]
             line.send(Kind.ANSWER, wire.columns(described) + wire.row(described, ["a row"]), last=False)
             line.send(Kind.ANSWER, wire.done(wire.MORE | wire.COUNT, 1), last=False)
-            time.sleep(GRACE_SECONDS)
+            select.select([line.raw], [], [], GRACE_SECONDS)
 
     def _broken_off(self, session: Session, line: Line) -> bool:
         if session.killed.is_set():

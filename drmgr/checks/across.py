@@ -1,7 +1,6 @@
 """Level 5: what one system says, another knows: order and result, discharge and settlement, all of one patient."""
 
 import hashlib
-import re
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
@@ -10,14 +9,13 @@ from datetime import datetime, timedelta, tzinfo
 from decimal import Decimal
 from typing import Literal
 
-from drmgr.checks.rows import MOST_SHOWN, row_hash
+from drmgr.checks.rows import MOST_SHOWN, row_hash, row_key
 from drmgr.errors import SourceError
 from drmgr.interfaces import SqlEngine
-from drmgr.model import CheckResult, CheckStatus, Json, Level, Restored, Text
+from drmgr.model import CheckResult, CheckStatus, Digits, Json, Level, Restored, Text
 
 Skew = Literal["none", "left-newer"]
 DIGEST_BYTES = 16
-_FRACTION = re.compile(r"-?\d+\.\d+")
 
 
 @dataclass(frozen=True)
@@ -33,6 +31,7 @@ class Side:
 class AcrossCheck:
     """Every row of the left system is known to the right one, by its key.
 
+    Keys are compared exactly: texts as they are, numbers by their value, and what is NULL or no number (NaN) equals nothing.
     ``skew`` left-newer: rows of the left that came after the right's recovery point, or less than ``lag`` before it, are
     not looked for; they are counted. Rows that are missing are told by number and keyed hash; ``baseline`` are accepted
     ones. Memory does not grow with the data: hashes of the right keys go into a private file that has no name.
@@ -80,7 +79,8 @@ class AcrossCheck:
                     counts["later"] += 1
                     continue
                 counts["rows"] += 1
-                if keys.execute("SELECT 1 FROM k WHERE h = ?", (_digest(key),)).fetchone() is None:
+                known = keys.execute("SELECT 1 FROM k WHERE h = ?", (_digest(key),)).fetchone() is not None
+                if not known or any(map(_equals_nothing, row[:-1])):
                     self._miss(key, counts, shown)
         return self._result(counts, shown)
 
@@ -132,12 +132,18 @@ def _digest(key: str) -> bytes:
 
 
 def _key(row: Sequence[Json]) -> str:
-    return "|".join(map(_text, row))
+    return row_key(map(_text, row))
 
 
-def _text(value: Json) -> str:
-    """The same text for the same value of any database: 12.50, 12.5 and Decimal are one."""
-    if isinstance(value, float) or (isinstance(value, str) and _FRACTION.fullmatch(value)):
-        exact = round(Decimal(str(value)), 4).normalize()
-        return f"{exact:f}"
-    return "" if value is None else str(value)
+def _text(value: Json) -> str | None:
+    """The same text for the same number of any database: 12.50 and 12.5 are one. None for NULL."""
+    if isinstance(value, float | Digits):
+        digits = f"{Decimal(str(value)):f}"
+        # not Decimal.normalize: it rounds to 28 digits
+        plain = digits.rstrip("0").rstrip(".") if "." in digits else digits
+        return "0" if plain == "-0" else plain
+    return None if value is None else str(value)
+
+
+def _equals_nothing(value: Json) -> bool:
+    return value is None or (isinstance(value, float | Digits) and not Decimal(value).is_finite())

@@ -2,7 +2,7 @@
 
 import hashlib
 import hmac
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from drmgr.interfaces import SqlEngine
 from drmgr.model import CheckResult, CheckStatus, Json, Level, Restored, Text
@@ -10,13 +10,14 @@ from drmgr.model import CheckResult, CheckStatus, Json, Level, Restored, Text
 MOST_SHOWN = 5
 HASH_DIGITS = 20
 PREFIX = "hmac:"
+NULL = r"\N"
 
 
 class RowsCheck:
     """A query that gives the key of every wrong row. ``hash_key`` gives the site's key for their hashes.
 
-    ``baseline`` are the keys of wrong rows that the hospital knows and accepts, as the query gives them (columns joined
-    by |) or as hashes. Memory: one entry for each of these, whatever the query gives.
+    ``baseline`` are the keys of wrong rows that the hospital knows and accepts, as the query gives them (spelled as
+    ``row_key`` does) or as hashes. Memory: one entry for each of these, whatever the query gives.
     """
 
     level = Level.BUSINESS
@@ -45,7 +46,7 @@ class RowsCheck:
         shown: list[str] = []
         hash_key = b""
         for row in self._engine.rows(restored.instance(self._source), self._sql):
-            key = "|".join(map(_text, row))
+            key = row_key(None if value is None else str(value) for value in row)
             # asked for only when a row is wrong, and then once
             hash_key = hash_key or self._hash_key()
             hashed = row_hash(hash_key, self.name, key)
@@ -76,5 +77,17 @@ def row_hash(key: bytes, check: str, row: str) -> str:
     return PREFIX + hmac.digest(key, f"{check}\0{row}".encode(), hashlib.sha256).hex()[:HASH_DIGITS]
 
 
-def _text(value: Json) -> str:
-    return "" if value is None else str(value)
+def row_key(columns: Iterable[str | None]) -> str:
+    """The columns joined by |, a NULL as ``NULL``; of a query's rows no two have the same key.
+
+    A value that holds | , begins with a double quote or is spelled as NULL is quoted as in CSV: all others stay as they are.
+    """
+    return "|".join(map(_column, columns))
+
+
+def _column(text: str | None) -> str:
+    if text is None:
+        return NULL
+    if "|" in text or text.startswith('"') or text == NULL:
+        return '"' + text.replace('"', '""') + '"'
+    return text

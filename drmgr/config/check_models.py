@@ -67,7 +67,9 @@ class RowsCheck(_Check):
     source: Id = Field(description="a database source of this job")
     sql: Sql = Field(description="a query that gives the key of each wrong row, in one column or several")
     baseline: tuple[int | Line, ...] = Field(
-        default=(), description="keys of wrong rows that are known and accepted: as the query gives them, or their hash"
+        default=(),
+        description="keys of wrong rows that are known and accepted: as the query gives them (columns joined by |, NULL "
+        "as \\N, a value with | in double quotes), or their hash",
     )
 
 
@@ -126,7 +128,9 @@ class Side(Part):
 
     system: Id = Field(description="a system of this drill")
     source: Id = Field(description="a database source of that system")
-    sql: Sql = Field(description="a query that gives keys; on the left, the instant of each row as its last column")
+    sql: Sql = Field(
+        description="a query that gives keys, in which NULL equals nothing; on the left, the instant of each row comes last"
+    )
 
 
 class AcrossCheck(_Check):
@@ -140,5 +144,7 @@ class AcrossCheck(_Check):
     )
     lag: Duration = Field(default=timedelta(0), description="how long the interface between the two may take")
     baseline: tuple[int | Line, ...] = Field(
-        default=(), description="keys that are known to be missing: columns joined by |, or their hash"
+        default=(),
+        description="keys that are known to be missing: columns joined by |, NULL as \\N, a value with | in double quotes, "
+        "or their hash",
     )

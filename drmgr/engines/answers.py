@@ -6,7 +6,7 @@ from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 from drmgr.errors import SourceError
-from drmgr.model import Json
+from drmgr.model import Digits, Json
 
 ONE_VALUE = "mend the check's sql in the job: exactly one row of one column"
 
@@ -26,11 +26,14 @@ def single(rows: Iterable[tuple[Json, ...]]) -> Json:
 
 
 def to_json(value: object) -> Json:
-    """A value as JSON can hold it: whole numbers as int, other exact numbers, instants and spans as text, bytes as hex."""
+    """A value as JSON can hold it: whole numbers as int, other exact numbers as Digits.
+
+    Instants and spans are text, bytes hex.
+    """
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, Decimal):
-        return int(value) if value.is_finite() and value == value.to_integral_value() else str(value)
+        return int(value) if value.is_finite() and value == value.to_integral_value() else Digits(value)
     if isinstance(value, datetime | date | time):
         return value.isoformat()
     if isinstance(value, timedelta):

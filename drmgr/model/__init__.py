@@ -40,6 +40,7 @@ from drmgr.model.tables import LaidTable, TableChange, TableProof, TableShape, T
 from drmgr.model.words import (
     AuditResult,
     CheckStatus,
+    Digits,
     Json,
     Level,
     Objectives,
@@ -64,6 +65,7 @@ __all__ = [
     "CheckStatus",
     "CorrectiveAction",
     "Destruction",
+    "Digits",
     "Doubt",
     "DoubtKind",
     "DrillRecord",

@@ -9,6 +9,12 @@ Json = Any
 """A value that JSON can hold: None, bool, int, float, str, list, dict with str keys."""
 
 
+class Digits(str):
+    """A decimal number as JSON can hold it without loss: its digits, such as 12.50. A text of the same spelling is none."""
+
+    __slots__ = ()
+
+
 class RunKind(StrEnum):
     BACKUP = "backup"
     RESTORE = "restore"

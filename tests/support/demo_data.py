@@ -114,7 +114,9 @@ class SqliteEngine:
 
     def rows(self, of: Instance, sql: str) -> Iterator[tuple[Json, ...]]:
         del of
-        yield from self.database.execute(sql)
+        for row in self.database.execute(sql):
+            # SQLite sums in binary what the servers keep as exact cents
+            yield tuple(round(value, 2) if isinstance(value, float) else value for value in row)
 
 
 def restored_hospital(files: Path, *, consistent_at: datetime = NOW, images: Path | None = None) -> Restored:

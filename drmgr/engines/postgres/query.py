@@ -1,11 +1,10 @@
 """Questions in SQL, read-only and streamed; answers as JSON values."""
 
 from collections.abc import Iterator
-from datetime import date, datetime, time
-from decimal import Decimal
 
 from psycopg import sql as compose
 
+from drmgr.engines import answers
 from drmgr.engines.postgres.connection import Endpoint, Session, connect, told
 from drmgr.errors import SourceError
 from drmgr.model import Json
@@ -49,21 +48,9 @@ def _make_read_only(session: Session, timezone: str) -> None:
 
 
 def to_json(value: object) -> Json:
-    """A value as JSON can hold it: whole numbers as int, other exact numbers and instants as text."""
+    """A value as JSON can hold it: as answers.to_json, and lists and objects of such."""
     if isinstance(value, list | tuple):
         return [to_json(item) for item in value]
     if isinstance(value, dict):
         return {str(key): to_json(item) for key, item in value.items()}
-    return _plain(value)
-
-
-def _plain(value: object) -> Json:
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    if isinstance(value, Decimal):
-        return int(value) if value.is_finite() and value == value.to_integral_value() else str(value)
-    if isinstance(value, datetime | date | time):
-        return value.isoformat()
-    if isinstance(value, bytes | memoryview):
-        return bytes(value).hex()
-    return str(value)
+    return answers.to_json(value)

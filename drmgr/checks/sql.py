@@ -1,5 +1,6 @@
 """Level 4: business questions in portable SQL, each answered by one number, date or truth value."""
 
+import math
 import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -53,13 +54,16 @@ class SqlCheck:
             self._shown(actual),
             source=self._source,
             title=self._title,
+            message=_unequal(expected, actual),
         )
 
     def _shown(self, value: Json) -> Json:
         """The value as the record may hold it: a text that is not the job's own could be a patient's name."""
+        if word := _not_finite(value):
+            return word
         if not isinstance(value, str) or value == self._expect.value:
             return value
-        return value if is_measure(value) or _number(value) is not None or value in _NOT_NUMBERS else dict(WITHHELD)
+        return value if is_measure(value) or _number(value) is not None else dict(WITHHELD)
 
 
 _NOT_NUMBERS = ("NaN", "Infinity", "-Infinity")
@@ -71,10 +75,27 @@ def _holds(name: str, expect: Expectation, expected: Json, actual: Json) -> bool
         return actual is None and expect.relation == "equals" and expect.value is None
     relation, wanted, found = expect.relation, _number(expected), _number(actual)
     if relation in {"equals", "equals_sql"}:
+        if _unequal(expected, actual):
+            return False
         return bool(actual == expected) if wanted is None or found is None else wanted == found
     if wanted is None or found is None:
         raise SourceError(f"{name}: {relation} compares numbers, and this is none", hint="mend the check's sql")
     return found >= wanted if relation == "at_least" else found <= wanted
+
+
+def _not_finite(value: Json) -> str:
+    """NaN, Infinity or -Infinity when the value is that, as a number or as its text; else nothing."""
+    if isinstance(value, float):
+        return "" if math.isfinite(value) else str(Decimal(value))
+    return str(value) if isinstance(value, str) and value in _NOT_NUMBERS else ""
+
+
+def _unequal(expected: Json, actual: Json) -> str:
+    """Why the two are not equal even if they are the same: two sums that overflowed say nothing of the data."""
+    for what, value in (("answer", actual), ("expected value", expected)):
+        if word := _not_finite(value):
+            return f"the {what} is {word}, which is equal to nothing"
+    return ""
 
 
 def _number(value: Json) -> Decimal | None:

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drmgr.checks.sql import Expectation, FreshnessCheck, Relation, SqlCheck
+from drmgr.engines.answers import to_json
 from drmgr.errors import SourceError
 from drmgr.model import (
     CheckResult,
@@ -110,6 +111,27 @@ def test_expectations(relation: Relation, expected: Json, actual: Json, *, holds
 def test_what_is_no_number_is_not_compared_as_one(relation: Relation, actual: Json) -> None:
     with pytest.raises(SourceError, match="numbers"):
         ask(relation, 1, actual)
+
+
+@pytest.mark.parametrize("relation", ["equals", "equals_sql"])
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (to_json(Decimal("NaN")), "NaN"),
+        (to_json(Decimal("-Infinity")), "-Infinity"),
+        ("Infinity", "Infinity"),
+        (float("nan"), "NaN"),
+        (float("inf"), "Infinity"),
+        (float("-inf"), "-Infinity"),
+    ],
+)
+def test_what_is_not_finite_is_equal_to_nothing_and_told(relation: Relation, value: Json, shown: str) -> None:
+    for result in (ask(relation, value, value), ask(relation, 0, value)):
+        assert result.status is CheckStatus.FAIL
+        # evidence holds no number that is none
+        assert result.actual == shown
+        assert shown in result.message
+    assert shown in ask(relation, value, 0).message
 
 
 @given(st.decimals(allow_nan=False, allow_infinity=False, places=4), st.decimals(allow_nan=False, allow_infinity=False))

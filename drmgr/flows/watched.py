@@ -82,11 +82,13 @@ def ended(run: Run) -> str:
 
 
 def span(of: timedelta) -> str:
-    """Days and hours, hours and minutes, or minutes."""
-    minutes = max(0, int(of.total_seconds())) // 60
+    """Days and hours, hours and minutes, or minutes and seconds."""
+    minutes, seconds = divmod(max(0, int(of.total_seconds())), 60)
     days, hours = minutes // 1440, minutes // 60 % 24
     if days:
         return f"{days} d {hours} h" if hours else f"{days} d"
     if minutes >= 60:  # noqa: PLR2004
         return f"{hours} h {minutes % 60:02d} min" if minutes % 60 else f"{hours} h"
-    return f"{minutes} min" if minutes else f"{int(of.total_seconds())} s"
+    if minutes:
+        return f"{minutes} min {seconds:02d} s" if seconds else f"{minutes} min"
+    return f"{seconds} s"

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -293,13 +294,18 @@ def _problem_text(row: Json, labels: Json) -> str:
     if "longest" in figures:
         longest = figures["longest"]
         figures["longest"] = labels["not_proven"] if longest is None else _span(longest, labels["units"])
+    for name in ("measured", "target"):
+        if name in figures:
+            figures[name] = _span(figures[name], labels["units"], exact=True)
     if "verdict" in figures:
         figures["verdict"] = labels["verdicts"].get(figures["verdict"], figures["verdict"])
     return str(labels["problem_codes"][row["code"]].format(**figures))
 
 
-def _span(seconds: float, units: Json) -> str:
-    minutes = int(seconds) // 60
+def _span(seconds: float, units: Json, *, exact: bool = False) -> str:
+    """To the minute; ``exact``: to the second, rounded up, so that a promise missed by less does not look kept."""
+    whole = math.ceil(seconds) if exact else int(seconds)
+    minutes = whole // 60
     days, hours, rest = minutes // 1440, minutes // 60 % 24, minutes % 60
-    parts = [(days, units["d"]), (hours, units["h"]), (rest, units["min"])]
-    return " ".join(f"{count} {unit}" for count, unit in parts if count) or f"{int(seconds)} {units['s']}"
+    parts = [(days, units["d"]), (hours, units["h"]), (rest, units["min"]), (whole % 60 if exact else 0, units["s"])]
+    return " ".join(f"{count} {unit}" for count, unit in parts if count) or f"{whole} {units['s']}"

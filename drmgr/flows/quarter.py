@@ -161,11 +161,14 @@ def _problems_of(period: Period, found: SystemYear, told: Json, now: datetime) -
         rows.append(row("damaged", count=found.damage))
     for code, runs in _failed_runs(period, found).items():
         rows.append(row("runs-failed", min(run.started_at for run in runs), error=code, count=len(runs)))
+    played = [each for each in found.drills if period.begin <= each.at < period.end]
     rows += [
         row("drill-failed", each.at, drill=each.drill, number=each.number, verdict=_verdict(each))
-        for each in found.drills
-        if period.begin <= each.at < period.end and not _passed(each)
+        for each in played
+        if not _passed(each)
     ]
+    if slow := _too_slow(played, told["rto"]["target"]):
+        rows.append(row("rto-missed", slow[0].at, measured=slow[0].rto, target=slow[1]))
     missing = told["days"]["elapsed"] - told["days"]["proven"]
     if missing:
         rows.append(row("days-unproven", count=missing))
@@ -293,12 +296,26 @@ def _passed(each: Played) -> bool:
 
 
 def _worst(played: Sequence[Played]) -> dict[str, Json]:
-    """Of drills that measured something and whose evidence holds."""
-    measured = [each.rto for each in played if each.rto is not None and not each.broken]
-    return {"worst": max(measured, default=None), "best": min(measured, default=None), "drills": len(played)}
+    """An RTO is measured where a drill passed. One that did not can only make the worst worse: it took so long as well."""
+    passed = [each.rto for each in played if each.rto is not None and _passed(each)]
+    measured = [each.rto for each in played if each.rto is not None and not each.broken] if passed else []
+    return {"worst": max(measured, default=None), "best": min(passed, default=None), "drills": len(played)}
+
+
+def _too_slow(played: Sequence[Played], promised: float) -> tuple[Played, float] | None:
+    """The slowest drill that took longer than was promised then or is promised now, and what it missed."""
+    slow = [
+        (each.rto, each, min(each.rto_target, promised))
+        for each in played
+        if each.rto is not None and not each.broken and each.rto > min(each.rto_target, promised)
+    ]
+    _, slowest, missed = max(slow, key=lambda row: row[0], default=(0, None, 0.0))
+    return None if slowest is None else (slowest, missed)
 
 
 def _played_json(each: Played) -> dict[str, Json]:
+    # quick and wrong is not in time
+    passed = _passed(each)
     return {
         "at": rfc3339(each.at),
         "drill": each.drill,
@@ -308,12 +325,12 @@ def _played_json(each: Played) -> dict[str, Json]:
         "rto": {
             "target": each.rto_target,
             "measured": each.rto,
-            "met": each.rto is not None and each.rto <= each.rto_target,
+            "met": passed and each.rto is not None and each.rto <= each.rto_target,
         },
         "rpo": {
             "target": each.rpo_target,
             "measured": each.rpo,
-            "met": each.rpo is not None and each.rpo <= each.rpo_target,
+            "met": passed and each.rpo is not None and each.rpo <= each.rpo_target,
         },
         "file": each.file,
         "sha256": each.sha256,

@@ -124,6 +124,44 @@ def test_drills_that_failed_or_cannot_be_believed_never_count_as_passed() -> Non
     assert trend(PERIOD, found, SHANGHAI)[-1] == {"quarter": "2026Q4", "passed": 6, "failed": 1, "error": 2}
 
 
+def test_a_drill_that_did_not_pass_attains_no_rto_however_quick_it_was() -> None:
+    quick = played("lis", 42, "failed", 0.01)
+    found = SystemYear(system(2), tuple(nightly(-1, 91)), (), (quick, played("lis", 50, "error", 0.02)))
+    each = told(found)
+    assert (each["rto"]["worst"], each["rto"]["best"]) == (None, None)
+    assert [(drill["rto"]["met"], drill["rpo"]["met"]) for drill in each["drills"]] == [(False, False)] * 2
+    assert measures([each], copies=0, lock_days=0)["rto_key_systems_worst"] is None
+    assert "rto-missed" not in codes(found)
+    # beside one that passed it makes nothing better either
+    both = told(replace(found, drills=(quick, played("lis", 49, hours=1.4))))
+    assert (both["rto"]["worst"], both["rto"]["best"]) == (1.4 * 3600, 1.4 * 3600)
+    assert [drill["rto"]["met"] for drill in both["drills"]] == [False, True]
+    # and a slow one makes it worse: that it took so long was measured
+    slow = told(replace(found, drills=(played("lis", 42, "failed", 2.6), played("lis", 49, hours=1.4))))
+    assert (slow["rto"]["worst"], slow["rto"]["best"]) == (2.6 * 3600, 1.4 * 3600)
+
+
+def test_an_rto_is_missed_by_the_promise_of_then_and_by_that_of_now() -> None:
+    def missed(found: SystemYear) -> list[Json]:
+        rows = problems(PERIOD, [found], [told(found)], AFTER)
+        return [(row["at"], row["figures"]) for row in rows if row["code"] == "rto-missed"]
+
+    his = named(ten_systems(), "his")
+    took, slower = played("his", 40, hours=0.5), played("his", 60, hours=0.75)
+    drilled = replace(his, drills=(took, slower))
+    assert missed(drilled) == []
+    tightened = replace(his.system, objectives=replace(his.system.objectives, rto=HOUR / 2))
+    (now,) = missed(replace(drilled, system=tightened))
+    assert now == ("2026-11-30T00:00:00+08:00", {"measured": 0.75 * 3600, "target": 1800})
+    # what was promised at the time was missed, though less is promised now
+    (then,) = missed(replace(drilled, drills=(took, replace(slower, verdict="failed", rto_target=2000.0))))
+    assert then == ("2026-11-30T00:00:00+08:00", {"measured": 0.75 * 3600, "target": 2000})
+    # evidence that does not hold measures nothing
+    assert missed(replace(drilled, drills=(took, replace(slower, rto_target=2000.0, broken="changed")))) == []
+    # nor was the objective of now missed by the drill of another quarter
+    assert missed(replace(drilled, system=tightened, drills=(took, played("his", -10, hours=0.75)))) == []
+
+
 def test_within_the_quarter_days_to_come_are_neither_proven_nor_missing() -> None:
     now = PERIOD.begin + 10 * DAY + 12 * HOUR
     found = told(SystemYear(system(5), tuple(nightly(-1, 9)), (), ()), now)

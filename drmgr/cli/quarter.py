@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+from bisect import bisect
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -23,8 +24,9 @@ if TYPE_CHECKING:
     from drmgr.cli.wire import Site
     from drmgr.config.models import Job
     from drmgr.flows.points import SealedPoint
-    from drmgr.flows.quarter import Period, Played, Saved, SystemYear
+    from drmgr.flows.quarter import Period, Played, Proof, Saved, SystemYear
     from drmgr.flows.reach import LogRange
+    from drmgr.model import RecoveryPoint
 
 AT_THE_SAME_TIME = 4
 
@@ -157,39 +159,50 @@ def _systems(opened: "Site") -> "list[SystemYear]":
 
 def _system(opened: "Site", job: "Job") -> "SystemYear":
     from drmgr.config.models import system_of
+    from drmgr.flows.acceptance import accepted_in
     from drmgr.flows.points import find
     from drmgr.flows.quarter import Proof, SystemYear
     from drmgr.flows.reach import log_ranges
+    from drmgr.flows.suspicion import open_doubts
     from drmgr.model import PointStatus
     from drmgr.state.bulk import BulkMemory
 
     unasked, damage, saved = "", 0, []
+    # what a person said of a point lies in the repository: where that cannot be asked, nobody has said anything
+    accepted: frozenset[str] = frozenset()
     try:
         repository = opened.repository(job.system)
         found = find(repository, BulkMemory(opened.catalog, job.system), job.system)
-        damage = len(found.problems)
-        saved = [
-            _saved(sealed.point, Proof.SEALED) for sealed in found.points if sealed.point.status is PointStatus.COMPLETE
-        ]
+        damage, accepted = len(found.problems), accepted_in(found.snapshots)
+        whole = [sealed.point for sealed in found.points if sealed.point.status is PointStatus.COMPLETE]
+        saved = [_saved(point, Proof.SEALED, accepted) for point in whole]
         if len(job.sources) == 1 and opened.has_log(job.sources[0]):
             # of several sources one may lag behind: then only whole points count
             source = job.sources[0].name
-            saved += shipped(found.points, log_ranges(repository, job.system, source), source)
+            doubted = frozenset(each.point.id for each in found.points if open_doubts(each.point, accepted))
+            saved += shipped(found.points, log_ranges(repository, job.system, source), source, doubted)
     except DrmgrError as error:
         unasked = error.code
     gone = opened.care_book.expired("", job.system)
-    saved += [_saved(point, Proof.EXPIRED) for point in gone if point.status is PointStatus.COMPLETE]
+    saved += [_saved(point, Proof.EXPIRED, accepted) for point in gone if point.status is PointStatus.COMPLETE]
     runs = tuple(opened.catalog.runs(job.system, RunKind.BACKUP))
     return SystemYear(system_of(job), tuple(saved), runs, (), unasked, damage)
 
 
-def shipped(points: "Sequence[SealedPoint]", ranges: "Sequence[LogRange]", source: str) -> "list[Saved]":
-    """What the shipped logs made safe; only those that can be reached from a point without one missing."""
+def shipped(
+    points: "Sequence[SealedPoint]", ranges: "Sequence[LogRange]", source: str, doubted: frozenset[str] = frozenset()
+) -> "list[Saved]":
+    """What the shipped logs made safe; only those that can be reached from a point without one missing.
+
+    After a point whose id is ``doubted`` they are in doubt too, until one that is not: from wherever a replay begins, it goes
+    through what was doubted.
+    """
     from drmgr.flows.quarter import Proof, Saved
     from drmgr.flows.reach import reach
 
     found: dict[str, Saved] = {}
     covered: datetime | None = None
+    states = sorted((each.point.consistent_at, each.point.id in doubted) for each in points)
     for sealed in points:
         member = next((each for each in sealed.point.members if each.source == source), None)
         if member is None or (covered is not None and member.consistent_at < covered):
@@ -201,14 +214,23 @@ def shipped(points: "Sequence[SealedPoint]", ranges: "Sequence[LogRange]", sourc
         covered = reached.until
         for each in reached.ranges:
             if each.until is not None:
-                found[each.snapshot.id] = Saved(each.snapshot.time, each.until, Proof.SHIPPED)
+                found[each.snapshot.id] = Saved(
+                    each.snapshot.time, each.until, Proof.SHIPPED, _in_doubt(states, each.until)
+                )
     return list(found.values())
 
 
-def _saved(point: Json, proof: Json) -> "Saved":
-    from drmgr.flows.quarter import Saved
+def _in_doubt(states: "Sequence[tuple[datetime, bool]]", until: datetime) -> bool:
+    """Whether the newest point up to then is in doubt."""
+    before = bisect(states, (until, True))
+    return before > 0 and states[before - 1][1]
 
-    return Saved(point.created_at, point.consistent_at, proof)
+
+def _saved(point: "RecoveryPoint", proof: "Proof", accepted: frozenset[str]) -> "Saved":
+    from drmgr.flows.quarter import Saved
+    from drmgr.flows.suspicion import open_doubts
+
+    return Saved(point.created_at, point.consistent_at, proof, bool(open_doubts(point, accepted)))
 
 
 def _drills(opened: "Site") -> "dict[str, list[Played]]":

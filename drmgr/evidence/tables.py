@@ -108,7 +108,7 @@ def _sheets(data: Json, labels: Json, lang: str) -> Sequence[Sheet]:
     coverage: Sheet = (
         names["coverage"],
         [
-            *heads("system", "name", "days_proven", "days_elapsed"),
+            *heads("system", "name", "days_proven", "days_doubted", "days_elapsed"),
             *[date.fromisoformat(week["begin"]) for week in systems[0]["weeks"]],
         ],
         [
@@ -116,6 +116,7 @@ def _sheets(data: Json, labels: Json, lang: str) -> Sequence[Sheet]:
                 each["system"],
                 each["title"][lang],
                 each["days"]["proven"],
+                each["days"]["doubted"],
                 each["days"]["elapsed"],
                 *map(_cell, each["weeks"]),
             ]
@@ -179,7 +180,8 @@ def _sheets(data: Json, labels: Json, lang: str) -> Sequence[Sheet]:
 
 def _cell(week: dict[str, Any]) -> str:
     drilled = "".join({"passed": " ▲", "failed": " ✗", "error": " ?"}[word] for word in week["drills"])
-    return "" if week["state"] == "future" else f"{week['proven']}/{week['days']}{drilled}"
+    doubted = f" !{week['doubted']}" if week["doubted"] else ""
+    return "" if week["state"] == "future" else f"{week['proven']}/{week['days']}{doubted}{drilled}"
 
 
 def _word(holds: bool | None) -> str:

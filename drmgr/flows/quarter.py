@@ -51,11 +51,15 @@ class Period:
 
 @dataclass(frozen=True)
 class Saved:
-    """From ``at`` on, the data up to ``until`` could be brought back."""
+    """From ``at`` on, the data up to ``until`` could be brought back.
+
+    ``doubted``: as of a suspicious point that nobody has accepted; whether anybody would want them is not known.
+    """
 
     at: datetime
     until: datetime
     proof: Proof
+    doubted: bool = False
 
 
 @dataclass(frozen=True)
@@ -111,8 +115,11 @@ def summary(period: Period, found: SystemYear, now: datetime) -> dict[str, Json]
         "unasked": found.unasked,
         "damage": found.damage,
         "weeks": [_week(week, days, played, period, now) for week in period.weeks()],
-        "days": {"proven": sum(each == "proven" for each in days.values()), "elapsed": _elapsed(days)},
-        "points": sum(each.proof is not Proof.SHIPPED and period.begin <= each.at < period.end for each in found.saved),
+        "days": {
+            **{word: list(days.values()).count(word) for word in ("proven", "doubted")},
+            "elapsed": _elapsed(days),
+        },
+        "points": sum(_is_point(each, period) for each in found.saved),
         "rpo": {"target": rpo, **_attained(period, found.saved, found.system.objectives.rpo, now)},
         "rto": {"target": rto, **_worst(played)},
         "drills": [_played_json(each) for each in sorted(played, key=lambda each: each.at)],
@@ -169,7 +176,9 @@ def _problems_of(period: Period, found: SystemYear, told: Json, now: datetime) -
     ]
     if slow := _too_slow(played, told["rto"]["target"]):
         rows.append(row("rto-missed", slow[0].at, measured=slow[0].rto, target=slow[1]))
-    missing = told["days"]["elapsed"] - told["days"]["proven"]
+    if doubted := [each.at for each in found.saved if _is_point(each, period) and each.doubted]:
+        rows.append(row("points-doubted", min(doubted), count=len(doubted), days=told["days"]["doubted"]))
+    missing = told["days"]["elapsed"] - told["days"]["proven"] - told["days"]["doubted"]
     if missing:
         rows.append(row("days-unproven", count=missing))
     if told["rpo"]["share"] is not None and told["rpo"]["share"] < 1:
@@ -219,9 +228,16 @@ def _share(part: int, whole: int) -> float | None:
 # --- backups ----------------------------------------------------------------------------------------------------------
 
 
+def _is_point(saved: Saved, period: Period) -> bool:
+    return saved.proof is not Proof.SHIPPED and period.begin <= saved.at < period.end
+
+
 def _days(period: Period, found: SystemYear, now: datetime) -> dict[date, str]:
-    """Each day of the quarter: proven, run-only, none or future."""
-    proven = {each.at.astimezone(period.zone).date() for each in found.saved if each.proof is not Proof.SHIPPED}
+    """Each day of the quarter: proven, doubted (it has no points but suspicious ones), run-only, none or future."""
+    points = [each for each in found.saved if _is_point(each, period)]
+    proven, doubted = (
+        {each.at.astimezone(period.zone).date() for each in points if each.doubted is word} for word in (False, True)
+    )
     good = {RunStatus.OK, RunStatus.INCOMPLETE}
     recorded = {run.started_at.astimezone(period.zone).date() for run in found.runs if run.status in good}
     days = {}
@@ -230,7 +246,8 @@ def _days(period: Period, found: SystemYear, now: datetime) -> dict[date, str]:
         if day > today:
             days[day] = "future"
         else:
-            days[day] = "proven" if day in proven else "run-only" if day in recorded else "none"
+            known = (("proven", proven), ("doubted", doubted), ("run-only", recorded))
+            days[day] = next((word for word, there in known if day in there), "none")
         day += DAY
     # today is not over: only a backup can be told of it
     if days.get(today) == "none" and now < datetime.combine(today + DAY, time(0), tzinfo=period.zone):
@@ -250,24 +267,26 @@ def _week(
     elapsed = [state for state in inside if state != "future"]
     proven = elapsed.count("proven")
     state = "future" if not elapsed else "proven" if proven == len(elapsed) else "partly" if proven else "none"
-    if state == "none" and "run-only" in elapsed:
-        state = "run-only"
+    if state == "none":
+        state = next((word for word in ("doubted", "run-only") if word in elapsed), "none")
     verdicts = sorted({_verdict(each) for each in drilled})
     begin = week[0].isoformat()
-    return {"begin": begin, "days": len(elapsed), "proven": proven, "state": state, "drills": verdicts}
+    counts = {"days": len(elapsed), "proven": proven, "doubted": elapsed.count("doubted")}
+    return {"begin": begin, **counts, "state": state, "drills": verdicts}
 
 
 def _attained(period: Period, saved: Sequence[Saved], rpo: timedelta, now: datetime) -> dict[str, Json]:
     """The share of the time so far in which no more than the RPO would have been lost, and the largest loss.
 
-    Time before the first proof counts as not attained.
+    Time before the first proof counts as not attained. What is in doubt is no proof.
     """
     begin, end = period.begin, min(now, period.end)
     if end <= begin:
         return {"share": None, "longest": None}
     good, longest, newest, since = timedelta(0), timedelta(0), None, begin
     unproven = False
-    for each in [*sorted(saved, key=lambda each: each.at), Saved(end, end, Proof.SEALED)]:
+    trusted = [each for each in saved if not each.doubted]
+    for each in [*sorted(trusted, key=lambda each: each.at), Saved(end, end, Proof.SEALED)]:
         until = min(max(each.at, begin), end)
         if newest is None:
             unproven = unproven or until > since

@@ -1,7 +1,9 @@
 """A tree that was encrypted, a table that was emptied, a canary that died: marked, told once, and nothing expires."""
 
+import json
 import secrets
 from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -56,6 +58,7 @@ def test_an_encrypted_tree_is_marked_told_once_and_freezes_expire_until_it_is_ac
     assert all(len(line) <= 80 for line in shown.out.splitlines() if "is suspicious" not in line)
     assert shown.out.count("suspicious") == 2
     told_once(site)
+    assert in_the_quarter(site) == [{"count": 1, "days": 0}]
 
     site.json("points", "docs", "--accept", run["recovery_point"], code=2)
     site.json("points", "docs", "--accept", run["recovery_point"], "--reason", "archive encrypted on purpose, CHG-7")
@@ -66,8 +69,17 @@ def test_an_encrypted_tree_is_marked_told_once_and_freezes_expire_until_it_is_ac
     assert accepted[-1]["suspicion"]["accepted"]["reason"] == "archive encrypted on purpose, CHG-7"
     (row,) = site.json("repo", "expire", "docs")["systems"]
     assert row["expired"]
+    assert in_the_quarter(site) == []
     (line,) = [line for line in site.json("audit", "show")["lines"] if line["act"] == "points.accept"][-1:]
     assert (line["why"], line["result"]) == ("archive encrypted on purpose, CHG-7", "ok")
+
+
+def in_the_quarter(site: Site) -> list[Json]:
+    """What the quarter's report says of suspicious points."""
+    now = datetime.now(timezone(timedelta(hours=8)))
+    report = site.json("report", "quarter", f"{now.year}Q{(now.month + 2) // 3}")
+    problems = json.loads(Path(report["figures"]).read_bytes())["problems"]
+    return [row["figures"] for row in problems if row["code"] == "points-doubted"]
 
 
 def told_once(site: Site) -> None:

@@ -1,5 +1,6 @@
 """A quarter of a hospital with ten systems: good ones, and every kind of trouble."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -36,6 +37,11 @@ def nightly(first: int, last: int, *, proof: Proof = Proof.SEALED, minutes: int 
     return [Saved(at + timedelta(minutes=minutes), at, proof) for at in begins]
 
 
+def in_doubt(saved: list[Saved]) -> list[Saved]:
+    """The same, suspicious, and nobody has accepted them."""
+    return [replace(each, doubted=True) for each in saved]
+
+
 def played(name: str, day: float, verdict: str = "passed", hours: float | None = 0.5, broken: str = "") -> Played:
     at = PERIOD.begin + day * DAY
     number = f"DR-{at:%Y%m%d}-{abs(hash((name, day))) % 1000:06d}"
@@ -67,7 +73,9 @@ def ten_systems() -> list[SystemYear]:
         SystemYear(pacs.system, (*nightly(-1, 44, proof=Proof.EXPIRED), *nightly(45, 91)), (), pacs.drills),
         SystemYear(mrm.system, (), tuple(run("mrm", day, RunStatus.OK) for day in range(60)), (), "repository-missing"),
         SystemYear(phr.system, phr.saved, (), (played("phr", 47, "error", None),)),
-        SystemYear(queue.system, queue.saved, (), queue.drills, damage=2),
+        SystemYear(
+            queue.system, (*nightly(-1, 59), *in_doubt(nightly(60, 68)), *nightly(69, 91)), (), queue.drills, damage=2
+        ),
         SystemYear(nis.system, nis.saved, (), (played("nis", 49, broken="the signature does not match the content"),)),
     ]
 
@@ -76,4 +84,17 @@ def named(found: list[SystemYear], name: str) -> SystemYear:
     return next(each for each in found if each.system.id == name)
 
 
-__all__ = ["AFTER", "DAY", "HOUR", "PERIOD", "Period", "named", "nightly", "played", "run", "system", "ten_systems"]
+__all__ = [
+    "AFTER",
+    "DAY",
+    "HOUR",
+    "PERIOD",
+    "Period",
+    "in_doubt",
+    "named",
+    "nightly",
+    "played",
+    "run",
+    "system",
+    "ten_systems",
+]

@@ -43,6 +43,8 @@ def text_of(pdf: Path) -> str:
                 "□ 不符合",
                 "分管院长",
                 "服务单位（盖章）",
+                "仅有可疑恢复点",
+                "9 个恢复点可疑",
                 "演练实测恢复用时 2 小时 36 分，承诺 2 小时",
             ],
         ),
@@ -54,6 +56,8 @@ def text_of(pdf: Path) -> str:
                 "not measured",
                 "not proven",
                 "outside the rule",
+                "suspicious points only",
+                "9 recovery points are suspicious",
                 "RTO missed: a drill took 2 h 36",
             ],
         ),
@@ -85,6 +89,8 @@ def test_the_workbook_holds_every_table(tmp_path: Path) -> None:
     assert all(sheet in names for sheet in labels["sheets"].values())
     assert "<f>" not in cells
     assert "7/7 ▲" in cells
+    assert "0/7 !7" in cells
+    assert labels["columns"]["days_doubted"] in cells
     # days, times, shares and lengths of time are numbers that a workbook can reckon with
     assert not re.findall(r"2026-1\d-\d\d", cells)
     for form in ("yyyy-mm-dd hh:mm:ss", "0.0%", "[h]:mm:ss"):

@@ -14,6 +14,7 @@ from tests.unit.evidence.quarters import (
     HOUR,
     PERIOD,
     SHANGHAI,
+    in_doubt,
     named,
     nightly,
     played,
@@ -57,7 +58,7 @@ def test_a_good_quarter_has_no_problem() -> None:
     good = replace(his, system=replace(his.system, objectives=replace(his.system.objectives, rpo=25 * HOUR)))
     assert codes(good) == []
     found = told(good)
-    assert found["days"] == {"proven": 92, "elapsed": 92}
+    assert found["days"] == {"proven": 92, "doubted": 0, "elapsed": 92}
     assert found["rpo"]["share"] == 1
     assert found["rpo"]["longest"] == 24 * 3600 + 20 * 60
     assert {week["state"] for week in found["weeks"]} == {"proven"}
@@ -92,6 +93,44 @@ def test_time_before_the_first_point_is_not_attained_and_the_loss_is_not_told() 
 
 def test_a_point_that_was_taken_away_by_rule_was_there() -> None:
     assert told(named(ten_systems(), "pacs"))["days"]["proven"] == 92
+
+
+def test_a_suspicious_point_that_nobody_accepted_proves_no_day_and_saves_nothing() -> None:
+    objectives = replace(system(5).objectives, rpo=25 * HOUR)
+    emptied = SystemYear(
+        replace(system(5), objectives=objectives),
+        (*nightly(-1, 29), *in_doubt(nightly(30, 90)), *in_doubt(nightly(91, 91, proof=Proof.EXPIRED))),
+        tuple(run("pacs", day, RunStatus.OK) for day in range(92)),
+        (),
+    )
+    found = told(emptied)
+    assert found["days"] == {"proven": 30, "doubted": 62, "elapsed": 92}
+    assert [(week["state"], week["doubted"]) for week in found["weeks"]][3:7] == [
+        ("proven", 0),
+        ("partly", 2),
+        ("doubted", 7),
+        ("doubted", 7),
+    ]
+    # nothing newer than the last night that is trusted could be brought back: from then on, all is lost
+    assert found["rpo"]["share"] == pytest.approx((29 * 24 + 1 + 25) / (92 * 24), abs=1e-4)
+    assert found["rpo"]["longest"] == (62 * 24 + 23) * 3600
+    assert measures([found], copies=0, lock_days=0)["daily_backup_share"] == 30 / 92
+    rows = {row["code"]: row for row in problems(PERIOD, [emptied], [found], AFTER)}
+    assert rows["points-doubted"]["figures"] == {"count": 62, "days": 62}
+    assert rows["points-doubted"]["at"] == "2026-10-31T01:20:00+08:00"
+    assert "days-unproven" not in rows
+
+
+def test_a_day_that_has_a_good_point_beside_a_suspicious_one_is_proven() -> None:
+    good = nightly(-1, 91)
+    later = [replace(each, at=each.at + HOUR, until=each.until + HOUR) for each in in_doubt(nightly(40, 41))]
+    (pacs,) = [SystemYear(system(5), (*good, *later), (), ())]
+    found = told(pacs)
+    assert found["days"] == {"proven": 92, "doubted": 0, "elapsed": 92}
+    assert {week["state"] for week in found["weeks"]} == {"proven"}
+    assert found["rpo"] == told(replace(pacs, saved=tuple(good)))["rpo"]
+    (row,) = [row for row in problems(PERIOD, [pacs], [found], AFTER) if row["code"] == "points-doubted"]
+    assert row["figures"] == {"count": 2, "days": 0}
 
 
 def test_shipped_logs_carry_the_rpo_but_are_no_backup_of_a_day() -> None:
@@ -166,7 +205,7 @@ def test_within_the_quarter_days_to_come_are_neither_proven_nor_missing() -> Non
     now = PERIOD.begin + 10 * DAY + 12 * HOUR
     found = told(SystemYear(system(5), tuple(nightly(-1, 9)), (), ()), now)
     # the backup of today may still come
-    assert found["days"] == {"proven": 10, "elapsed": 10}
+    assert found["days"] == {"proven": 10, "doubted": 0, "elapsed": 10}
     assert found["weeks"][-1]["state"] == "future"
     assert codes(SystemYear(system(5), tuple(nightly(-1, 9)), (), ()), now) == ["not-drilled-yet", "rpo-missed"]
     before = told(SystemYear(system(5), (), (), ()), PERIOD.begin - DAY)

@@ -111,6 +111,9 @@ _TRUSTED = Text("恢复点未见可疑变化", "nothing about the recovery point
 def mistrusted(found: Found, point: RecoveryPoint, chosen: Sequence[Member]) -> tuple[CheckResult, ...]:
     """What fails when the point is suspicious: all that was stored may come back, and still be what nobody wants."""
     accepted, sources = accepted_in(found.snapshots), {member.source for member in chosen}
+    if sources >= {member.source for member in point.members}:
+        # all of the point is wanted, and so is what it lacks
+        sources |= {doubt.source for doubt in open_doubts(point, accepted) if doubt.kind is DoubtKind.SOURCE_GONE}
     doubts = tuple(doubt for doubt in open_doubts(point, accepted) if doubt.source in sources)
     if not doubts:
         return ()
@@ -145,6 +148,8 @@ def _words(doubt: Doubt) -> str:
         return f"{what}{figures['now']:.0f} bytes are left of {figures['before']:.0f}"
     if doubt.kind is DoubtKind.CANARY:
         return f"{what}the canary has changed or is gone"
+    if doubt.kind is DoubtKind.SOURCE_GONE:
+        return f"{what}the recovery point before holds this source, and the job has it no more"
     new = f"{figures['new']:.0%} of its bytes are new and {figures['replaced']:.0%} of its files were replaced at once"
     if doubt.kind is DoubtKind.REWRITTEN:
         return f"{what}{new}"

@@ -106,15 +106,16 @@ def readable(problems: Sequence[str]) -> CheckResult:
     return CheckResult("points-readable", status, Level.STRUCTURE, 0, len(problems), title=_READABLE, message=message)
 
 
-def left_out(point: RecoveryPoint, wired: WiredSystem) -> tuple[CheckResult, ...]:
-    """What fails when the point holds sources that the job has no more, and nobody said that they are not wanted."""
+def left_out(point: RecoveryPoint, wired: WiredSystem, way_out: str) -> tuple[CheckResult, ...]:
+    """What fails when the point holds sources that the job has no more, and nobody said that they are not wanted.
+
+    ``way_out`` is what a person can do other than to declare them again.
+    """
     declared = {source.name for source in wired.sources}
     names = sorted(member.source for member in point.members if member.source not in declared)
     if not names:
         return ()
-    message = (
-        f"the job no longer has {', '.join(names)}; name what is wanted with --source, or put it back into the job"
-    )
+    message = f"the job no longer has {', '.join(names)}; put it back into the job, or {way_out}"
     return (
         CheckResult("sources-complete", CheckStatus.FAIL, Level.STRUCTURE, 0, len(names), title=_ALL, message=message),
     )

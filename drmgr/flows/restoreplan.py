@@ -93,7 +93,7 @@ def planned(bench: Bench, wired: WiredSystem, plan: RestorePlan) -> tuple[Aim, t
     _fits_target(plan, chosen, wired)
     _refuse_small_disk(plan.target, chosen)
     older = (readable(offered.problems),) if plan.point == "latest" and offered.problems else ()
-    missing = () if plan.sources else left_out(point, wired)
+    missing = () if plan.sources else left_out(point, wired, "name what is wanted with --source")
     return found, (*older, *missing, *lacking(chosen), *mistrusted(offered, point, chosen))
 
 

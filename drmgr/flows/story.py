@@ -12,6 +12,7 @@ from drmgr.flows.bench import Bench, WiredSystem
 from drmgr.flows.bringback import (
     Phases,
     lacking,
+    left_out,
     level_reached,
     load_into_scratch,
     members,
@@ -105,6 +106,7 @@ class Story:
                 aimed = replace(aimed, point=believed(wired.repository, sealed))
                 self.point = aimed.point
             chosen = members(self.point, wired)
+            self._checks += left_out(self.point, wired, "back the system up and accept the new point")
             self._checks += (*lacking(chosen), *mistrusted(offered, self.point, chosen))
             self._aimed = aimed
         except DrmgrError as error:

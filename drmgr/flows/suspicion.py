@@ -1,6 +1,6 @@
 """Whether a new recovery point looks like its predecessors: pure rules over what seals hold. Nothing is read, nothing stored.
 
-Two ways of looking. *What was lost*: rows of a table, files of a tree, bytes of a source, against the last point that is
+Two ways of looking at a source. *What was lost*: rows of a table, files of a tree, bytes, against the last point that is
 trusted. *What happened*: how many files were replaced since the backup before, how much of the source is new, and whether
 the new data can be compressed, against median and median absolute deviation of the trusted points before. Outliers by
 the modified z-score above 3.5 of Iglewicz and Hoaglin (How to Detect and Handle Outliers, 1993), its deviations scaled
@@ -95,16 +95,30 @@ def judge(
 ) -> Judgement:
     """The judgement of a new point of that id. ``canaries`` tells of each source that has one whether it is sound.
 
-    A source is compared with those points in which nothing of it is in doubt.
+    A source is compared with those points in which nothing of it is in doubt. One that the point does not hold is missed when
+    the point before did, however short the history.
     """
     compared: dict[str, int] = {}
-    doubts: list[Doubt] = []
+    doubts = [*_gone(point, members, history)]
     for member in members:
         told = _Source(point, member, history, sensitivity)
         compared[member.source] = len(told.trusted)
         doubts += told.doubts()
         doubts += told.canary(canaries.get(member.source))
     return Judgement(compared, sensitivity.after, tuple(doubts), dict(canaries))
+
+
+def _gone(point: str, members: Sequence[Member], history: History) -> Iterator[Doubt]:
+    """Sources of the point before that the new one has not, and those that were missed there and are not back."""
+    if not history.points:
+        return
+    # an incomplete one too: it lacks files, and names all its sources
+    last, here = history.points[-1], {member.source for member in members}
+    missed = {
+        doubt.source: doubt for doubt in open_doubts(last, history.accepted) if doubt.kind is DoubtKind.SOURCE_GONE
+    }
+    for source in sorted({*missed, *(member.source for member in last.members)} - here):
+        yield missed.get(source) or Doubt(source, DoubtKind.SOURCE_GONE, point)
 
 
 def open_doubts(point: RecoveryPoint, accepted: frozenset[str]) -> tuple[Doubt, ...]:

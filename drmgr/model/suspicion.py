@@ -9,7 +9,7 @@ class DoubtKind(StrEnum):
     """``encrypted``: new data cannot be compressed any more. ``rewritten``: nearly all files were replaced at once.
 
     ``shrunk``: much smaller than before. ``emptied``: a table or tree lost most of its rows or files. ``canary``: what
-    never changes has changed.
+    never changes has changed. ``source-gone``: the point before holds the source, and the job has it no more.
     """
 
     ENCRYPTED = "encrypted"
@@ -17,6 +17,7 @@ class DoubtKind(StrEnum):
     SHRUNK = "shrunk"
     EMPTIED = "emptied"
     CANARY = "canary"
+    SOURCE_GONE = "source-gone"
 
 
 EVENTS = (DoubtKind.ENCRYPTED, DoubtKind.REWRITTEN)

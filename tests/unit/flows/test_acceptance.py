@@ -77,6 +77,35 @@ def test_a_suspicious_point_is_told_where_anybody_looks(site: Site, shrunk: Back
     assert [each.code for each in health(watched, site.catalog, site.clock).problems] == ["point-suspicious"]
 
 
+def test_a_point_without_a_source_of_the_one_before_is_suspicious_until_a_person_accepts_it(site: Site) -> None:
+    site.with_source("letters")
+    before = backup(site.bench, site.wired)
+    site.clock.sleep(DAY)
+    kept = tuple(source for source in site.wired.sources if source.name != "images")
+    fewer = site.wired = replace(site.wired, sources=kept, checks=())
+    done = backup(site.bench, fewer)
+    assert done.notes == (
+        "his: this recovery point is suspicious: images: the recovery point before holds this source, and the job has it no more",
+    )
+    assert standing(done.point, frozenset()) == "suspicious"
+    (check,) = mistrusted(found_in(site), done.point, done.point.members)
+    assert (check.name, check.status) == ("point-trusted", CheckStatus.FAIL)
+    assert before.point.id in check.message
+    # whoever names what is wanted of a point is not told of what is not
+    assert mistrusted(found_in(site), done.point, done.point.members[:1]) == ()
+    verdicts = {each.name: each.status for each in drill(site.bench, site.plan()).record.outcomes[0].checks}
+    assert verdicts["point-trusted"] is CheckStatus.FAIL
+    site.clock.sleep(DAY)
+    (again,) = backup(site.bench, fewer).point.judgement.doubts  # type: ignore[union-attr]
+    assert (again.kind, again.since) == (DoubtKind.SOURCE_GONE, done.point.id)
+    accepted(site, done.point.id)
+    site.clock.sleep(DAY)
+    after = backup(site.bench, fewer)
+    assert after.notes == ()
+    assert standing(after.point, frozenset()) != "suspicious"
+    assert "point-trusted" not in {each.name for each in drill(site.bench, site.plan()).record.outcomes[0].checks}
+
+
 def test_a_drill_on_it_does_not_pass_and_names_the_last_good_point(site: Site, shrunk: BackupDone) -> None:
     before = found_in(site).points[-2].point.id
     (outcome,) = drill(site.bench, site.plan()).record.outcomes

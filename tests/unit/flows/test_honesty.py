@@ -150,6 +150,17 @@ def test_a_source_that_the_job_has_no_more_is_told(site: Site) -> None:
         restore(site.bench, fewer, RestorePlan("latest", SCRATCH, ("images",)))
 
 
+def test_a_drill_without_a_source_that_the_point_holds_does_not_pass(site: Site) -> None:
+    backup(site.bench, site.wired)
+    fewer = replace(site.wired, sources=site.wired.sources[:1])
+    record = drill(site.bench, site.plan(systems=(fewer,))).record
+    assert record.verdict is Verdict.FAILED
+    (told,) = [check for check in record.outcomes[0].checks if check.name == "sources-complete"]
+    assert (told.status, told.actual) == (CheckStatus.FAIL, 1)
+    assert "images" in told.message
+    assert "--source" not in told.message
+
+
 def test_a_program_that_wrote_nothing_made_no_backup(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     empty = Stream("data", ("true",), "x.dump")
     monkeypatch.setattr("tests.support.fakes.Tree", lambda *_: empty)

@@ -62,6 +62,16 @@ class Story:
         self.points.append(point)
         return judgement.doubts
 
+    def of_sources(self, *names: str, complete: bool = True) -> list[tuple[str, DoubtKind, str]]:
+        """The same of several quiet sources; source, kind and since of each doubt."""
+        name, history = f"P{len(self.points)}", History(list(self.points), frozenset(self.accepted))
+        members = tuple(replace(quiet(), source=source) for source in names)
+        judgement = judge(name, members, history, self.rules, {})
+        at = START + timedelta(days=len(self.points))
+        status = PointStatus.COMPLETE if complete else PointStatus.INCOMPLETE
+        self.points.append(RecoveryPoint(name, "his", "R", at, at, status, members, {}, "h", judgement=judgement))
+        return [(doubt.source, doubt.kind, doubt.since) for doubt in judgement.doubts]
+
     def kinds(self, member: Member, *, canary: bool | None = None) -> list[DoubtKind]:
         return [doubt.kind for doubt in self.night(member, canary=canary)]
 
@@ -193,6 +203,34 @@ def test_a_canary_is_missed_only_where_it_was_seen() -> None:
     assert doubt.kind is DoubtKind.CANARY
     assert story.night(quiet(), canary=False)[0].since == doubt.since
     assert story.kinds(quiet(), canary=True) == []
+
+
+def test_a_source_that_has_gone_is_doubted_until_it_is_back_however_short_the_history() -> None:
+    story = Story()
+    assert story.of_sources("main", "images") == []
+    assert story.of_sources("main") == [("images", DoubtKind.SOURCE_GONE, "P1")]
+    # the point before has not held it either by now, and that makes nothing well
+    assert story.of_sources("main", complete=False) == [("images", DoubtKind.SOURCE_GONE, "P1")]
+    assert story.of_sources("main", "images", "letters") == []
+    assert story.of_sources("images") == [
+        ("letters", DoubtKind.SOURCE_GONE, "P4"),
+        ("main", DoubtKind.SOURCE_GONE, "P4"),
+    ]
+    # one of them is back
+    assert story.of_sources("images", "main") == [("letters", DoubtKind.SOURCE_GONE, "P4")]
+
+
+@pytest.mark.parametrize("complete", [True, False])
+@pytest.mark.parametrize("accepted", ["P1", "P2"])
+def test_a_source_that_was_given_up_on_purpose_is_not_asked_about_again(accepted: str, complete: bool) -> None:
+    story = Story()
+    story.of_sources("main", "images")
+    for _ in range(2):
+        assert len(story.of_sources("main", complete=complete)) == 1
+    story.accepted.add(accepted)
+    assert [story.of_sources("main") for _ in range(3)] == [[], [], []]
+    # another one is another matter
+    assert story.of_sources("other") == [("main", DoubtKind.SOURCE_GONE, "P6")]
 
 
 # --- no false alarm ---

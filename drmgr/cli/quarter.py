@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from drmgr.cli.wire import Site
     from drmgr.config.models import Job
     from drmgr.flows.points import SealedPoint
-    from drmgr.flows.quarter import Period, Played, Proof, Saved, SystemYear
+    from drmgr.flows.quarter import Period, Played, Proof, Saved, SystemYear, Undeclared
     from drmgr.flows.reach import LogRange
     from drmgr.model import RecoveryPoint
 
@@ -79,26 +79,41 @@ def gather(opened: "Site", period: "Period", labels: Json) -> Json:
     """Everything that the template reads."""
     from drmgr.evidence.compliance import PACKAGED, compliance
     from drmgr.flows.quarter import measures
+    from drmgr.flows.undeclared import undeclared
 
     # before the clock is asked: what is made meanwhile is not left out as lying ahead
-    found = _systems(opened)
+    found, drills = _systems(opened)
+    runs = opened.catalog.runs(kind=RunKind.BACKUP, since=period.begin, until=period.end)
+    missing = undeclared(period, opened.loaded.jobs, runs, drills, getattr(opened.config, "retired", []))
     now = opened.clock.now()
     edited = opened.loaded.base / PACKAGED.name
-    report = report_of(period, found, now, labels)
-    figures = measures(report["systems"], **_care(opened))
+    report = report_of(period, found, now, labels, missing)
+    figures = measures(report["systems"], **_care(opened), undeclared=len(missing))
     report["compliance"] = compliance(edited if edited.is_file() else PACKAGED, figures)
     return _document(opened, period, report, now)
 
 
-def report_of(period: "Period", found: "list[SystemYear]", now: datetime, labels: Json) -> Json:
+def report_of(
+    period: "Period",
+    found: "list[SystemYear]",
+    now: datetime,
+    labels: Json,
+    undeclared: "Sequence[Undeclared]" = (),
+) -> Json:
     """The report's tables but for the rules; where a drill stands in the charts goes with it."""
     from drmgr.flows import quarter as facts
+    from drmgr.flows.undeclared import problems_of
 
     told = [facts.summary(period, each, now) for each in found]
     for each in told:
         for drill in each["drills"]:
             drill["position"] = _position(period, datetime.fromisoformat(drill["at"]))
-    rows = facts.problems(period, found, told, now)
+    vanished = [
+        {"system": each.system, "points": each.points, "drills": [*map(facts.played_json, each.drills)]}
+        for each in undeclared
+    ]
+    rows = [*problems_of(period, undeclared), *facts.problems(period, found, told, now)]
+    rows.sort(key=lambda row: (row["at"] or "", row["system"]))
     return {
         "name": period.name,
         "begin": period.begin.date().isoformat(),
@@ -106,10 +121,11 @@ def report_of(period: "Period", found: "list[SystemYear]", now: datetime, labels
         "running": now < period.end,
         "months": _months(period),
         "systems": told,
-        "totals": _totals(told),
-        "trend": facts.trend(period, found, period.zone),
+        "undeclared": vanished,
+        "totals": _totals(told, vanished, _days_over(period, now)),
+        "trend": facts.trend(period, [*found, *undeclared], period.zone),
         "problems": [{**row, "text": _problem_text(row, labels)} for row in rows],
-        "evidence": _annex(told),
+        "evidence": _annex([*told, *vanished]),
     }
 
 
@@ -146,7 +162,8 @@ def figures_bytes(report: Json) -> bytes:
 # --- what is known of the systems -------------------------------------------------------------------------------------
 
 
-def _systems(opened: "Site") -> "list[SystemYear]":
+def _systems(opened: "Site") -> "tuple[list[SystemYear], dict[str, list[Played]]]":
+    """Those that are declared, and the drills of these and others."""
     jobs = sorted(opened.loaded.jobs.values(), key=lambda job: (job.tier, job.system))
     # opened once, before the threads ask for them
     _ = opened.catalog, opened.bucket
@@ -154,7 +171,7 @@ def _systems(opened: "Site") -> "list[SystemYear]":
         asked = pool.map(lambda job: _system(opened, job), jobs)
         # while restic works
         drills = _drills(opened)
-        return [replace(found, drills=tuple(drills.get(found.system.id, ()))) for found in asked]
+        return [replace(found, drills=tuple(drills.get(found.system.id, ()))) for found in asked], drills
 
 
 def _system(opened: "Site", job: "Job") -> "SystemYear":
@@ -286,17 +303,24 @@ def _annex(told: list[Json]) -> list[Json]:
     return [{key: by_file[name][key] for key in ("number", "file", "sha256", "broken")} for name in sorted(by_file)]
 
 
-def _totals(told: list[Json]) -> Json:
-    drills = {drill["file"]: drill["verdict"] for each in told for drill in each["drills"]}
+def _totals(told: list[Json], vanished: list[Json], over: int) -> Json:
+    """Of systems without a job nothing is proven in all the days that are ``over``."""
+    drills = {drill["file"]: drill["verdict"] for each in (*told, *vanished) for drill in each["drills"]}
     verdicts = list(drills.values())
     return {
+        "systems": len(told) + len(vanished),
         "proven": sum(each["days"]["proven"] for each in told),
-        "elapsed": sum(each["days"]["elapsed"] for each in told),
+        "elapsed": sum(each["days"]["elapsed"] for each in told) + over * len(vanished),
         "rpo": sum(each["rpo"]["share"] == 1 for each in told),
         "drilled": sum(each["passed_in_quarter"] for each in told),
         "rto": sum(each["rto"]["worst"] is not None and each["rto"]["worst"] <= each["rto"]["target"] for each in told),
         "verdicts": [verdicts.count(word) for word in ("passed", "failed", "error")],
     }
+
+
+def _days_over(period: "Period", now: datetime) -> int:
+    """Days of the quarter that have ended."""
+    return max(0, (min(now.astimezone(period.zone).date(), period.end.date()) - period.begin.date()).days)
 
 
 def _months(period: "Period") -> list[Json]:

@@ -109,7 +109,7 @@ def _sheets(data: Json, labels: Json, lang: str) -> Sequence[Sheet]:
         names["coverage"],
         [
             *heads("system", "name", "days_proven", "days_doubted", "days_elapsed"),
-            *[date.fromisoformat(week["begin"]) for week in systems[0]["weeks"]],
+            *[date.fromisoformat(week["begin"]) for week in (systems[0]["weeks"] if systems else [])],
         ],
         [
             [
@@ -145,7 +145,7 @@ def _sheets(data: Json, labels: Json, lang: str) -> Sequence[Sheet]:
         [
             [
                 _time(drill["at"]),
-                titles[each["system"]],
+                titles.get(each["system"], each["system"]),
                 drill["drill"],
                 drill["number"],
                 drill["level"],
@@ -153,14 +153,17 @@ def _sheets(data: Json, labels: Json, lang: str) -> Sequence[Sheet]:
                 _span(drill["rpo"]["measured"]),
                 labels["verdicts"][drill["verdict"]],
             ]
-            for each in systems
+            for each in [*systems, *report["undeclared"]]
             for drill in each["drills"]
         ],
     )
     problems: Sheet = (
         names["problems"],
         heads("at", "system", "problem", "grade", "owner", "due", "retest"),
-        [[_time(row["at"]), titles[row["system"]], row["text"], "", "", "", ""] for row in report["problems"]],
+        [
+            [_time(row["at"]), titles.get(row["system"], row["system"]), row["text"], "", "", "", ""]
+            for row in report["problems"]
+        ],
     )
     rules: Sheet = (
         names["compliance"],

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta, tzinfo
 from enum import StrEnum
+from functools import partial
 
 from drmgr.errors import UsageError
 from drmgr.model import Json, Run, RunStatus, System
@@ -92,6 +93,15 @@ class SystemYear:
     damage: int = 0
 
 
+@dataclass(frozen=True)
+class Undeclared:
+    """A system that the quarter knows and no job declares. ``points`` were sealed in it, ``drills`` played in it."""
+
+    system: str
+    points: int
+    drills: tuple[Played, ...] = ()
+
+
 def quarter(text: str, zone: tzinfo) -> Period:
     """The quarter of that name, such as 2026Q4. Raises UsageError."""
     match = re.fullmatch(r"(20\d\d)Q([1-4])", text.upper())
@@ -122,7 +132,7 @@ def summary(period: Period, found: SystemYear, now: datetime) -> dict[str, Json]
         "points": sum(_is_point(each, period) for each in found.saved),
         "rpo": {"target": rpo, **_attained(period, found.saved, found.system.objectives.rpo, now)},
         "rto": {"target": rto, **_worst(played)},
-        "drills": [_played_json(each) for each in sorted(played, key=lambda each: each.at)],
+        "drills": [played_json(each) for each in sorted(played, key=lambda each: each.at)],
         "passed_in_quarter": any(_passed(each) for each in played),
         "passed_in_year": any(
             _passed(each) and period.end - 365 * DAY <= each.at < period.end for each in found.drills
@@ -130,7 +140,7 @@ def summary(period: Period, found: SystemYear, now: datetime) -> dict[str, Json]
     }
 
 
-def trend(period: Period, systems: Sequence[SystemYear], zone: tzinfo) -> list[dict[str, Json]]:
+def trend(period: Period, systems: Sequence[SystemYear | Undeclared], zone: tzinfo) -> list[dict[str, Json]]:
     """Drills by verdict in this quarter and the three before it."""
     year, number = int(period.name[:4]), int(period.name[5])
     rows = []
@@ -156,11 +166,23 @@ def problems(period: Period, systems: Sequence[SystemYear], summaries: Sequence[
     return sorted(rows, key=lambda row: (row["at"] or "", row["system"]))
 
 
-def _problems_of(period: Period, found: SystemYear, told: Json, now: datetime) -> list[Json]:
-    def row(code: str, at: datetime | None = None, **figures: Json) -> Json:
-        when = None if at is None else rfc3339(at.astimezone(period.zone))
-        return {"system": found.system.id, "code": code, "at": when, "figures": figures}
+def problem(period: Period, system: str, code: str, at: datetime | None = None, **figures: Json) -> Json:
+    """One row of them, its time in the site's zone."""
+    when = None if at is None else rfc3339(at.astimezone(period.zone))
+    return {"system": system, "code": code, "at": when, "figures": figures}
 
+
+def drill_problems(period: Period, system: str, played: Sequence[Played]) -> list[Json]:
+    """The drills that did not pass."""
+    return [
+        problem(period, system, "drill-failed", each.at, drill=each.drill, number=each.number, verdict=_verdict(each))
+        for each in played
+        if not _passed(each)
+    ]
+
+
+def _problems_of(period: Period, found: SystemYear, told: Json, now: datetime) -> list[Json]:
+    row = partial(problem, period, found.system.id)
     rows = []
     if found.unasked:
         rows.append(row("unasked", why=found.unasked))
@@ -169,11 +191,7 @@ def _problems_of(period: Period, found: SystemYear, told: Json, now: datetime) -
     for code, runs in _failed_runs(period, found).items():
         rows.append(row("runs-failed", min(run.started_at for run in runs), error=code, count=len(runs)))
     played = [each for each in found.drills if period.begin <= each.at < period.end]
-    rows += [
-        row("drill-failed", each.at, drill=each.drill, number=each.number, verdict=_verdict(each))
-        for each in played
-        if not _passed(each)
-    ]
+    rows += drill_problems(period, found.system.id, played)
     if slow := _too_slow(played, told["rto"]["target"]):
         rows.append(row("rto-missed", slow[0].at, measured=slow[0].rto, target=slow[1]))
     if doubted := [each.at for each in found.saved if _is_point(each, period) and each.doubted]:
@@ -198,16 +216,20 @@ def _failed_runs(period: Period, found: SystemYear) -> dict[str, list[Run]]:
     return failed
 
 
-def measures(summaries: Sequence[Json], *, copies: int, lock_days: int) -> dict[str, float | None]:
-    """The figures that rules are held against, by name. None: nothing was measured, which meets no rule."""
+def measures(summaries: Sequence[Json], *, copies: int, lock_days: int, undeclared: int = 0) -> dict[str, float | None]:
+    """The figures that rules are held against, by name. None: nothing was measured, which meets no rule.
+
+    Of ``undeclared`` systems nothing is proven, and nobody knows what they were: any of them may have been a key system.
+    """
     key = [each for each in summaries if each["tier"] == 1]
 
     def worst(of: Sequence[Json], measure: str, figure: str) -> float | None:
         values = [each[measure][figure] for each in of]
-        return None if not values or None in values else max(values)
+        return None if undeclared or not values or None in values else max(values)
 
     days = [each["days"]["proven"] / each["days"]["elapsed"] for each in summaries if each["days"]["elapsed"]]
-    count = len(summaries)
+    days += [0.0] * undeclared
+    count = len(summaries) + undeclared
     return {
         "daily_backup_share": min(days, default=None),
         "systems_drilled_this_quarter_share": _share(sum(each["passed_in_quarter"] for each in summaries), count),
@@ -332,8 +354,8 @@ def _too_slow(played: Sequence[Played], promised: float) -> tuple[Played, float]
     return None if slowest is None else (slowest, missed)
 
 
-def _played_json(each: Played) -> dict[str, Json]:
-    # quick and wrong is not in time
+def played_json(each: Played) -> dict[str, Json]:
+    """One system's part in a drill. Quick and wrong is not in time."""
     passed = _passed(each)
     return {
         "at": rfc3339(each.at),

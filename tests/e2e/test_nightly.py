@@ -245,3 +245,13 @@ def test_the_quarter_is_reported_with_what_is_missing_and_signed(drilled: Site) 
     assert "Signature is Valid" in signed
     assert Path(answer["tables"]).stat().st_size > 5000
     assert drilled.refused(2, "report", "quarter", "2026Q5")["code"] == "usage"
+    # without its job the system is not forgotten
+    for file in ("jobs/docs.yaml", "drills/docs-restore.yaml"):
+        (drilled.directory / file).unlink()
+    report = json.loads(Path(drilled.json("report", "quarter", name)["figures"]).read_bytes())
+    assert [each["system"] for each in report["systems"]] == ["his"]
+    assert [(each["system"], each["points"], len(each["drills"])) for each in report["undeclared"]] == [("docs", 1, 1)]
+    (row,) = [row for row in report["problems"] if row["code"] == "undeclared"]
+    assert row["system"] == "docs"
+    shares = {row["measure"]: (row["value"], row["holds"]) for row in report["compliance"] if row["measure"]}
+    assert shares["systems_drilled_this_quarter_share"] == (0.5, False)

@@ -4,6 +4,7 @@ import hashlib
 import re
 import subprocess
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -13,14 +14,16 @@ from drmgr.errors import ConfigError
 from drmgr.evidence.compliance import PACKAGED, compliance
 from drmgr.evidence.render import Language, render
 from drmgr.evidence.tables import write_workbook
-from drmgr.flows.quarter import measures
+from drmgr.flows.quarter import SystemYear, Undeclared, measures
 from drmgr.model import Json, Text
-from tests.unit.evidence.quarters import AFTER, PERIOD, ten_systems
+from tests.unit.evidence.quarters import AFTER, PERIOD, played, ten_systems
 
 
-def data_of(lang: Language) -> Json:
-    report = report_of(PERIOD, ten_systems(), AFTER, quarter_labels(lang))
-    report["compliance"] = compliance(PACKAGED, measures(report["systems"], copies=1, lock_days=30))
+def data_of(lang: Language, undeclared: Sequence[Undeclared] = (), systems: Sequence[SystemYear] | None = None) -> Json:
+    found = ten_systems() if systems is None else list(systems)
+    report = report_of(PERIOD, found, AFTER, quarter_labels(lang), undeclared)
+    figures = measures(report["systems"], copies=1, lock_days=30, undeclared=len(undeclared))
+    report["compliance"] = compliance(PACKAGED, figures)
     return document_of(PERIOD, report, AFTER, Text("示例医院", "Demo Hospital"), "backup-01")
 
 
@@ -96,6 +99,32 @@ def test_the_workbook_holds_every_table(tmp_path: Path) -> None:
     for form in ("yyyy-mm-dd hh:mm:ss", "0.0%", "[h]:mm:ss"):
         assert form in cells
     assert "<v>0.986" in cells
+
+
+@pytest.mark.parametrize(("lang", "words"), [("zh", "没有作业文件"), ("en", "no job file is there any more")])
+def test_a_system_without_a_job_is_named_and_counted(tmp_path: Path, lang: Language, words: str) -> None:
+    data, labels = data_of(lang, (Undeclared("lab", 90, (played("his", 30, "failed", 0.7),)),)), quarter_labels(lang)
+    report, without = data["report"], data_of(lang)["report"]
+    assert report["totals"]["systems"] == 11
+    assert report["totals"]["elapsed"] - without["totals"]["elapsed"] == 92
+    assert report["totals"]["proven"] == without["totals"]["proven"]
+    assert [each["totals"]["verdicts"][1] for each in (without, report)] == [1, 2]
+    assert report["trend"][-1]["failed"] == 2
+    assert len(report["evidence"]) == len(without["evidence"]) + 1
+    text = text_of(render("quarter", lang, data, tmp_path / "q.pdf", name="2026Q4"))
+    assert words in text
+    assert "6 / 11" in text
+    assert report["undeclared"][0]["drills"][0]["number"] in text
+    book = write_workbook(tmp_path / "q.xlsx", data, labels, lang)
+    with zipfile.ZipFile(book) as parts:
+        assert words in parts.read("xl/sharedStrings.xml").decode()
+
+
+def test_all_jobs_may_have_vanished(tmp_path: Path) -> None:
+    nothing = data_of("en", (Undeclared("lab", 90),), ())
+    write_workbook(tmp_path / "none.xlsx", nothing, quarter_labels("en"), "en")
+    text = text_of(render("quarter", "en", nothing, tmp_path / "none.pdf", name="2026Q4"))
+    assert "0 / 92" in text
 
 
 def test_the_hash_on_the_cover_is_of_the_figures_beside_it() -> None:

@@ -7,7 +7,8 @@ import pytest
 
 from drmgr.errors import UsageError
 from drmgr.flows.quarter import Proof, Saved, SystemYear, measures, problems, quarter, summary, trend
-from drmgr.model import Json, RunStatus
+from drmgr.flows.undeclared import problems_of, undeclared
+from drmgr.model import Json, Run, RunStatus
 from tests.unit.evidence.quarters import (
     AFTER,
     DAY,
@@ -199,6 +200,33 @@ def test_an_rto_is_missed_by_the_promise_of_then_and_by_that_of_now() -> None:
     assert missed(replace(drilled, drills=(took, replace(slower, rto_target=2000.0, broken="changed")))) == []
     # nor was the objective of now missed by the drill of another quarter
     assert missed(replace(drilled, system=tightened, drills=(took, played("his", -10, hours=0.75)))) == []
+
+
+def test_a_system_whose_job_has_vanished_is_known_by_its_runs_and_drills_unless_it_is_retired() -> None:
+    def point(name: str, day: int) -> Run:
+        return replace(run(name, day, RunStatus.OK), detail={"point": "P"})
+
+    runs = [point("lis", 3), point("lis", 4), run("lis", 5, RunStatus.FAILED, "source"), point("emr", 3)]
+    runs += [point("pacs", -1), point("mi", 92), point("queue", 3)]
+    drills = {"nis": [played("nis", 20, "failed")], "phr": [played("phr", -5)], "his": [played("his", 20)]}
+    found = undeclared(PERIOD, {"his", "emr"}, runs, drills, retired=["queue"])
+    assert [(each.system, each.points, len(each.drills)) for each in found] == [("lis", 2, 0), ("nis", 0, 1)]
+    rows = [(row["system"], row["code"], row["figures"].get("points")) for row in problems_of(PERIOD, found)]
+    assert rows == [("lis", "undeclared", 2), ("nis", "undeclared", 0), ("nis", "drill-failed", None)]
+
+
+def test_a_system_whose_job_has_vanished_makes_no_figure_better() -> None:
+    good = told(named(ten_systems(), "his"))
+    figures = measures([good], copies=1, lock_days=30)
+    assert figures["systems_drilled_this_quarter_share"] == 1
+    without = measures([good], copies=1, lock_days=30, undeclared=1)
+    assert without["daily_backup_share"] == 0
+    assert without["systems_drilled_this_quarter_share"] == without["systems_drilled_this_year_share"] == 0.5
+    assert [without[name] for name in ("rto_worst", "rpo_worst", "rto_key_systems_worst", "rpo_key_systems_worst")] == [
+        None
+    ] * 4
+    assert (without["copies"], without["object_lock_days"]) == (1, 30)
+    assert measures([], copies=0, lock_days=0, undeclared=1)["daily_backup_share"] == 0
 
 
 def test_within_the_quarter_days_to_come_are_neither_proven_nor_missing() -> None:

@@ -77,6 +77,8 @@ def quarter_labels(lang: Language) -> Json:
 
 def gather(opened: "Site", period: "Period", labels: Json) -> Json:
     """Everything that the template reads."""
+    from drmgr.cli.quarter_copies import sound_copies
+    from drmgr.cli.quarter_evidence import other_evidence
     from drmgr.evidence.compliance import PACKAGED, compliance
     from drmgr.flows.quarter import measures
     from drmgr.flows.undeclared import undeclared
@@ -84,11 +86,14 @@ def gather(opened: "Site", period: "Period", labels: Json) -> Json:
     # before the clock is asked: what is made meanwhile is not left out as lying ahead
     found, drills = _systems(opened)
     runs = opened.catalog.runs(kind=RunKind.BACKUP, since=period.begin, until=period.end)
-    missing = undeclared(period, opened.loaded.jobs, runs, drills, getattr(opened.config, "retired", []))
+    missing = undeclared(period, opened.loaded.jobs, runs, drills, opened.config.retired)
     now = opened.clock.now()
     edited = opened.loaded.base / PACKAGED.name
-    report = report_of(period, found, now, labels, missing)
-    figures = measures(report["systems"], **_care(opened), undeclared=len(missing))
+    copies, behind = sound_copies(opened, period)
+    annex, more = other_evidence(opened, period)
+    report = report_of(period, found, now, labels, missing, [*more, *behind])
+    report["evidence"] = sorted([*report["evidence"], *annex], key=lambda each: each["file"])
+    figures = measures(report["systems"], copies=copies, lock_days=_lock_days(opened), undeclared=len(missing))
     report["compliance"] = compliance(edited if edited.is_file() else PACKAGED, figures)
     return _document(opened, period, report, now)
 
@@ -99,8 +104,9 @@ def report_of(
     now: datetime,
     labels: Json,
     undeclared: "Sequence[Undeclared]" = (),
+    more: "Sequence[Json]" = (),
 ) -> Json:
-    """The report's tables but for the rules; where a drill stands in the charts goes with it."""
+    """The report's tables but for the rules; where a drill stands in the charts goes with it. ``more`` are problems."""
     from drmgr.flows import quarter as facts
     from drmgr.flows.undeclared import problems_of
 
@@ -112,7 +118,7 @@ def report_of(
         {"system": each.system, "points": each.points, "drills": [*map(facts.played_json, each.drills)]}
         for each in undeclared
     ]
-    rows = [*problems_of(period, undeclared), *facts.problems(period, found, told, now)]
+    rows = [*problems_of(period, undeclared), *facts.problems(period, found, told, now), *more]
     rows.sort(key=lambda row: (row["at"] or "", row["system"]))
     return {
         "name": period.name,
@@ -293,9 +299,9 @@ def _played(
 # --- what is made of it -----------------------------------------------------------------------------------------------
 
 
-def _care(opened: "Site") -> dict[str, int]:
+def _lock_days(opened: "Site") -> int:
     lock = getattr(opened.config.store, "object_lock", None)
-    return {"copies": len(opened.config.copies), "lock_days": lock.days if lock else 0}
+    return lock.days if lock else 0
 
 
 def _annex(told: list[Json]) -> list[Json]:

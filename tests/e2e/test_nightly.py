@@ -255,3 +255,23 @@ def test_the_quarter_is_reported_with_what_is_missing_and_signed(drilled: Site) 
     assert row["system"] == "docs"
     shares = {row["measure"]: (row["value"], row["holds"]) for row in report["compliance"] if row["measure"]}
     assert shares["systems_drilled_this_quarter_share"] == (0.5, False)
+
+
+def test_the_quarter_tells_of_incidents_of_evidence_that_is_gone_and_of_copies_that_hold_nothing(site: Site) -> None:
+    site.json("backup", "--all")
+    fault = datetime.now(UTC).isoformat()
+    site.json(
+        "restore", "docs", "--to", f"folder:{site.directory}/restored/now", "--reason", "lost", "--fault-at", fault
+    )
+    site.run("drill", "run", "his-restore")
+    site.edit(lambda document: document.update(copies={"fire": {"kind": "folder", "path": "fire", "rpo": "6h"}}))
+    documents = sorted((site.directory / "evidence").glob("0*.json"))
+    documents[-1].unlink()
+    here = datetime.now(timezone(timedelta(hours=8)))
+    answer = site.json("report", "quarter", f"{here.year}Q{(here.month + 2) // 3}")
+    report = json.loads(Path(answer["figures"]).read_bytes())
+    codes = {(row["system"], row["code"]) for row in report["problems"]}
+    assert {("docs", "incident"), ("", "evidence-gone"), ("his", "copy-behind"), ("docs", "copy-behind")} <= codes
+    assert [each["file"] for each in report["evidence"]] == [path.name for path in documents[:-1]]
+    (copies,) = [row for row in report["compliance"] if row["measure"] == "copies"]
+    assert (copies["value"], copies["holds"]) == (0, False)

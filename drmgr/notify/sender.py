@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, tzinfo
+from http import HTTPStatus
 from typing import Any
 
 from drmgr.errors import DrmgrError, NotifyError
@@ -16,6 +17,14 @@ from drmgr.trouble import Delivery
 
 ANSWER_FIELDS = ("errcode", "StatusCode", "code")
 """Robots of WeCom, DingTalk and Feishu refuse with HTTP 200 and one of these other than 0 in a JSON answer."""
+
+GOOD_FIELDS: Mapping[str, tuple[str, ...]] = {
+    "wecombot": ("errcode",),
+    "dingtalk": ("errcode",),
+    "feishu": ("code", "StatusCode"),
+    "lark": ("code", "StatusCode"),
+}
+"""Robots by apprise's name for them: what they took they answer with the number 0 in one of these, as JSON."""
 
 LARGEST_ANSWER = 64 * 1024
 
@@ -68,46 +77,63 @@ class AppriseNotifier:
                 f"the address of {self.name} is none that apprise knows",
                 hint="write it in apprise's notation, such as wecombot://KEY; try it with: drmgr notify test",
             )
-        with _refusals() as refused:
-            arrived = sender.notify(title=title, body=body)
-        if not arrived or refused:
-            why = f": it answered {', '.join(refused)}" if refused else ""
-            raise NotifyError(f"the message did not reach {self.name}{why}")
+        refused = [answer for server in sender for answer in _refusals(server, title, body)]
+        if refused:
+            why = ", ".join(filter(None, dict.fromkeys(refused)))
+            raise NotifyError(f"the message did not reach {self.name}{f': it answered {why}' if why else ''}")
+
+
+def _refusals(server: Any, title: str, body: str) -> list[str]:
+    """Sends by one service of apprise. What it answered instead of taking the message, empty text where nobody knows."""
+    import apprise
+
+    sender = apprise.Apprise()
+    sender.add(server)
+    good = GOOD_FIELDS.get(str(server.secure_protocol), ())
+    with _answers(good) as answers:
+        arrived = sender.notify(title=title, body=body)
+    if refused := [why for why in answers if why]:
+        return refused
+    if not arrived:
+        return [""]
+    return ["nothing that could be read"] if good and not answers else []
 
 
 @contextmanager
-def _refusals() -> Iterator[list[str]]:
-    """Gathers what robots say in the body of a good HTTP answer. apprise looks at the status alone."""
+def _answers(good: Sequence[str]) -> Iterator[list[str]]:
+    """Gathers for each HTTP answer why it is a refusal, empty text if it is none. apprise looks at the status alone."""
     import requests
 
-    refused: list[str] = []
+    answers: list[str] = []
     send = requests.Session.send
 
     def watched(session: requests.Session, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
         response = send(session, request, **kwargs)
-        found = _refusal(response.content[:LARGEST_ANSWER])
-        if found:
-            refused.append(found)
+        answers.append(_refusal(response.status_code, response.content[:LARGEST_ANSWER], good))
         return response
 
     with _PATCHING:
         requests.Session.send = watched  # type: ignore[method-assign, assignment]
         try:
-            yield refused
+            yield answers
         finally:
             requests.Session.send = send  # type: ignore[method-assign]
 
 
-def _refusal(content: bytes) -> str:
+def _refusal(status: int, content: bytes, good: Sequence[str]) -> str:
+    """Why an answer is a refusal, without any text of it: a proxy's page may repeat the address. ``good``: GOOD_FIELDS."""
     try:
         answer = json.loads(content)
-    except ValueError:
-        return ""
-    if not isinstance(answer, dict):
-        return ""
+    except (ValueError, RecursionError):
+        answer = None
+    found = answer if isinstance(answer, dict) else {}
+    numbers = {field: value for field, value in found.items() if type(value) is int}
     for field in ANSWER_FIELDS:
-        value = answer.get(field)
         # other services put words or HTTP's own 200 there
-        if isinstance(value, int) and not isinstance(value, bool) and value not in {0, 200}:
-            return f"{field} {value}"
-    return ""
+        if numbers.get(field, 0) not in {0, 200}:
+            return f"{field} {numbers[field]}"
+    if not good or (status == HTTPStatus.OK and any(numbers.get(field) == 0 for field in good)):
+        return ""
+    if status != HTTPStatus.OK:
+        return f"HTTP {status}"
+    return "something that is no JSON" if answer is None else f"no {good[0]} 0"

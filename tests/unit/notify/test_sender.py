@@ -25,11 +25,12 @@ TITLES = {"his": Text("医院信息系统 HIS", "HIS"), "pacs": Text("影像系�
 
 @dataclass
 class Robot:
-    """Keeps what it was sent; ``status`` and ``answer`` are what it says."""
+    """Keeps what it was sent; ``status`` and ``answer`` are what it says, and before that each of ``refusals`` once."""
 
     port: int
     status: int = 200
     answer: bytes = b'{"errcode": 0, "errmsg": "ok"}'
+    refusals: list[bytes] = field(default_factory=list)
     heard: list[dict[str, str]] = field(default_factory=list)
 
 
@@ -40,7 +41,7 @@ def robot() -> Iterator[Robot]:
             told.heard.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
             self.send_response(told.status)
             self.end_headers()
-            self.wfile.write(told.answer)
+            self.wfile.write(told.refusals.pop(0) if told.refusals else told.answer)
 
         def log_message(self, *_arguments: object) -> None:
             pass
@@ -93,6 +94,130 @@ def test_what_a_robot_refuses_has_not_arrived(robot: Robot, status: int, answer:
     robot.status, robot.answer = status, answer
     with pytest.raises(NotifyError, match=f"did not reach duty.*{why}$"):
         notifier(f"json://127.0.0.1:{robot.port}").send([news("clock")], AT)
+
+
+WECOM, DINGTALK = "wecombot://secret-word", "dingtalk://secretword"
+FEISHU, LARK = "feishu://secret-word", "lark://secret-word"
+
+
+@pytest.fixture
+def robots(robot: Robot, monkeypatch: pytest.MonkeyPatch) -> Robot:
+    """One robot that speaks for all services: their addresses lead to it."""
+    from apprise.plugins import base, dingtalk, feishu, lark, wecombot
+
+    here = f"http://127.0.0.1:{robot.port}/"
+    monkeypatch.setattr(wecombot.NotifyWeComBot, "notify_url", here + "{key}")
+    monkeypatch.setattr(dingtalk.NotifyDingTalk, "notify_url", here + "{token}")
+    monkeypatch.setattr(feishu.NotifyFeishu, "notify_url", here + "{token}")
+    monkeypatch.setattr(lark.NotifyLark, "notify_url", here)
+    # apprise waits seconds between two messages of one address
+    monkeypatch.setattr(base.NotifyBase, "request_rate_per_sec", 0)
+    return robot
+
+
+@pytest.mark.parametrize(
+    ("url", "answer"),
+    [
+        (WECOM, b'{"errcode": 0, "errmsg": "ok"}'),
+        (DINGTALK, b'{"errmsg": "ok", "errcode": 0}'),
+        (FEISHU, b'{"code": 0, "data": {}, "msg": "success"}'),
+        (FEISHU, b'{"Extra": null, "StatusCode": 0, "StatusMessage": "success"}'),
+        (LARK, b'{"StatusCode": 0, "StatusMessage": "success", "code": 0, "data": {}, "msg": "success"}'),
+    ],
+)
+def test_what_a_robot_takes_in_its_own_words_has_arrived(robots: Robot, url: str, answer: bytes) -> None:
+    robots.answer = answer
+    notifier(url).test(AT)
+    assert len(robots.heard) == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        (b"<html>please log in as secret-word</html>", "something that is no JSON"),
+        (b"", "something that is no JSON"),
+        (b"[" * 60_000, "something that is no JSON"),
+        ('{"errcode": 0, "errmsg": "成功"}'.encode("gbk"), "something that is no JSON"),
+        (b'{"errcode": 0, "code": 0, "errmsg": "' + b"x" * 70_000 + b'"}', "something that is no JSON"),
+        (b"[0]", "no {field} 0"),
+        (b"0", "no {field} 0"),
+        (b"{}", "no {field} 0"),
+        (b'{"errcode": "45009", "code": "19024"}', "no {field} 0"),
+        (b'{"errcode": "0", "code": "0"}', "no {field} 0"),
+        (b'{"errcode": false, "code": false, "StatusCode": null}', "no {field} 0"),
+        (b'{"errcode": 200, "code": 200}', "no {field} 0"),
+        (b'{"success": false, "error": "secret-word"}', "no {field} 0"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("url", "field"), [(WECOM, "errcode"), (DINGTALK, "errcode"), (FEISHU, "code"), (LARK, "code")]
+)
+def test_any_other_answer_of_a_robot_is_a_message_that_did_not_arrive(
+    robots: Robot, url: str, field: str, answer: bytes, why: str
+) -> None:
+    robots.answer = answer
+    with pytest.raises(NotifyError) as caught:
+        notifier(url).test(AT)
+    assert caught.value.message == f"the message did not reach duty: it answered {why.format(field=field)}"
+
+
+@pytest.mark.parametrize(
+    ("url", "answer", "why"),
+    [
+        (WECOM, b'{"code": 0}', "no errcode 0"),
+        (DINGTALK, b'{"StatusCode": 0}', "no errcode 0"),
+        (FEISHU, b'{"errcode": 0}', "no code 0"),
+        (FEISHU, b'{"StatusCode": 0, "code": 19024}', "code 19024"),
+        (FEISHU, b'{"StatusCode": 19024, "code": 0}', "StatusCode 19024"),
+    ],
+)
+def test_the_good_word_of_another_service_is_none(robots: Robot, url: str, answer: bytes, why: str) -> None:
+    robots.answer = answer
+    with pytest.raises(NotifyError, match=f"it answered {why}$"):
+        notifier(url).test(AT)
+
+
+@pytest.mark.parametrize(
+    ("status", "answer", "why"),
+    [
+        (502, b"<html>", "HTTP 502"),
+        (500, b'{"errcode": 0}', "HTTP 500"),
+        (400, b'{"errcode": 93000}', "errcode 93000"),
+    ],
+)
+def test_a_robots_status_is_told_where_it_gives_no_number(robots: Robot, status: int, answer: bytes, why: str) -> None:
+    robots.status, robots.answer = status, answer
+    with pytest.raises(NotifyError, match=f"it answered {why}$"):
+        notifier(WECOM).test(AT)
+
+
+def test_each_part_of_a_long_message_must_be_taken(robots: Robot, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is longer than a service takes goes in parts where the address says so."""
+    from apprise.plugins.wecombot import NotifyWeComBot
+
+    monkeypatch.setattr(NotifyWeComBot, "body_maxlen", 60)
+    robots.refusals = [b"<html>"]
+    with pytest.raises(NotifyError, match=r"no JSON$"):
+        notifier(f"{WECOM}?overflow=split").test(AT)
+    assert len(robots.heard) > 1
+
+
+def test_several_addresses_are_each_judged_by_their_own_words(robots: Robot) -> None:
+    robots.answer = b"thank you"
+    notifier(f"json://127.0.0.1:{robots.port}").test(AT)
+    with pytest.raises(NotifyError, match=r"no JSON$"):
+        notifier(f"json://127.0.0.1:{robots.port}, {WECOM}").test(AT)
+    assert len(robots.heard) == 3
+
+
+def test_an_answer_that_was_not_seen_proves_nothing(robots: Robot, monkeypatch: pytest.MonkeyPatch) -> None:
+    """apprise may one day send by other means than requests."""
+    from apprise.plugins.wecombot import NotifyWeComBot
+
+    monkeypatch.setattr(NotifyWeComBot, "send", lambda *_arguments, **_named: True)
+    with pytest.raises(NotifyError, match=r"nothing that could be read$"):
+        notifier(WECOM).test(AT)
+    assert robots.heard == []
 
 
 def test_an_address_that_nobody_answers_is_told_without_being_shown() -> None:

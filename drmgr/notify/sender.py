@@ -13,7 +13,7 @@ from drmgr.errors import DrmgrError, NotifyError
 from drmgr.model import Text
 from drmgr.notify import words
 from drmgr.system.secret import Secret
-from drmgr.trouble import Delivery
+from drmgr.trouble import Delivery, News
 
 ANSWER_FIELDS = ("errcode", "StatusCode", "code")
 """Robots of WeCom, DingTalk and Feishu refuse with HTTP 200 and one of these other than 0 in a JSON answer."""
@@ -54,13 +54,16 @@ class AppriseNotifier:
     def send(self, deliveries: Sequence[Delivery], at: datetime) -> None:
         """One message with all the news. Raises NotifyError."""
         title = words.title(deliveries, self._site, self._language)
-        self._post(title, words.body(deliveries, self._titles, at, self._zone, self._language))
+        body = words.body(deliveries, self._titles, at, self._zone, self._language)
+        raised = any(each.news is News.RAISED for each in deliveries)
+        self._post(title, body, "failure" if raised else "success")
 
     def test(self, at: datetime) -> None:
         """A message that says it is a test. Raises as ``send``."""
-        self._post(*words.test_words(self._site, at, self._zone, self._language))
+        self._post(*words.test_words(self._site, at, self._zone, self._language), "info")
 
-    def _post(self, title: str, body: str) -> None:
+    def _post(self, title: str, body: str, kind: str) -> None:
+        """``kind`` is one of apprise's: services show it by a colour or a sign, and some only wake people for a failure."""
         import apprise
 
         # its warnings would name the address, which is a secret
@@ -77,13 +80,13 @@ class AppriseNotifier:
                 f"the address of {self.name} is none that apprise knows",
                 hint="write it in apprise's notation, such as wecombot://KEY; try it with: drmgr notify test",
             )
-        refused = [answer for server in sender for answer in _refusals(server, title, body)]
+        refused = [answer for server in sender for answer in _refusals(server, title, body, kind)]
         if refused:
             why = ", ".join(filter(None, dict.fromkeys(refused)))
             raise NotifyError(f"the message did not reach {self.name}{f': it answered {why}' if why else ''}")
 
 
-def _refusals(server: Any, title: str, body: str) -> list[str]:
+def _refusals(server: Any, title: str, body: str, kind: str) -> list[str]:
     """Sends by one service of apprise. What it answered instead of taking the message, empty text where nobody knows."""
     import apprise
 
@@ -91,7 +94,7 @@ def _refusals(server: Any, title: str, body: str) -> list[str]:
     sender.add(server)
     good = GOOD_FIELDS.get(str(server.secure_protocol), ())
     with _answers(good) as answers:
-        arrived = sender.notify(title=title, body=body)
+        arrived = sender.notify(title=title, body=body, notify_type=kind)
     if refused := [why for why in answers if why]:
         return refused
     if not arrived:

@@ -63,6 +63,15 @@ def news(code: str, kind: News = News.RAISED, system: str = "his", subject: str 
     return Delivery(Alarm("A", f"{system}:{code}", system, code, subject, figures, AT), kind, "duty")
 
 
+def test_a_service_hears_whether_it_is_trouble_or_its_end(robot: Robot) -> None:
+    duty = notifier(f"json://127.0.0.1:{robot.port}")
+    over = news("drill-failed", News.RECOVERED)
+    duty.send([over, news("rpo-missed", age=11400.0, rpo=300.0)], AT)
+    duty.send([over], AT)
+    duty.test(AT)
+    assert [message["type"] for message in robot.heard] == ["failure", "success", "info"]
+
+
 def test_a_message_arrives_with_names_and_figures(robot: Robot) -> None:
     told = [
         news("drill-failed", News.RECOVERED, "pacs", "pacs-restore"),

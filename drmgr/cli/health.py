@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from drmgr.cli.background import unfinished
 from drmgr.cli.proofs import missing_evidence, newest_proofs
-from drmgr.errors import DrmgrError
+from drmgr.errors import DrmgrError, RepositoryError
 from drmgr.flows.status import Health, by_trouble, health
 from drmgr.flows.watch import unheard
 from drmgr.flows.watched import CLOCK_TOLERANCE, DeclaredDrill, DrillProof, Watched
@@ -110,6 +110,7 @@ def _site_problems(opened: "Site") -> tuple[list[Problem], dict[str, list[DrillP
     except DrmgrError as error:
         problems.append(Problem("", "evidence-broken", error.message))
     problems += _undeclared(opened)
+    problems += _kit_problems(opened)
     problems += _clock_problems(opened)
     return problems, proofs
 
@@ -122,6 +123,23 @@ def _undeclared(opened: "Site") -> list[Problem]:
         for system in sorted(opened.catalog.first_points())
         if system not in expected
     ]
+
+
+def _kit_problems(opened: "Site") -> list[Problem]:
+    """Whether a new host would find its way, once there is something that it could bring back."""
+    from drmgr.flows.recover import newest_kit
+    from drmgr.keystore.sealing import MasterSealer
+
+    if opened.config.restic.read_only or not opened.catalog.first_points():
+        return []
+    try:
+        newest = newest_kit(opened.stores[""].shelf, MasterSealer(opened.keystore.master_key()))
+    except RepositoryError:
+        # each of its repositories says so itself
+        return []
+    except DrmgrError as error:
+        return [Problem("", "kit-missing", error.message)]
+    return [Problem("", "kit-missing", f"the newest recovery kit: {text}") for text in newest.problems[:1]]
 
 
 def _clock_problems(opened: "Site") -> list[Problem]:

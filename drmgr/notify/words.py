@@ -28,6 +28,7 @@ _PHRASES: Mapping[str, tuple[str, str]] = {
     "point-incomplete": ("最新备份不完整", "the newest backup is incomplete"),
     "point-suspicious": ("恢复点可疑,请立即核查", "a recovery point looks suspicious"),
     "source-unprotected": ("有数据源尚无任何备份", "a source has no backup yet"),
+    "kit-missing": ("恢复工具包缺失或无法打开", "the recovery kit is missing or does not open"),
     "undeclared": ("系统 {subject} 已无任务定义,不再备份", "no job names the system {subject} any more"),
     "check-failed": ("备份仓库核查发现损坏 {subject}", "damage was found in the repository {subject}"),
     "copy-behind": ("异地副本 {subject} 滞后", "the copy {subject} is behind"),

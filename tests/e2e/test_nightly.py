@@ -35,8 +35,10 @@ def set_back(site: Site, seconds: int) -> None:
 
 
 def test_what_is_due_is_run_once_by_tier_and_by_one_of_two_that_look_at_once(site: Site) -> None:
+    # once within the hour that lies behind, and then tomorrow, however long a busy machine takes
+    at = datetime.now(timezone(timedelta(hours=8))) - timedelta(minutes=30)
     for name in ("his", "docs"):
-        site.edit(lambda job: job.update(schedule=MINUTELY), f"jobs/{name}.yaml")
+        site.edit(lambda job: job.update(schedule={"backup": f"{at.minute} {at.hour} * * *"}), f"jobs/{name}.yaml")
     site.edit(lambda document: document.update(schedule={"parallel": 1, "quiet": None}))
     assert site.json("backup", "--due") == {"runs": [], "waiting": []}
     # as quiet as cron wants it
@@ -47,12 +49,9 @@ def test_what_is_due_is_run_once_by_tier_and_by_one_of_two_that_look_at_once(sit
         answers = [site.ended(one), site.ended(two)]
     assert [answer.code for answer in answers] == [0, 0]
     made = [run["system"] for answer in answers for run in answer.document["runs"]]
-    # a minute may have passed: then the first is due again
-    assert sorted(set(made)) == ["docs", "his"]
-    new = site.runs()[before:]
-    assert {run.status for run in new} == {"ok"}
-    assert new[0].system == "his"
-    assert len(new) == len(made) <= 4
+    assert sorted(made) == ["docs", "his"]
+    new = [run for run in site.runs()[before:] if run.status != "failed"]
+    assert [(run.system, run.status) for run in new] == [("his", "ok"), ("docs", "ok")]
     shown = site.json("schedule", "show")
     assert [row["name"] for row in shown["schedules"]] == ["docs", "his"]
     assert all(at.endswith("+08:00") for row in shown["schedules"] for at in row["next"])
@@ -275,3 +274,11 @@ def test_the_quarter_tells_of_incidents_of_evidence_that_is_gone_and_of_copies_t
     assert [each["file"] for each in report["evidence"]] == [path.name for path in documents[:-1]]
     (copies,) = [row for row in report["compliance"] if row["measure"] == "copies"]
     assert (copies["value"], copies["holds"]) == (0, False)
+
+
+def test_a_recovery_kit_that_is_gone_is_trouble_of_the_site(site: Site) -> None:
+    site.json("backup", "docs")
+    assert problems(site, "docs", code=0)[""] == []
+    kept = site.directory / "repositories/drmgr-recovery"
+    kept.rename(site.directory / "away")
+    assert problems(site, "docs")[""] == ["kit-missing"]

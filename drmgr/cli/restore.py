@@ -13,9 +13,9 @@ from drmgr.cli.restored import done_json, show_done
 from drmgr.cli.restoretarget import gone_on_with, left_of, newest_first, target
 from drmgr.cli.safekeeping import keep_safe
 from drmgr.cli.swap import end, insist
-from drmgr.cli.told import ACCEPTED, DECIDED, FAULT, NOTICED, told_of
+from drmgr.cli.told import ACCEPTED, DECIDED, FAULT, NOTICED, incident_of
 from drmgr.errors import IncompleteError, UsageError
-from drmgr.model import NOTHING_TOLD, OccasionKind, Told
+from drmgr.model import OccasionKind
 
 if TYPE_CHECKING:
     from drmgr.cli.output import Output
@@ -82,19 +82,19 @@ def restore(
     from drmgr.cli.interview import answered
     from drmgr.flows import restore as flow
     from drmgr.flows import restoreplan as plans
-    from drmgr.flows.incident import refuse_disorder
     from drmgr.flows.original import ToOriginal
 
+    times = (fault_at, noticed_at, accepted_at, decided_at)
     if table:
         from drmgr.cli.tables import Asked, lay
 
-        asked = Asked(system, tuple(table), source, to, point, at, keep, from_copy, (reason, confirm), occasion)
+        asked = Asked(system, tuple(table), source, to, point, at, keep, from_copy, (reason, confirm), occasion, times)
         others = (newer_than, background, end_sessions, accept_failed, undo, finish)
         lay(context, asked, dry_run=dry_run, alone=not any(others))
         return
     answers = output(context)
     if undo or finish:
-        end(context, system, undo, finish, sure=(reason, confirm), end_sessions=end_sessions)
+        end(context, system, undo, finish, sure=(reason, confirm), end_sessions=end_sessions, times=times)
         return
     given = Wanted(system, to, point, at, tuple(source or ()), from_copy, reason, confirm, end_sessions)
     wanted = given if given.whole else answered(context, given, dry_run=dry_run)
@@ -108,9 +108,7 @@ def restore(
         production = isinstance(where, plans.ToConnection | ToOriginal)
         if production and not dry_run:
             insist(system, reason, wanted.confirm)
-        told = told_of(fault_at, noticed_at, accepted_at, decided_at, opened.zone)
-        kind = _occasion(occasion, told, production=production)
-        refuse_disorder(told, opened.clock.now())
+        told, kind = incident_of(opened, times, occasion, production=production)
         plan = gone_on_with(opened, plans.RestorePlan(wanted.point, where, chosen, reason, kind, at, told), system)
         left = left_of(plan)
         if left is not None and background and not dry_run:
@@ -149,14 +147,3 @@ def _only_rest(answers: "Output", opened: "Site", rest: "Rest | None") -> None:
     told = rest_json(rest, at_work=True)
     document = {"run": rest.worker, "system": rest.system, "status": "running", "target": told["target"], "rest": told}
     answers.answer(document, lambda console: console.print(rest_text(rest, opened.zone, at_work=True), markup=False))
-
-
-def _occasion(given: OccasionKind | None, told: Told, *, production: bool) -> OccasionKind:
-    """What the record calls it. Raises UsageError for times of a fault that was none."""
-    kind = given or (OccasionKind.INCIDENT if production or told != NOTHING_TOLD else OccasionKind.SIMULATION)
-    if told != NOTHING_TOLD and kind is not OccasionKind.INCIDENT:
-        raise UsageError(
-            f"the times of a fault belong to an incident, and this is a {kind}",
-            hint="use --occasion incident, or leave them out",
-        )
-    return kind

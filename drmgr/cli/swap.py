@@ -5,20 +5,37 @@ import typer
 from drmgr.cli.context import output, site
 from drmgr.cli.restored import done_json, show_done, show_undone, undone_json
 from drmgr.cli.safekeeping import keep_safe
+from drmgr.cli.told import told_of
 from drmgr.errors import NotAllowedError, UsageError
 
 
 def end(
-    context: typer.Context, system: str, undo: str, finish: str, *, sure: tuple[str, str], end_sessions: bool
+    context: typer.Context,
+    system: str,
+    undo: str,
+    finish: str,
+    *,
+    sure: tuple[str, str],
+    end_sessions: bool,
+    times: tuple[str, str, str, str],
 ) -> None:
-    """``sure`` are the reason and the confirmation. Raises UsageError for both, or for a run that there is not."""
+    """``sure`` are the reason and the confirmation, ``times`` T0 to T3 as they are told.
+
+    Raises UsageError for undo and finish at once, for a run that there is not, and for times with undo.
+    """
     from drmgr.cli.inplace import original
 
     if undo and finish:
         raise UsageError("a restore is either undone or ended", hint="give one of --undo and --finish")
+    if undo and any(times):
+        raise UsageError(
+            "nothing is restored by --undo, so there is no record that could hold the times of the fault",
+            hint="add them to that of the restore: drmgr incident note RUN",
+        )
     answers, (reason, confirm) = output(context), sure
     with site(context) as opened, answers.progress() as progress:
         opened.loaded.job(system)
+        told = told_of(*times, opened.zone)
         swap = opened.swap_book.read(system, undo or finish)
         insist(system, reason, confirm)
         where = original(opened, system, swap.sources, end_sessions=end_sessions)
@@ -33,7 +50,7 @@ def end(
             return
         from drmgr.flows.finish import finish as bring_to_end
 
-        done = bring_to_end(bench, opened.system(system, cold=True, copy=swap.copy), where, swap, reason)
+        done = bring_to_end(bench, opened.system(system, cold=True, copy=swap.copy), where, swap, reason, told=told)
         unkept = keep_safe(opened)
     answers.answer(done_json(system, done, swap.at), lambda console: show_done(console, done))
     if unkept is not None:

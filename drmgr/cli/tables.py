@@ -10,6 +10,7 @@ from drmgr.cli.context import output, site
 from drmgr.cli.restored import done_json, show_done
 from drmgr.cli.safekeeping import keep_safe
 from drmgr.cli.swap import insist
+from drmgr.cli.told import incident_of
 from drmgr.errors import UsageError
 from drmgr.model import Json, OccasionKind
 
@@ -38,6 +39,8 @@ class Asked:
     sure: tuple[str, str]
     """The reason, and the system's name once more."""
     occasion: OccasionKind | None
+    times: tuple[str, str, str, str]
+    """T0 to T3 as people tell them."""
 
 
 def lay(context: typer.Context, asked: Asked, *, dry_run: bool, alone: bool) -> None:
@@ -46,7 +49,7 @@ def lay(context: typer.Context, asked: Asked, *, dry_run: bool, alone: bool) -> 
 
     if not alone:
         raise UsageError(
-            "--table goes with --source, --point, --at, --from-copy, --keep and --occasion only",
+            "--table goes with --source, --point, --at, --from-copy, --keep, --occasion and the times of the fault only",
             hint="leave the other options out; a table that is laid is in nobody's way",
         )
     if asked.to != "scratch" and not dry_run:
@@ -81,7 +84,7 @@ def _plan(opened: "Site", asked: Asked) -> "TablePlan":
         raise UsageError(f"--keep {asked.keep}: {error}") from error
     job, source = opened.loaded.job(asked.system), "".join(sources)
     beside = None if asked.to == "scratch" else _beside(opened, asked, job, source)
-    usual = OccasionKind.SIMULATION if beside is None else OccasionKind.INCIDENT
+    told, occasion = incident_of(opened, asked.times, asked.occasion, production=beside is not None)
     return TablePlan(
         tuple(dict.fromkeys(asked.tables)),
         source,
@@ -90,7 +93,8 @@ def _plan(opened: "Site", asked: Asked) -> "TablePlan":
         asked.point,
         asked.at,
         asked.sure[0],
-        asked.occasion or usual,
+        occasion,
+        told,
     )
 
 

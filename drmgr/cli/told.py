@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 import typer
 
 from drmgr.errors import UsageError
-from drmgr.model import Told
+from drmgr.model import NOTHING_TOLD, OccasionKind, Told
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
+
+    from drmgr.cli.wire import Site
 
 FAULT = typer.Option("--fault-at", metavar="TIME", help="T0: when the fault was, in the site's zone.")
 NOTICED = typer.Option("--noticed-at", metavar="TIME", help="T1: when it was noticed.")
@@ -34,6 +36,26 @@ def _instant(option: str, text: str, zone: "ZoneInfo") -> datetime | None:
         # a day is no instant, and midnight would be invented
         raise UsageError(f"{option} {text}: a day without a time", hint="for instance 2026-01-05 14:03:22")
     return instant if instant.tzinfo else instant.replace(tzinfo=zone)
+
+
+def incident_of(
+    opened: "Site", times: tuple[str, str, str, str], given: OccasionKind | None, *, production: bool
+) -> tuple[Told, OccasionKind]:
+    """T0 to T3 as they are told, and what the record calls it.
+
+    Raises UsageError for what is no time, for times out of order or to come, and for those of a fault that was none.
+    """
+    from drmgr.flows.incident import refuse_disorder
+
+    told = told_of(*times, opened.zone)
+    kind = given or (OccasionKind.INCIDENT if production or told != NOTHING_TOLD else OccasionKind.SIMULATION)
+    if told != NOTHING_TOLD and kind is not OccasionKind.INCIDENT:
+        raise UsageError(
+            f"the times of a fault belong to an incident, and this is a {kind}",
+            hint="use --occasion incident, or leave them out",
+        )
+    refuse_disorder(told, opened.clock.now())
+    return told, kind
 
 
 def day_of(option: str, text: str) -> date:

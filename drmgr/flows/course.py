@@ -7,7 +7,24 @@ from drmgr.errors import DrmgrError
 from drmgr.flows.bench import error_json
 from drmgr.flows.bringback import data_lost
 from drmgr.interfaces import Clock
-from drmgr.model import CheckResult, Level, Measure, Outcome, Phase, RecoveryPoint, System, Timeline, Told, Verdict
+from drmgr.model import (
+    CheckResult,
+    Level,
+    Measure,
+    OccasionKind,
+    Outcome,
+    Phase,
+    RecoveryPoint,
+    System,
+    Timeline,
+    Told,
+    Verdict,
+)
+
+
+def told_in(occasion: OccasionKind, told: Told) -> Told | None:
+    """What ``Course`` is told: in an incident what people say, and nothing else; None for what declares its own fault."""
+    return told if occasion is OccasionKind.INCIDENT else None
 
 
 class Course:

@@ -5,7 +5,8 @@ from dataclasses import replace
 from drmgr.errors import DrmgrError, UsageError
 from drmgr.flows.bench import Bench, WiredSystem, recorded
 from drmgr.flows.bringback import Phases, level_reached
-from drmgr.flows.course import Course
+from drmgr.flows.course import Course, told_in
+from drmgr.flows.incident import refuse_disorder
 from drmgr.flows.original import ToOriginal, left_to_people, prove_in_place, waits_for_people
 from drmgr.flows.points import believed, choose, find
 from drmgr.flows.reach import Aim
@@ -15,6 +16,7 @@ from drmgr.flows.story import verdict
 from drmgr.flows.swap import Swapper
 from drmgr.interfaces import Place
 from drmgr.model import (
+    NOTHING_TOLD,
     CheckResult,
     CheckStatus,
     Instance,
@@ -25,15 +27,19 @@ from drmgr.model import (
     Swap,
     SwapPhase,
     Text,
+    Told,
     Verdict,
 )
 
 FINISHABLE = (SwapPhase.PROVEN, SwapPhase.SWAPPING, SwapPhase.SWAPPED)
 
 
-def finish(bench: Bench, wired: WiredSystem, target: ToOriginal, swap: Swap, reason: str) -> RestoreDone:
+def finish(
+    bench: Bench, wired: WiredSystem, target: ToOriginal, swap: Swap, reason: str, *, told: Told = NOTHING_TOLD
+) -> RestoreDone:
     """Changes the names that are not changed yet, checks what is in place, and seals evidence of it.
 
+    What people ``told`` now counts for what the command that began was told; what neither was told stays unknown.
     Raises NotAllowedError, InUseError, UsageError; afterwards the error that stopped it, once the evidence is sealed.
     """
     system = wired.system.id
@@ -44,7 +50,8 @@ def finish(bench: Bench, wired: WiredSystem, target: ToOriginal, swap: Swap, rea
         swap = target.book.read(system, swap.run)
         if swap.phase not in FINISHABLE:
             raise UsageError(f"there is nothing to end: the restore {swap.run} is {swap.phase}", hint=_instead(swap))
-        act = _Finish(bench, wired, target, swap, run.run.id)
+        told = _all_told(swap, told)
+        act = _Finish(bench, wired, target, swap, run=run.run.id, told=told)
         error: DrmgrError | None = None
         try:
             act.perform()
@@ -58,6 +65,19 @@ def finish(bench: Bench, wired: WiredSystem, target: ToOriginal, swap: Swap, rea
         return done
 
 
+def _all_told(swap: Swap, told: Told) -> Told:
+    if told == NOTHING_TOLD:
+        return swap.told
+    if swap.occasion is not OccasionKind.INCIDENT:
+        raise UsageError(
+            f"the times of a fault belong to an incident, and the restore {swap.run} is a {swap.occasion}",
+            hint="leave them out",
+        )
+    every = swap.told.then(told)
+    refuse_disorder(every, swap.begun_at)
+    return every
+
+
 def _instead(swap: Swap) -> str:
     if swap.phase is SwapPhase.UNDOING:
         return f"its undoing was broken off; go on with: drmgr restore {swap.system} --undo {swap.run}"
@@ -65,7 +85,9 @@ def _instead(swap: Swap) -> str:
 
 
 class _Finish:
-    def __init__(self, bench: Bench, wired: WiredSystem, target: ToOriginal, swap: Swap, run: str) -> None:
+    def __init__(
+        self, bench: Bench, wired: WiredSystem, target: ToOriginal, swap: Swap, *, run: str, told: Told
+    ) -> None:
         self.swap = swap
         self._bench = bench
         self._wired = wired
@@ -74,9 +96,9 @@ class _Finish:
         offered = find(wired.repository, wired.memory or bench.catalog, wired.system.id)
         self._point = believed(wired.repository, choose(offered.points, wired.system.id, swap.point))
         now = bench.clock.now()
-        self._course = Course(
-            bench.clock, swap.begun_at, bench.clock.monotonic() - (now - swap.begun_at).total_seconds()
-        )
+        started = bench.clock.monotonic() - (now - swap.begun_at).total_seconds()
+        self._course = Course(bench.clock, swap.begun_at, started, told_in(swap.occasion, told))
+        self._course.went_to(swap.brought_back)
         self._phases = Phases(bench, wired.system.id)
         self._checks: tuple[CheckResult, ...] = tuple(_failed_before(name) for name in swap.accepted)
         self._instances: dict[str, Instance] = {}
@@ -120,9 +142,8 @@ class _Finish:
             verdict=verdict(found, error, objectives_met=True),
             error=error,
         )
-        plan = RestorePlan(
-            self.swap.point, self._target, self.swap.sources, reason, OccasionKind.INCIDENT, self.swap.at
-        )
+        swap = self.swap
+        plan = RestorePlan(swap.point, self._target, swap.sources, reason, swap.occasion, swap.at)
         record = sealed_as(self._bench, plan, self._run, outcome, self.swap.copy)
         record = replace(record, reason=f"{record.reason} (end of the restore {self.swap.run})", swap=self.swap)
         entry = self._bench.evidence.seal(record)

@@ -105,7 +105,10 @@ def room(member: Member) -> int:
 
 
 class OriginalRestore:
-    """One restore in place. ``perform`` leaves in ``result`` how far it came, also when it raises."""
+    """One restore in place; ``begun`` is what is noted of it first.
+
+    ``perform`` leaves in ``result`` how far it came, also when it raises.
+    """
 
     def __init__(
         self,
@@ -114,9 +117,7 @@ class OriginalRestore:
         target: ToOriginal,
         *,
         aim: Aim,
-        run: str,
-        reason: str,
-        at: str,
+        begun: Swap,
         phases: Phases,
         course: Course,
     ) -> None:
@@ -127,11 +128,10 @@ class OriginalRestore:
         self._aim = aim
         self._phases = phases
         self._course = course
-        self._at = at
-        self._reason = reason
-        self._run = run
+        self._begun = begun
+        self._run = begun.run
         self._stages: dict[str, Path] = {}
-        self._swapper = Swapper(bench, target.book, target.places, run, end_sessions=target.end_sessions)
+        self._swapper = Swapper(bench, target.book, target.places, begun.run, end_sessions=target.end_sessions)
 
     def perform(self, chosen: tuple[Member, ...], doubts: tuple[CheckResult, ...]) -> None:
         """Beside, proven, in place, proven once more. A failed check ends it before anything is renamed.
@@ -141,8 +141,7 @@ class OriginalRestore:
         bench, target, sources = self._bench, self._target, tuple(member.source for member in chosen)
         self._swapper.refuse_in_use(sources)
         clear_leftovers(bench, target.book, self._wired.system.id, target.places)
-        names = (self._run, self._wired.system.id, SwapPhase.BESIDE, self._aim.point.id, self._reason)
-        self._note(Swap(*names, bench.clock.now(), sources, copy=self._wired.copy, at=self._at))
+        self._note(self._begun)
         try:
             with bench.scratch.open(self._run, needed_bytes(chosen, self._aim.replays)) as workspace:
                 self._beside(chosen, workspace)

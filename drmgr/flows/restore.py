@@ -17,7 +17,7 @@ from drmgr.flows.bringback import (
     prove,
     target_reached,
 )
-from drmgr.flows.course import Course
+from drmgr.flows.course import Course, told_in
 from drmgr.flows.drill import overall
 from drmgr.flows.original import OriginalRestore, ToOriginal
 from drmgr.flows.reach import Aim
@@ -32,13 +32,13 @@ from drmgr.model import (
     EvidenceEntry,
     Instance,
     Level,
-    OccasionKind,
     Outcome,
     Rest,
     Restored,
     RunKind,
     RunStatus,
     Swap,
+    SwapPhase,
     Text,
     Verdict,
     move_to_json,
@@ -127,8 +127,7 @@ class _Act:
         self._point = aim.point
         self._replays = aim.replays
         self._run = run
-        told = plan.told if plan.occasion is OccasionKind.INCIDENT else None
-        self._course = Course(bench.clock, t0, started, told)
+        self._course = Course(bench.clock, t0, started, told_in(plan.occasion, plan.told))
         self._loaded: Mapping[str, Instance] = {}
         self._phases = Phases(bench, wired.system.id)
         self._chosen = members(aim.point, wired, plan.sources)
@@ -246,9 +245,7 @@ class _Act:
             self._wired,
             target,
             aim=self._aim,
-            run=self._run,
-            reason=self._plan.reason,
-            at=self._plan.at,
+            begun=self._begun(),
             phases=self._phases,
             course=self._course,
         )
@@ -258,6 +255,23 @@ class _Act:
             self._checks += act.result.checks
             self.instances.update(act.result.instances)
             self.swap, self.by_hand = act.result.swap, act.result.by_hand
+
+    def _begun(self) -> Swap:
+        plan = self._plan
+        return Swap(
+            run=self._run,
+            system=self._wired.system.id,
+            phase=SwapPhase.BESIDE,
+            point=self._point.id,
+            reason=plan.reason,
+            begun_at=self._course.begun,
+            sources=tuple(member.source for member in self._chosen),
+            copy=self._wired.copy,
+            at=plan.at,
+            told=plan.told,
+            occasion=plan.occasion,
+            brought_back=self._aim.instant,
+        )
 
     def _usable(self, loaded: Mapping[str, Instance]) -> None:
         self._course.usable()

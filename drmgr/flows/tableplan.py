@@ -11,7 +11,7 @@ from drmgr.flows.bringback import family
 from drmgr.flows.reach import Aim
 from drmgr.flows.restoreplan import RestorePlan, ToScratch, planned
 from drmgr.interfaces import Engine, TableEngine
-from drmgr.model import CheckResult, OccasionKind, RecoveryPoint, TableShape
+from drmgr.model import NOTHING_TOLD, CheckResult, OccasionKind, RecoveryPoint, TableShape, Told
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class TablePlan:
     """Which tables of one source, of when, and where to.
 
     ``beside`` None lays nothing: the source stays on scratch for ``keep``, and is compared from there. ``source`` empty
-    takes the only one that has tables. ``point``, ``at``, ``reason``, ``occasion``: as in RestorePlan.
+    takes the only one that has tables. ``point``, ``at``, ``reason``, ``occasion``, ``told``: as in RestorePlan.
     """
 
     tables: tuple[str, ...]
@@ -40,6 +40,7 @@ class TablePlan:
     at: str = ""
     reason: str = ""
     occasion: OccasionKind = OccasionKind.SIMULATION
+    told: Told = NOTHING_TOLD
 
     @property
     def target(self) -> str:

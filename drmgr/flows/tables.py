@@ -20,7 +20,7 @@ from drmgr.flows.bringback import (
     prove,
     target_reached,
 )
-from drmgr.flows.course import Course
+from drmgr.flows.course import Course, told_in
 from drmgr.flows.reach import Aim
 from drmgr.flows.restore import sealed_as
 from drmgr.flows.restoreplan import RestorePlan, ToScratch
@@ -129,7 +129,7 @@ class _Act:
         self._aim = aim
         self._chosen = members(aim.point, wired, (source.name,))
         self._checks = doubts
-        self._course = Course(bench.clock, t0, started)
+        self._course = Course(bench.clock, t0, started, told_in(plan.occasion, plan.told))
         self._phases = Phases(bench, wired.system.id)
 
     def perform(self, run: str) -> None:

@@ -16,7 +16,7 @@ from drmgr.model.backup import (
     Stream,
     Tree,
 )
-from drmgr.model.incident import NOTHING_TOLD, About, CorrectiveAction, IncidentNote, Told
+from drmgr.model.incident import About, CorrectiveAction, IncidentNote
 from drmgr.model.inplace import Move, Swap, SwapPhase, move_to_json, swap_from_json, swap_to_json
 from drmgr.model.objects import ObjectKind, Retention, Stored, Version
 from drmgr.model.records import AuditHead, CheckReport, EvidenceEntry, Readback, Rest, Run
@@ -37,6 +37,7 @@ from drmgr.model.restore import (
 )
 from drmgr.model.suspicion import EVENTS, Doubt, DoubtKind, Judgement
 from drmgr.model.tables import LaidTable, TableChange, TableProof, TableShape, TableStatements
+from drmgr.model.told import NOTHING_TOLD, Told
 from drmgr.model.words import (
     AuditResult,
     CheckStatus,

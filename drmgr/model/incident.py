@@ -5,24 +5,8 @@ from dataclasses import dataclass
 from datetime import date, datetime
 
 from drmgr.model.restore import Timeline
+from drmgr.model.told import Told
 from drmgr.model.words import Json, Text
-
-
-@dataclass(frozen=True)
-class Told:
-    """T0 to T3 of an incident as people tell them; None: nobody said, and then nobody knows."""
-
-    fault: datetime | None = None
-    noticed: datetime | None = None
-    accepted: datetime | None = None
-    decided: datetime | None = None
-
-    def stages(self) -> tuple[datetime | None, ...]:
-        """T0, T1, T2, T3."""
-        return self.fault, self.noticed, self.accepted, self.decided
-
-
-NOTHING_TOLD = Told()
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from drmgr.model.words import Json
+from drmgr.model.told import NOTHING_TOLD, Told, told_from_json, told_to_json
+from drmgr.model.words import Json, OccasionKind
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,9 @@ class SwapPhase(StrEnum):
 class Swap:
     """What is on disk before anything gets another name: by it a broken-off restore is found, ended or undone.
 
-    ``accepted`` are the names of checks that did not pass before the swap, and that a person accepted.
+    ``accepted`` are the names of checks that did not pass before the swap, and that a person accepted. ``told`` and
+    ``occasion`` are those of the command that began; ``brought_back``: everything before that instant is in what it
+    restored; None: that is the recovery point's own.
     """
 
     run: str
@@ -56,6 +59,9 @@ class Swap:
     copy: str = ""
     at: str = ""
     accepted: tuple[str, ...] = ()
+    told: Told = NOTHING_TOLD
+    occasion: OccasionKind = OccasionKind.INCIDENT
+    brought_back: datetime | None = None
 
     @property
     def broken_off(self) -> bool:
@@ -77,6 +83,9 @@ def swap_to_json(swap: Swap) -> Json:
         "sources": list(swap.sources),
         "moves": [move_to_json(move) for move in swap.moves],
         "accepted": list(swap.accepted),
+        "told": told_to_json(swap.told),
+        "occasion": swap.occasion.value,
+        "brought_back": None if swap.brought_back is None else swap.brought_back.isoformat(),
     }
 
 
@@ -86,6 +95,7 @@ def move_to_json(move: Move) -> dict[str, Json]:
 
 def swap_from_json(body: Mapping[str, Json]) -> Swap:
     """Raises KeyError, ValueError, TypeError for anything else."""
+    back = body.get("brought_back")
     return Swap(
         run=str(body["run"]),
         system=str(body["system"]),
@@ -98,4 +108,7 @@ def swap_from_json(body: Mapping[str, Json]) -> Swap:
         copy=str(body["copy"]),
         at=str(body["at"]),
         accepted=tuple(str(name) for name in body.get("accepted", ())),
+        told=told_from_json(body.get("told", {})),
+        occasion=OccasionKind(body.get("occasion", OccasionKind.INCIDENT)),
+        brought_back=None if back is None else datetime.fromisoformat(back),
     )

@@ -66,6 +66,12 @@ def test_a_database_is_swapped_and_put_back(open_site: Site, database: tuple[Pos
     names = {check["name"] for check in done["verified"]["checks"]}
     assert {"facts-main", "visits", "visits@original", "opens-main@original"} <= names
     assert "facts-main@original" not in names
+    # nobody says when the fault was until the command that checks once more
+    again = ("restore", "his", "--finish", done["run"], "--confirm", "his", *SURE)
+    ended = site.json(*again)
+    assert (ended["times"]["t0"], ended["counted_from"], ended["rto"]["met"]) == (None, "begun", None)
+    ended = site.json(*again, "--fault-at", "2026-01-05 09:00")
+    assert (ended["times"]["t0"] or "").startswith("2026-01-05T09:00")
     run = done["run"].lower()
     assert server.execute("his", "SELECT count(*) FROM visit WHERE at > now() - interval '1 year'") == [(VISITS,)]
     assert server.execute(f"his_before_{run}", "SELECT count(*) FROM visit WHERE at < now() - interval '1 year'") == [
@@ -100,7 +106,9 @@ def test_a_folder_is_swapped_and_put_back(open_site: Site) -> None:
     before = root.with_name(f"documents_before_{done['run'].lower()}")
     assert (digest_of(root), digest_of(before)) == (good, bad)
     assert site.runs()[-1] == Recorded("restore", "docs", "ok", None)
-    site.json("restore", "docs", "--undo", done["run"], "--confirm", "docs", *SURE)
+    undo = ("restore", "docs", "--undo", done["run"], "--confirm", "docs", *SURE)
+    assert "no record" in site.refused(2, *undo, "--fault-at", "2026-01-05 09:00")["message"]
+    site.json(*undo)
     assert digest_of(root) == bad
     assert digest_of(root.with_name(f"documents_restored_{done['run'].lower()}")) == good
     assert not [path for path in site.directory.iterdir() if path.name.startswith(".documents")]

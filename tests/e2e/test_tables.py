@@ -3,7 +3,7 @@
 import base64
 import json
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -74,3 +74,17 @@ def test_without_permission_confirmation_or_reason_nothing_is_laid(damaged: tupl
     for missing in (SURE[:2], SURE[2:]):
         assert site.json(*words, "connection:his-alias", *missing, code=13)["error"]["code"] == "not-allowed"
     assert server.execute("his", LAID) == []
+
+
+def test_the_times_of_the_fault_are_those_that_people_tell(damaged: tuple[Site, PostgresServer]) -> None:
+    site, _ = damaged
+    words = ("restore", "his", "--table", "visit", "--to", "connection:his-alias", *SURE)
+    nobody = site.json(*words)
+    assert (nobody["times"]["t0"], nobody["counted_from"], nobody["rto"]["met"]) == (None, "begun", None)
+    fault = datetime.now(ZoneInfo("Asia/Shanghai")) - timedelta(minutes=90)
+    told = site.json(*words, "--fault-at", f"{fault:%Y-%m-%d %H:%M:%S}")
+    assert (told["times"]["t0"] or "")[:19] == f"{fault:%Y-%m-%dT%H:%M:%S}"
+    assert told["counted_from"] == "t0"
+    assert told["rto"]["measured"] >= 90 * 60 > told["seconds"]
+    clash = site.refused(2, *words, "--fault-at", f"{fault:%Y-%m-%d %H:%M}", "--occasion", "drill")
+    assert "belong to an incident" in clash["message"]

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,24 @@ from drmgr.errors import DrmgrError, Interrupted, InUseError, NotAllowedError, P
 from drmgr.flows.backup import backup
 from drmgr.flows.finish import finish
 from drmgr.flows.original import ToOriginal
+from drmgr.flows.reach import Aim
 from drmgr.flows.restore import RestoreDone, restore
 from drmgr.flows.restoreplan import RestorePlan, planned
 from drmgr.flows.swap import undo
-from drmgr.model import AuditResult, CheckStatus, Level, OccasionKind, Swap, SwapPhase, Verdict
+from drmgr.model import (
+    NOTHING_TOLD,
+    AuditResult,
+    CheckResult,
+    CheckStatus,
+    Level,
+    OccasionKind,
+    Swap,
+    SwapPhase,
+    Told,
+    Verdict,
+    swap_from_json,
+    swap_to_json,
+)
 from drmgr.state.swap_book import FileSwapBook
 from tests.support.fake_audit import FakeAudit
 from tests.support.fake_place import FakePlace
@@ -52,8 +67,8 @@ class Ground:
         way = {"reason": "back", "permit": allowed, "force": force}
         return undo(self.site.bench, self.target.book, self.swap(), self.target.places, **way)  # type: ignore[arg-type]
 
-    def finish(self) -> RestoreDone:
-        return finish(self.site.bench, self.site.wired, self.target, self.swap(), "end")
+    def finish(self, told: Told = NOTHING_TOLD) -> RestoreDone:
+        return finish(self.site.bench, self.site.wired, self.target, self.swap(), "end", told=told)
 
     def kept(self) -> list[str]:
         """The folders beside the two, without their run."""
@@ -231,6 +246,56 @@ def test_a_check_that_was_failed_and_accepted_is_not_forgotten_when_another_comm
     assert [check.name for check in done.outcome.checks if check.status is CheckStatus.FAIL] == ["facts-main"]
     # and again: the word of it stays with the restore
     assert ground.finish().outcome.verdict is Verdict.FAILED
+
+
+def test_another_command_that_ends_it_invents_no_time_of_the_fault(ground: Ground) -> None:
+    ground.restore()
+    line = ground.finish().outcome.timeline
+    assert (line.t0, line.t1, line.t2, line.t3, line.counted_from) == (None, None, None, None, "begun")
+
+
+def test_another_command_that_ends_it_knows_what_the_first_was_told_and_reached(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ground.site.clock.sleep(7200)
+    began = ground.site.clock.now()
+    fault, reached = began - timedelta(hours=1), began - timedelta(minutes=70)
+
+    def further(*asked: object) -> tuple[Aim, tuple[CheckResult, ...]]:
+        found, doubts = planned(*asked)  # type: ignore[arg-type]
+        return replace(found, instant=reached), doubts
+
+    monkeypatch.setattr("drmgr.flows.restore.planned", further)
+    told = Told(fault, fault + timedelta(minutes=5))
+    first = restore(ground.site.bench, ground.site.wired, replace(ground.plan(), told=told)).outcome
+    ground.site.clock.sleep(60)
+    second = ground.finish().outcome
+    assert second.timeline.t0 == fault
+    assert (second.timeline.t1, second.timeline.t2) == (told.noticed, None)
+    assert second.timeline.brought_back == first.timeline.brought_back == reached
+    assert second.rpo.measured == first.rpo.measured == 600
+    assert second.timeline.begun == first.timeline.begun
+    # what is told now counts for what was told before
+    again = ground.finish(Told(fault=fault - timedelta(minutes=1), accepted=began)).outcome.timeline
+    assert (again.t0, again.t1, again.t2) == (fault - timedelta(minutes=1), told.noticed, began)
+    with pytest.raises(UsageError, match="is before T0"):
+        ground.finish(Told(noticed=fault - timedelta(minutes=1)))
+
+
+def test_a_simulation_in_place_stays_one_when_another_command_ends_it(ground: Ground) -> None:
+    restore(ground.site.bench, ground.site.wired, replace(ground.plan(), occasion=OccasionKind.SIMULATION))
+    done = ground.finish()
+    assert done.record.occasion is OccasionKind.SIMULATION
+    assert done.outcome.timeline.t0 == done.outcome.timeline.begun
+
+
+def test_a_book_from_before_times_were_kept_in_it_tells_none(ground: Ground) -> None:
+    ground.restore()
+    body = swap_to_json(ground.swap())
+    for name in ("told", "occasion", "brought_back"):
+        del body[name]
+    swap = swap_from_json(body)
+    assert (swap.told, swap.occasion, swap.brought_back) == (NOTHING_TOLD, OccasionKind.INCIDENT, None)
 
 
 def test_one_that_cannot_be_ended_takes_its_renames_back(ground: Ground) -> None:

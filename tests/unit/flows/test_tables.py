@@ -26,7 +26,17 @@ from drmgr.flows.backup import backup
 from drmgr.flows.bench import Source, WiredSystem
 from drmgr.flows.tableplan import Beside, TablePlan, plan_tables
 from drmgr.flows.tables import TablesDone, lay_tables
-from drmgr.model import CheckStatus, Instance, LaidTable, Level, RunStatus, TableShape, Verdict
+from drmgr.model import (
+    CheckStatus,
+    Instance,
+    LaidTable,
+    Level,
+    OccasionKind,
+    RunStatus,
+    TableShape,
+    Told,
+    Verdict,
+)
 from tests.support.fakes import FakeCheck
 from tests.unit.flows.conftest import Site
 
@@ -117,6 +127,20 @@ def test_tables_are_laid_and_counted_and_the_record_holds_no_row(ground: Ground)
     # once more: what is there is not touched
     (again,) = ground.lay("visit").tables
     assert again.laid is not None and again.laid.shape.name == "visit__drmgr_20260105_1400_2"
+
+
+def test_in_an_incident_only_people_know_when_the_fault_was(ground: Ground) -> None:
+    plan = replace(ground.plan("visit"), occasion=OccasionKind.INCIDENT)
+    line = lay_tables(ground.site.bench, ground.wired, plan).outcome.timeline
+    assert (line.t0, line.t1, line.t2, line.t3, line.counted_from) == (None, None, None, None, "begun")
+    now = ground.site.clock.now()
+    told = Told(now - timedelta(hours=1), None, now - timedelta(minutes=9))
+    done = lay_tables(ground.site.bench, ground.wired, replace(plan, told=told)).outcome
+    assert (done.timeline.t0, done.timeline.t1, done.timeline.t2, done.timeline.t3) == told.stages()
+    assert done.rto.measured == 3600
+    # of a simulation nobody has to say when it began
+    line = ground.lay("visit").outcome.timeline
+    assert line.t0 == line.t3 == line.begun
 
 
 def test_a_table_that_was_dropped_is_laid_though_there_is_nothing_to_compare(ground: Ground) -> None:

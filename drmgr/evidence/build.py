@@ -289,6 +289,10 @@ def _environment(record: DrillRecord) -> dict[str, Json]:
             "phase": swap.phase.value,
             "moves": [move_to_json(move) for move in swap.moves],
         }
+    if record.laid is not None:
+        environment["tables"] = [
+            {"source": each.source, "table": each.table, "laid_as": each.laid_as} for each in record.laid
+        ]
     return environment
 
 

@@ -34,6 +34,7 @@ from drmgr.model import (
     DrillRecord,
     EvidenceEntry,
     Instance,
+    LaidAs,
     LaidTable,
     Level,
     Outcome,
@@ -93,7 +94,9 @@ def lay_tables(bench: Bench, wired: WiredSystem, plan: TablePlan) -> TablesDone:
             error = caught
         outcome = act.outcome(error)
         as_restore = RestorePlan(plan.point, ToScratch(plan.keep), (source.name,), plan.reason, plan.occasion, plan.at)
-        record = replace(sealed_as(bench, as_restore, run.run.id, outcome, wired.copy), target=plan.target)
+        record = replace(
+            sealed_as(bench, as_restore, run.run.id, outcome, wired.copy), target=plan.target, laid=act.laid
+        )
         entry = bench.evidence.seal(record)
         run.detail.update(
             point=aim.point.id, target=plan.target, reason=plan.reason, evidence=entry.id, copy=wired.copy
@@ -267,6 +270,16 @@ class _Act:
         except DrmgrError:
             return False
         return True
+
+    @property
+    def laid(self) -> tuple[LaidAs, ...] | None:
+        """The names of those that stay; None where all was to stay on scratch."""
+        if self._plan.beside is None:
+            return None
+        source = self._source.name
+        return tuple(
+            LaidAs(source, each.table.label, each.laid.shape.label) for each in self.done if each.laid is not None
+        )
 
     def outcome(self, error: DrmgrError | None) -> Outcome:
         made = tuple(check for check in self._checks if check.status is not CheckStatus.SKIPPED)

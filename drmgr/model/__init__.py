@@ -36,7 +36,7 @@ from drmgr.model.restore import (
     Timeline,
 )
 from drmgr.model.suspicion import EVENTS, Doubt, DoubtKind, Judgement
-from drmgr.model.tables import LaidTable, TableChange, TableProof, TableShape, TableStatements
+from drmgr.model.tables import LaidAs, LaidTable, TableChange, TableProof, TableShape, TableStatements
 from drmgr.model.told import NOTHING_TOLD, Told
 from drmgr.model.words import (
     AuditResult,
@@ -77,6 +77,7 @@ __all__ = [
     "Instance",
     "Json",
     "Judgement",
+    "LaidAs",
     "LaidTable",
     "Level",
     "Listing",

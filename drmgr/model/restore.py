@@ -8,6 +8,7 @@ from typing import Literal
 
 from drmgr.model.backup import RecoveryPoint
 from drmgr.model.inplace import Swap
+from drmgr.model.tables import LaidAs
 from drmgr.model.words import CheckStatus, Json, Level, Objectives, OccasionKind, RunKind, System, Text, Verdict
 
 
@@ -228,3 +229,5 @@ class DrillRecord:
     """The copy that all came from; empty: the store itself."""
     swap: Swap | None = None
     """What got another name in a restore in place, and how far that came."""
+    laid: tuple[LaidAs, ...] | None = None
+    """The tables that lie beside the live ones; None when none was meant to."""

@@ -44,6 +44,15 @@ class LaidTable:
 
 
 @dataclass(frozen=True)
+class LaidAs:
+    """A table of a source, and the name under which it lies beside the live one; names as a person types them."""
+
+    source: str
+    table: str
+    laid_as: str
+
+
+@dataclass(frozen=True)
 class TableStatements:
     """SQL for a person's own eyes: what to ask for the differences (what it shows → statement), and how to drop the table."""
 

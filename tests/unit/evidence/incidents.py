@@ -12,6 +12,7 @@ from drmgr.model import (
     CorrectiveAction,
     DrillRecord,
     IncidentNote,
+    LaidAs,
     Measure,
     Move,
     OccasionKind,
@@ -119,6 +120,11 @@ def sealed(
     document = load_document(Path(store.seal(restored(told, occasion)).path))
     notes = [load_document(Path(store.add(note(document)).path))] if noted else []
     return document, notes
+
+
+def laid(*tables: LaidAs) -> DrillRecord:
+    """Single tables laid beside the live ones, or meant to be."""
+    return replace(restored(), target="original", laid=tables)
 
 
 NOBODY = NOTHING_TOLD

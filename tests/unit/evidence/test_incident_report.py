@@ -1,6 +1,7 @@
 """The incident's report: what people told, what was measured, and what nobody knows."""
 
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from drmgr.evidence.notes import incident_document, notes_about, restore_documen
 from drmgr.evidence.render import Language, render_incident
 from drmgr.evidence.store import load_document
 from drmgr.evidence.verify import verify_all, verify_path
-from drmgr.model import OccasionKind
+from drmgr.model import LaidAs, OccasionKind
 from tests.support.fake_catalog import FakeCatalog
 from tests.unit.evidence import incidents, records
 from tests.unit.evidence.sealing import KEY, change, open_store
@@ -127,3 +128,50 @@ def test_a_restore_in_place_tells_what_got_another_name_and_how_to_undo_it(tmp_p
         "drmgr restore his --undo 01JGT8A0000000000000000RUN",
     ):
         assert word in text
+
+
+VISIT = LaidAs("main", "public.visit", "public.visit__drmgr_20260105_1400")
+
+
+@pytest.mark.parametrize(
+    ("lang", "words", "wrong"),
+    [
+        ("zh", ["没有更名，没有替换，也没有写入", "放置为"], ["可撤销", "改名保留", "空数据库", "更名 "]),
+        (
+            "en",
+            ["nothing was renamed, replaced or written to", "Laid as"],
+            ["can be undone", "empty database", "Renamed"],
+        ),
+    ],
+)
+@pytest.mark.parametrize("target", ["original", "connection:his-alias"])
+def test_of_tables_it_tells_that_they_lie_beside_and_under_which_names(
+    tmp_path: Path, lang: Language, words: list[str], wrong: list[str], target: str
+) -> None:
+    record = replace(incidents.laid(VISIT), target=target)
+    entry = open_store(tmp_path, FakeCatalog()).seal(record)
+    text = text_of(render_incident(load_document(Path(entry.path)), [], lang, tmp_path / "report.pdf"))
+
+    assert [word for word in words if word not in text] == []
+    assert [word for word in wrong if word in text] == []
+    assert VISIT.laid_as in text.replace("\u200b", "")
+
+
+def test_where_no_table_was_laid_it_says_so(tmp_path: Path) -> None:
+    entry = open_store(tmp_path, FakeCatalog()).seal(incidents.laid())
+    text = text_of(render_incident(load_document(Path(entry.path)), [], "zh", tmp_path / "report.pdf"))
+
+    assert "没有放置任何表" in text
+    assert "放置为" not in text
+
+
+def test_of_tables_in_a_document_from_before_it_told_their_names_nothing_false_is_said(tmp_path: Path) -> None:
+    record = replace(incidents.laid(VISIT), laid=None)
+    outcome = record.outcomes[0]
+    step = replace(outcome.phases[0], name="lay-table", source="main")
+    record = replace(record, outcomes=(replace(outcome, phases=(*outcome.phases, step)),))
+    entry = open_store(tmp_path, FakeCatalog()).seal(record)
+    text = text_of(render_incident(load_document(Path(entry.path)), [], "zh", tmp_path / "report.pdf"))
+
+    assert "可撤销" not in text
+    assert "没有更名，没有替换，也没有写入" in text

@@ -29,6 +29,7 @@ from drmgr.flows.tables import TablesDone, lay_tables
 from drmgr.model import (
     CheckStatus,
     Instance,
+    LaidAs,
     LaidTable,
     Level,
     OccasionKind,
@@ -119,6 +120,10 @@ def test_tables_are_laid_and_counted_and_the_record_holds_no_row(ground: Ground)
         Level.STRUCTURE,
     )
     assert done.instances == {}
+    assert done.record.laid == (
+        LaidAs("queue", "visit", "visit__drmgr_20260105_1400"),
+        LaidAs("queue", "charge", "charge__drmgr_20260105_1400"),
+    )
     for name in ("张三", "李四", "王五"):
         assert name not in repr(done.record.outcomes[0].checks)
     (run, *_) = ground.site.catalog.runs()
@@ -161,6 +166,7 @@ def test_on_scratch_it_is_compared_and_kept_and_nothing_is_laid(ground: Ground) 
     assert list(done.instances) == ["queue"]
     assert list(ground.site.scratch.kept) == [done.record.run]
     assert ground.names() == ["charge", "visit"]
+    assert done.record.laid is None
 
 
 def test_a_dry_run_tells_the_names_and_writes_nothing(ground: Ground) -> None:
@@ -222,6 +228,7 @@ def test_what_is_not_proven_is_laid_beside_nothing(ground: Ground) -> None:
     done = lay_tables(ground.site.bench, replace(ground.wired, checks=(wrong,)), ground.plan("visit"))
     assert (done.record.verdict, done.tables, ground.names()) == (Verdict.FAILED, (), ["charge", "visit"])
     assert done.outcome.checks[-1].name == "tables-laid"
+    assert done.record.laid == ()
     # what the data mean is for people to see: it is laid, and the run has failed
     odd = FakeCheck("odd", Level.BUSINESS, CheckStatus.FAIL)
     done = lay_tables(ground.site.bench, replace(ground.wired, checks=(odd,)), ground.plan("visit"))

@@ -198,14 +198,15 @@ def aim(wired: WiredSystem, points: Sequence[SealedPoint], at: str, sources: Seq
     raise _out_of_reach(complete, shipped, at, timezone)
 
 
-def newest(wired: WiredSystem, sealed: SealedPoint, before: datetime) -> Aim:
-    """The last instant that all sources of the system can be brought to from that point, by what was shipped ``before``.
+def newest(wired: WiredSystem, sealed: SealedPoint, before: datetime, sources: Sequence[str] = ()) -> Aim:
+    """The last instant that all named sources can be brought to from that point, by what was shipped ``before``.
 
-    The point itself when nothing was shipped after it. Raises UsageError for a system with sources that have no logs,
-    PointNotFoundError when the clock was set back and has not come to where it was.
+    All sources of the system when none is named. The point itself when nothing was shipped after it. Raises UsageError
+    for sources that have no logs or that the job does not declare, PointNotFoundError when the clock was set back and has
+    not come to where it was.
     """
     ranges: dict[str, tuple[LogRange, ...]] = {}
-    for source in wired.sources:
+    for source in [wired.source(name) for name in sources] or wired.sources:
         if source.logs is None:
             raise _without_logs(source.name)
         shipped = log_ranges(wired.repository, wired.system.id, source.name)

@@ -105,10 +105,10 @@ def _aim(bench: Bench, wired: WiredSystem, plan: RestorePlan, offered: Found) ->
     points: list[SealedPoint] = list(offered.points)
     if plan.point != "latest":
         points = [choose(points, wired.system.id, plan.point)]
-    sources = plan.sources or tuple(source.name for source in wired.sources)
-    if plan.at == NEWEST and not plan.sources:
-        found = newest(wired, choose(points, wired.system.id, plan.point), bench.clock.now())
+    if plan.at == NEWEST:
+        found = newest(wired, choose(points, wired.system.id, plan.point), bench.clock.now(), plan.sources)
     else:
+        sources = plan.sources or tuple(source.name for source in wired.sources)
         found = aim(wired, points, plan.at, sources, bench.timezone)
     sealed = next(each for each in points if each.point is found.point)
     return replace(found, point=believed(wired.repository, sealed))

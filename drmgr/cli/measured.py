@@ -1,6 +1,6 @@
 """What signed evidence says of a system's drills and restores: how long they took, and which points were proven."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ LOOKED_AT = 60
 
 @dataclass(frozen=True)
 class Proven:
-    """A point that a drill or restore brought back, and how far it was verified."""
+    """A point that a drill or restore brought back with all its sources, and how far it was verified."""
 
     level: int
     at: datetime
@@ -26,7 +26,7 @@ class Proven:
 
 @dataclass(frozen=True)
 class Took:
-    """Seconds from T0 to T6 that bringing the system back took, of so many bytes."""
+    """Seconds from the beginning of the command to T6 that bringing the whole system back took, of so many bytes."""
 
     seconds: float
     size: int
@@ -48,9 +48,14 @@ class Measured:
 
 def measured(opened: "Site", system: str) -> Measured:
     """From documents that verify, and no others. Raises KeystoreError."""
+    return from_documents(ways_back(opened, system), system)
+
+
+def from_documents(predicates: Iterable[Mapping[str, Any]], system: str) -> Measured:
+    """What these documents, newest first, tell of the system."""
     took: list[Took] = []
     proven: dict[str, Proven] = {}
-    for predicate in ways_back(opened, system):
+    for predicate in predicates:
         _take(predicate, system, took, proven)
     return Measured(tuple(took), proven)
 
@@ -88,11 +93,34 @@ def _take(predicate: Mapping[str, Any], system: str, took: list[Took], proven: d
     at, name = datetime.fromisoformat(header["finished_at"]), str(header["name"])
     verdict = next(each for each in predicate["verdict"]["systems"] if each["system"] == system)
     point = next((each["point"] for each in predicate["backup_set"] if each["system"] == system), None)
-    rto = next((each["rto"] for each in predicate["metrics"] if each["system"] == system), None)
-    if point is None or verdict["verdict"] != "passed":
+    if point is None or verdict["verdict"] != "passed" or not _whole(predicate, system, point):
         return
-    if rto is not None and rto["measured"] is not None:
-        took.append(Took(float(rto["measured"]), sum(member["bytes"] for member in point["members"]), at, name))
+    seconds = _seconds(next(each for each in predicate["metrics"] if each["system"] == system))
+    if seconds is not None and verdict["level"] > 0 and _to_a_server(predicate):
+        took.append(Took(seconds, sum(member["bytes"] for member in point["members"]), at, name))
     before = proven.get(point["id"])
     if before is None or before.level < verdict["level"]:
         proven[point["id"]] = Proven(int(verdict["level"]), at, name)
+
+
+def _whole(predicate: Mapping[str, Any], system: str, point: Mapping[str, Any]) -> bool:
+    """Whether all sources of the point were brought back by this very run, and every check of theirs was made."""
+    steps = [step for step in predicate["steps"] if step["system"] == system and step["action"] == "restore"]
+    skipped = any(each["system"] == system and each["status"] == "skipped" for each in predicate["checks"])
+    return not skipped and {member["source"] for member in point["members"]} <= {step["source"] for step in steps}
+
+
+def _to_a_server(predicate: Mapping[str, Any]) -> bool:
+    """Not to a folder, where nothing is loaded, and not to look at single tables, which takes a time of its own."""
+    environment = predicate["environment"]
+    tables = "tables" in environment or any(step["action"] in ("lay-table", "compare") for step in predicate["steps"])
+    return not tables and not str(environment["target"]).startswith("folder:")
+
+
+def _seconds(metric: Mapping[str, Any]) -> float | None:
+    """From the beginning of the command, whenever the fault was. Where no beginning is told, that was T0."""
+    measured, fault, begun = metric["rto"]["measured"], metric.get("t0"), metric.get("begun")
+    if measured is None or fault is None or begun is None:
+        return None if measured is None else float(measured)
+    waited = datetime.fromisoformat(begun) - datetime.fromisoformat(fault)
+    return round(float(measured) - waited.total_seconds(), 3)

@@ -43,9 +43,16 @@ def test_an_incident_is_told_noted_and_reported(site: Site) -> None:
     assert "note about a restore" in site.refused(2, "incident", "note", noted["run"], "--cause", "x")["message"]
     assert site.json("evidence", "verify", "--all")["ok"] is True
 
-    # a note repeats a verdict, and is no way back that could be measured
+    # a folder without a check tells no time, and a note repeats a verdict and is no way back that could be measured
+    planned = site.json("restore", "docs", "--to", "scratch", "--dry-run")
+    assert (planned["expected"], planned["drilled"]["level"]) == (None, 0)
+    again = site.json("restore", "docs", "--to", "scratch", "--keep", "1s", "--fault-at", fault)
+    site.json("incident", "note", again["run"], "--cause", "控制器缓存电池失效")
     planned = site.json("restore", "docs", "--to", "scratch", "--dry-run")
     assert planned["expected"]["from"] == "restore-docs"
+    # not since the fault, an hour and a half ago
+    assert abs(planned["expected"]["seconds"] - again["seconds"]) < 0.01
+    assert planned["drilled"]["level"] == again["verified"]["level"] > 0
 
     report = site.json("report", "incident", done["run"])
     assert len(report["notes"]) == 2

@@ -10,10 +10,11 @@ from drmgr.cli.context import output, site
 from drmgr.cli.safekeeping import keep_safe
 from drmgr.cli.told import ACCEPTED, DECIDED, FAULT, NOTICED, day_of, told_of
 from drmgr.errors import EvidenceError, UsageError
-from drmgr.model import About, CorrectiveAction, Json, Text, Timeline, Told
+from drmgr.model import About, CorrectiveAction, Json, RunKind, RunStatus, SwapPhase, Text, Timeline, Told
 
 if TYPE_CHECKING:
     from drmgr.cli.wire import Site
+    from drmgr.evidence.render import Afterwards
     from drmgr.evidence.store import Document
     from drmgr.flows.incident import Known
 
@@ -113,6 +114,27 @@ def verified_notes(opened: "Site", document: "Document") -> "list[Document]":
         if not verdict.ok:
             raise EvidenceError(f"what it is about does not hold: {verdict.reason}", hint="drmgr evidence verify --all")
     return notes
+
+
+def afterwards(opened: "Site", document: "Document") -> "Afterwards | None":
+    """Whether a restore in place was undone after its document was sealed, as this host knows it.
+
+    Raises EvidenceError for a book of restores that cannot be read: what it hides may be the undoing.
+    """
+    from drmgr.evidence.render import Afterwards
+
+    sealed, system = document.predicate["environment"].get("swap"), document.predicate["metrics"][0]["system"]
+    noted = [each for each in opened.swap_book.all(system) if sealed is not None and each.run == sealed["run"]]
+    gone = (SwapPhase.UNDOING, SwapPhase.UNDONE, SwapPhase.DROPPED)
+    if not noted or noted[0].phase not in gone or sealed["phase"] == noted[0].phase:
+        return None
+    swap = noted[0]
+    if swap.phase is SwapPhase.UNDOING:
+        return Afterwards(swap.phase, None)
+    # a book from before it kept the time, and what was given up before it was in use
+    runs = opened.catalog.runs(system, RunKind.RESTORE)
+    ended = [run.finished_at for run in runs if run.detail.get("undo") == swap.run and run.status is RunStatus.OK]
+    return Afterwards(swap.phase, swap.undone_at or (ended[0] if ended else None))
 
 
 def known(document: "Document", notes: "list[Document]") -> "Known":

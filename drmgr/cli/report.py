@@ -60,7 +60,7 @@ def incident(
     out: Annotated[Path | None, typer.Option(help="Folder to write into; default: beside the evidence.")] = None,
 ) -> None:
     """The report of an incident (真实事件恢复报告): its restore as it was sealed, and what was noted later."""
-    from drmgr.cli.incident import verified_notes
+    from drmgr.cli.incident import afterwards, verified_notes
     from drmgr.evidence.notes import restore_document
     from drmgr.evidence.render import render_incident
     from drmgr.evidence.store import find
@@ -71,7 +71,8 @@ def incident(
         notes = verified_notes(opened, document)
         folder = out.absolute() if out else opened.evidence_directory / "reports"
         folder.mkdir(parents=True, exist_ok=True)
-        path = render_incident(document, notes, lang, folder / f"{document.path.stem}-incident-{lang}.pdf")
+        path = folder / f"{document.path.stem}-incident-{lang}.pdf"
+        render_incident(document, notes, lang, path, afterwards=afterwards(opened, document))
         sign_report(opened, path)
     answers.answer(
         {"report": str(path), "evidence": str(document.path), "notes": [str(note.path) for note in notes]},

@@ -3,12 +3,15 @@
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
 from drmgr.errors import EvidenceError, ToolError
+from drmgr.evidence.build import time_in, zone_of
 from drmgr.evidence.store import Document, load_document
-from drmgr.model import Json
+from drmgr.model import Json, SwapPhase
 from drmgr.system.command import Command, Runner
 from drmgr.system.files import write_atomically
 
@@ -42,11 +45,31 @@ def render_report(evidence: Path, kind: ReportKind, lang: Language, out: Path, r
     return render(kind, lang, _input(document), out, name=document.path.name, runner=runner)
 
 
+@dataclass(frozen=True)
+class Afterwards:
+    """What became of a restore in place after it was sealed. ``at`` None: nobody kept the time."""
+
+    phase: SwapPhase
+    at: datetime | None
+
+
 def render_incident(
-    document: Document, notes: Sequence[Document], lang: Language, out: Path, runner: Runner | None = None
+    document: Document,
+    notes: Sequence[Document],
+    lang: Language,
+    out: Path,
+    *,
+    afterwards: Afterwards | None = None,
+    runner: Runner | None = None,
 ) -> Path:
-    """Writes the report of an incident: of the restore's document and of the notes about it, oldest first."""
+    """Writes the report of an incident: of the restore's document and of the notes about it, oldest first.
+
+    ``afterwards`` is no evidence, and the report says so; None where all still is as it was sealed.
+    """
     data = {**_input(document), "notes": [_input(note) for note in notes]}
+    if afterwards is not None:
+        zone = zone_of(document.predicate["header"]["timezone"])
+        data["afterwards"] = {"phase": afterwards.phase.value, "at": time_in(zone, afterwards.at)}
     return render("incident", lang, data, out, name=document.path.name, runner=runner)
 
 

@@ -41,7 +41,8 @@ class Swapper:
                 place = self._places[move.source]
                 if not place.done(move):
                     self._rename(swap, place, move)
-            swap = replace(swap, phase=phases[1])
+            undone = self._bench.clock.now() if phases[1] is SwapPhase.UNDONE else None
+            swap = replace(swap, phase=phases[1], undone_at=undone)
             self._book.write(swap)
         return swap
 

@@ -62,6 +62,7 @@ class Swap:
     told: Told = NOTHING_TOLD
     occasion: OccasionKind = OccasionKind.INCIDENT
     brought_back: datetime | None = None
+    undone_at: datetime | None = None
 
     @property
     def broken_off(self) -> bool:
@@ -86,6 +87,7 @@ def swap_to_json(swap: Swap) -> Json:
         "told": told_to_json(swap.told),
         "occasion": swap.occasion.value,
         "brought_back": None if swap.brought_back is None else swap.brought_back.isoformat(),
+        "undone_at": None if swap.undone_at is None else swap.undone_at.isoformat(),
     }
 
 
@@ -95,7 +97,7 @@ def move_to_json(move: Move) -> dict[str, Json]:
 
 def swap_from_json(body: Mapping[str, Json]) -> Swap:
     """Raises KeyError, ValueError, TypeError for anything else."""
-    back = body.get("brought_back")
+    back, undone = body.get("brought_back"), body.get("undone_at")
     return Swap(
         run=str(body["run"]),
         system=str(body["system"]),
@@ -111,4 +113,5 @@ def swap_from_json(body: Mapping[str, Json]) -> Swap:
         told=told_from_json(body.get("told", {})),
         occasion=OccasionKind(body.get("occasion", OccasionKind.INCIDENT)),
         brought_back=None if back is None else datetime.fromisoformat(back),
+        undone_at=None if undone is None else datetime.fromisoformat(undone),
     )

@@ -1,6 +1,7 @@
 """``drmgr restore --to original``: beside, proven, in place; what was there is kept, and comes back."""
 
 import json
+import subprocess
 from collections.abc import Iterator
 from typing import Any
 
@@ -35,6 +36,12 @@ def open_site(site: Site, database: tuple[PostgresServer, str]) -> Iterator[Site
 
 def in_place(system: str, *more: str) -> tuple[str, ...]:
     return ("restore", system, "--to", "original", "--confirm", system, *SURE, *more)
+
+
+def report_of(site: Site, run: str) -> str:
+    pdf = site.json("report", "incident", run)["report"]
+    done = subprocess.run(["pdftotext", "-layout", pdf, "-"], capture_output=True, text=True, check=True)
+    return " ".join(done.stdout.split())
 
 
 def test_it_is_refused_until_the_site_file_allows_it_and_somebody_confirms(site: Site) -> None:
@@ -108,7 +115,10 @@ def test_a_folder_is_swapped_and_put_back(open_site: Site) -> None:
     assert site.runs()[-1] == Recorded("restore", "docs", "ok", None)
     undo = ("restore", "docs", "--undo", done["run"], "--confirm", "docs", *SURE)
     assert "no record" in site.refused(2, *undo, "--fault-at", "2026-01-05 09:00")["message"]
+    assert "恢复的数据，启用" in report_of(site, done["run"])
     site.json(*undo)
+    told = report_of(site, done["run"])
+    assert "恢复的数据，停用并保留" in told and "恢复的数据，启用" not in told
     assert digest_of(root) == bad
     assert digest_of(root.with_name(f"documents_restored_{done['run'].lower()}")) == good
     assert not [path for path in site.directory.iterdir() if path.name.startswith(".documents")]

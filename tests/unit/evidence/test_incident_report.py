@@ -8,10 +8,10 @@ import pytest
 
 from drmgr.errors import EvidenceError, UsageError
 from drmgr.evidence.notes import incident_document, notes_about, restore_document
-from drmgr.evidence.render import Language, render_incident
+from drmgr.evidence.render import Afterwards, Language, render_incident
 from drmgr.evidence.store import load_document
 from drmgr.evidence.verify import verify_all, verify_path
-from drmgr.model import LaidAs, OccasionKind
+from drmgr.model import LaidAs, OccasionKind, SwapPhase
 from tests.support.fake_catalog import FakeCatalog
 from tests.unit.evidence import incidents, records
 from tests.unit.evidence.sealing import KEY, change, open_store
@@ -175,3 +175,55 @@ def test_of_tables_in_a_document_from_before_it_told_their_names_nothing_false_i
 
     assert "可撤销" not in text
     assert "没有更名，没有替换，也没有写入" in text
+
+
+def text_afterwards(folder: Path, lang: Language, sealed_as: SwapPhase, afterwards: Afterwards) -> str:
+    swap = replace(incidents.IN_PLACE, phase=sealed_as)
+    entry = open_store(folder, FakeCatalog()).seal(incidents.restored(swap=swap))
+    document = load_document(Path(entry.path))
+    return text_of(render_incident(document, [], lang, folder / "report.pdf", afterwards=afterwards))
+
+
+@pytest.mark.parametrize(
+    ("lang", "words", "wrong"),
+    [
+        (
+            "zh",
+            ["已于 2026-01-05 15:03:22 撤销", "原有数据，恢复使用", "恢复的数据，停用并保留"],
+            ["恢复的数据，启用", "可撤销", "--undo"],
+        ),
+        (
+            "en",
+            ["Undone at 2026-01-05 15:03:22", "what was there, in use again", "what was restored, set aside"],
+            ["what was restored, in use", "can be undone", "--undo"],
+        ),
+    ],
+)
+def test_one_that_was_undone_is_not_said_to_be_in_use(
+    tmp_path: Path, lang: Language, words: list[str], wrong: list[str]
+) -> None:
+    undone = Afterwards(SwapPhase.UNDONE, records.at(3600))
+    text = text_afterwards(tmp_path, lang, SwapPhase.SWAPPED, undone)
+    assert [word for word in words if word not in text] == []
+    assert [word for word in wrong if word in text] == []
+
+
+def test_of_an_undoing_whose_time_nobody_kept_it_is_unknown(tmp_path: Path) -> None:
+    text = text_afterwards(tmp_path, "zh", SwapPhase.SWAPPED, Afterwards(SwapPhase.UNDONE, None))
+    assert "已撤销（时间不详）" in text
+    assert "恢复的数据，启用" not in text
+
+
+def test_an_undoing_that_was_broken_off_is_to_be_gone_on_with(tmp_path: Path) -> None:
+    text = text_afterwards(tmp_path, "zh", SwapPhase.SWAPPED, Afterwards(SwapPhase.UNDOING, None))
+    assert "撤销中断" in text
+    assert "drmgr restore his --undo" in text
+    assert "可撤销" not in text
+
+
+def test_what_was_proven_and_then_given_up_is_gone(tmp_path: Path) -> None:
+    given_up = Afterwards(SwapPhase.DROPPED, records.at(3600))
+    text = text_afterwards(tmp_path, "zh", SwapPhase.PROVEN, given_up)
+    assert "已于 2026-01-05 15:03:22 放弃" in text
+    assert "尚未启用" not in text
+    assert "--undo" not in text

@@ -113,7 +113,9 @@ def test_all_sources_are_proven_before_the_first_gets_another_name(ground: Groun
 
 def test_undo_puts_back_what_was_there_and_keeps_what_had_come(ground: Ground) -> None:
     ground.restore()
+    assert ground.swap().undone_at is None
     assert ground.undo().phase is SwapPhase.UNDONE
+    assert ground.swap().undone_at == ground.site.clock.now()
     assert ground.both() == SPOILT
     assert ground.kept() == ["images.restored", "main.restored"]
     with pytest.raises(UsageError, match="nothing to undo"):
@@ -292,7 +294,7 @@ def test_a_simulation_in_place_stays_one_when_another_command_ends_it(ground: Gr
 def test_a_book_from_before_times_were_kept_in_it_tells_none(ground: Ground) -> None:
     ground.restore()
     body = swap_to_json(ground.swap())
-    for name in ("told", "occasion", "brought_back"):
+    for name in ("told", "occasion", "brought_back", "undone_at"):
         del body[name]
     swap = swap_from_json(body)
     assert (swap.told, swap.occasion, swap.brought_back) == (NOTHING_TOLD, OccasionKind.INCIDENT, None)

@@ -114,7 +114,7 @@ def _wording(relation: Relation, expected: Json) -> Json:
 
 
 class FreshnessCheck:
-    """The newest row is no later than the recovery point and no older than it minus ``within`` (or the system's RPO)."""
+    """The newest row is no later than the instant brought back and no older than it minus ``within`` (or the RPO)."""
 
     level = Level.BUSINESS
 
@@ -141,12 +141,9 @@ class FreshnessCheck:
         newest = self._engine.newest(restored.instance(self._source), self._table, self._column)
         # told in one zone, for people compare the three
         zone = newest.tzinfo if newest else None
-        member = restored.point.member(self._source)
-        # a standby vouches for an earlier instant than its newest rows may have
-        latest = max(member.consistent_at, member.facts.taken_at).astimezone(zone)
-        earliest = member.consistent_at.astimezone(zone) - (
-            restored.objectives.rpo if self._within is None else self._within
-        )
+        latest = restored.latest(self._source).astimezone(zone)
+        within = restored.objectives.rpo if self._within is None else self._within
+        earliest = restored.instant(self._source).astimezone(zone) - within
         fresh = newest is not None and earliest <= newest <= latest
         return CheckResult(
             self.name,

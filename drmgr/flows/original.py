@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from pathlib import Path
 
 from drmgr.errors import PreflightError, ScratchError, UsageError
 from drmgr.flows.bench import Bench, WiredSystem
 from drmgr.flows.bringback import (
+    CLOCK_TOLERANCE,
     STAGING_FACTOR,
     Loaded,
     Phases,
@@ -29,7 +31,6 @@ from drmgr.model import (
     Level,
     Member,
     Move,
-    Restored,
     Swap,
     SwapPhase,
 )
@@ -167,7 +168,7 @@ class OriginalRestore:
         # the facts are those of the recovery point, and a replay went on from there
         checks = tuple(check for check in self._wired.checks if not (replays and check.level is Level.FACTS))
         with self._phases.step("verify"):
-            restored = Restored(self._aim.point, loaded, self._wired.system.objectives)
+            restored = self._aim.restored(loaded, self._wired.system.objectives)
             self.result.checks += prove(self._bench, checks, restored)
         self.result.checks += tuple(target_reached(name, replays[name], reached[name]) for name in reached)
         self._loaded: Mapping[str, Instance] = loaded
@@ -264,7 +265,9 @@ def prove_in_place(
     if not live:
         return (), {}
     checks = tuple(check for check in wired.checks if check.level is not Level.FACTS)
-    found = prove(bench, checks, Restored(aim.point, live, wired.system.objectives))
+    # people may have written since the swap; what came back was held to its instant before
+    ends = bench.clock.now() + timedelta(seconds=CLOCK_TOLERANCE)
+    found = prove(bench, checks, replace(aim.restored(live, wired.system.objectives), ends=ends))
     # one of a source that a person has to start first was made on scratch; it is made here by --finish
     made = [check for check in found if check.status is not CheckStatus.SKIPPED]
     return tuple(replace(check, name=f"{check.name}{IN_PLACE}") for check in made), live

@@ -1,7 +1,7 @@
 """How far a recovery point's logs reach: only as far as file follows file, without one missing."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -11,7 +11,7 @@ from drmgr.flows.bench import WiredSystem
 from drmgr.flows.points import MARK, SealedPoint
 from drmgr.flows.ship_logs import LOG_TAG, MANIFEST
 from drmgr.interfaces import LogShipper, Repository
-from drmgr.model import Member, PointStatus, RecoveryPoint, RecoveryTarget, Snapshot
+from drmgr.model import Instance, Member, Objectives, PointStatus, RecoveryPoint, RecoveryTarget, Restored, Snapshot
 
 SET_BACK = timedelta(minutes=1)
 """By so much a log may end before the one that it follows and still be of the same clock."""
@@ -120,6 +120,13 @@ class Aim:
     point: RecoveryPoint
     replays: dict[str, Replay]
     instant: datetime | None = None
+
+    def restored(self, instances: Mapping[str, Instance], objectives: Objectives) -> Restored:
+        """What came back, and which instant its checks may hold it to."""
+        ranges = (each for replay in self.replays.values() for each in replay.ranges)
+        ends = max((each.until for each in ranges if each.until is not None), default=None)
+        # a position or a name has no time of its own: not later than the log that it was found in
+        return Restored(self.point, instances, objectives, self.instant, ends if self.instant is None else None)
 
 
 def log_ranges(repository: Repository, system: str, source: str) -> tuple[LogRange, ...]:

@@ -34,7 +34,6 @@ from drmgr.model import (
     Level,
     Outcome,
     Rest,
-    Restored,
     RunKind,
     RunStatus,
     Swap,
@@ -279,7 +278,7 @@ class _Act:
 
     def _prove(self, checks: tuple[Check, ...]) -> None:
         with self._phases.step("verify"):
-            restored = Restored(self._point, self._loaded, self._wired.system.objectives)
+            restored = self._aim.restored(self._loaded, self._wired.system.objectives)
             self._checks += prove(self._bench, checks, restored)
         self._course.verified()
 

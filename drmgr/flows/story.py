@@ -1,6 +1,6 @@
 """One system's part of a drill: its point is chosen, it is brought back on scratch, and proven."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -30,7 +30,6 @@ from drmgr.interfaces import Check, Workspace
 from drmgr.model import (
     CheckResult,
     CheckStatus,
-    Instance,
     Level,
     Outcome,
     RecoveryPoint,
@@ -171,14 +170,9 @@ class Story:
         loaded = load_into_scratch(self._bench, self._wired, chosen, workspace, self._phases, replays=replays)
         self._course.usable()
         usable()
-        instant = aimed.instant if replays else None
-        self.restored = Restored(aimed.point, loaded.instances, self._wired.system.objectives, instant)
+        self.restored = aimed.restored(loaded.instances, self._wired.system.objectives)
         with self._phases.step("verify"):
-            self._prove(
-                aimed.point,
-                loaded.instances,
-                [check for check in self._wired.checks if not (replays and of_facts(check))],
-            )
+            self._prove(self.restored, [check for check in self._wired.checks if not (replays and of_facts(check))])
             self._checks += tuple(
                 target_reached(name, replay, loaded.reached[name]) for name, replay in replays.items()
             )
@@ -189,10 +183,10 @@ class Story:
         with self._phases.step("prove-facts"):
             chosen, apart = members(point, self._wired), Phases(self._bench, self.system)
             loaded = load_into_scratch(self._bench, self._wired, chosen, workspace, apart)
-            self._prove(point, loaded.instances, [check for check in self._wired.checks if of_facts(check)])
+            restored = Restored(point, loaded.instances, self._wired.system.objectives)
+            self._prove(restored, [check for check in self._wired.checks if of_facts(check)])
 
-    def _prove(self, point: RecoveryPoint, loaded: Mapping[str, Instance], checks: Sequence[Check]) -> None:
-        restored = Restored(point, loaded, self._wired.system.objectives)
+    def _prove(self, restored: Restored, checks: Sequence[Check]) -> None:
         self._checks += prove(self._bench, tuple(checks), restored)
 
     # --- what it came to ----------------------------------------------------------------------------------------------

@@ -80,10 +80,20 @@ class Restored:
     objectives: Objectives
     reached: datetime | None = None
     """The instant that the logs were replayed to; None when the data are those of the point itself."""
+    ends: datetime | None = None
+    """No data are later, where no one instant says so: logs replayed to a position or a name, a source in use again."""
 
     def instant(self, source: str) -> datetime:
         """Everything committed before this instant is in the source. Raises KeyError."""
         return self.reached or self.point.member(source).consistent_at
+
+    def latest(self, source: str) -> datetime:
+        """Nothing in the source was written after this instant. Raises KeyError."""
+        if self.reached is not None and self.ends is None:
+            return self.reached
+        member = self.point.member(source)
+        # a standby vouches for an earlier instant than its newest rows may have
+        return max(member.consistent_at, member.facts.taken_at, *filter(None, (self.reached, self.ends)))
 
     def instance(self, source: str) -> Instance:
         """Where that source can be questioned. Raises NotRestored."""

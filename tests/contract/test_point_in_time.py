@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from drmgr.checks.sql import FreshnessCheck
 from drmgr.engines.postgres.engine import PostgresEngine
 from drmgr.engines.postgres.shipper import PostgresLogShipper
 from drmgr.errors import LoadError, PreflightError, SourceError, SpoolFullError, UsageError
@@ -98,6 +99,27 @@ def test_a_drill_goes_to_the_last_shipped_instant_and_its_rpo_is_measured_from_t
     # what was shipped after the fault was not there for it
     (sealed,) = find(place.repository, place.bench.catalog, "his").points
     assert newest(place.wired, sealed, point.created_at).replays == {}
+
+
+def test_the_newest_row_is_held_to_the_instant_gone_to_and_not_to_the_point(place: Place) -> None:
+    title = Text("新鲜度", "freshness")
+    fresh = FreshnessCheck(
+        name="fresh", title=title, source="main", engine=place.engine, table="public.note", column="at", within=None
+    )
+    place.wired = replace(place.wired, checks=(*place.wired.checks, fresh))
+    place.back_up()
+    at = note(place, "written after the point")
+    place.sql("SELECT pg_create_restore_point('before_the_mistake')")
+    note(place, "ends the log")
+    place.ship()
+    outcomes = [play(place, "newest")[0].record.outcomes[0]]
+    outcomes += [place.restore(target).outcome for target in (at, "before_the_mistake")]
+    assert [outcome.verdict for outcome in outcomes] == [Verdict.PASSED] * 3
+    place.sql("INSERT INTO note (at, text) VALUES (clock_timestamp() + interval '1 h', 'from the future')")
+    note(place, "ends the log")
+    place.ship()
+    (outcome,) = play(place, "newest")[0].record.outcomes
+    assert [check.name for check in outcome.checks if check.status is CheckStatus.FAIL] == ["fresh"]
 
 
 def test_a_drill_without_shipped_logs_counts_from_its_point(place: Place) -> None:

@@ -47,10 +47,10 @@ class Answers:
         raise AssertionError
 
 
-def restored() -> Restored:
+def restored(reached: datetime | None = None, ends: datetime | None = None) -> Restored:
     member = Member("main", "fake", START, (Part("p", "s", 1, 1),), Facts("fake", START, {}))
     point = RecoveryPoint("P", "his", "R", START, START, PointStatus.COMPLETE, (member,), {}, "host")
-    return Restored(point, {"main": Instance("fake")}, Objectives(RPO, RPO))
+    return Restored(point, {"main": Instance("fake")}, Objectives(RPO, RPO), reached, ends)
 
 
 def ask(relation: Relation, expected: Json, actual: Json) -> CheckResult:
@@ -146,7 +146,12 @@ def test_the_result_says_what_was_expected() -> None:
     assert ask("equals_sql", 7, 7).expected == 7
 
 
-def fresh(newest: datetime | None, within: timedelta | None) -> CheckResult:
+def fresh(
+    newest: datetime | None,
+    within: timedelta | None,
+    reached: datetime | None = None,
+    ends: datetime | None = None,
+) -> CheckResult:
     engine = Answers({}, newest)
     check = FreshnessCheck(
         name="f",
@@ -157,7 +162,7 @@ def fresh(newest: datetime | None, within: timedelta | None) -> CheckResult:
         column="at",
         within=within,
     )
-    return check.run(restored())
+    return check.run(restored(reached, ends))
 
 
 SECOND = timedelta(seconds=1)
@@ -182,6 +187,31 @@ def test_the_newest_row_lies_between_point_and_objective(
     newest: datetime | None, within: timedelta | None, *, holds: bool
 ) -> None:
     assert fresh(newest, within).status is (CheckStatus.PASS if holds else CheckStatus.FAIL)
+
+
+GONE_TO = START + 3 * RPO
+
+
+@pytest.mark.parametrize(
+    ("newest", "reached", "ends", "holds"),
+    [
+        (GONE_TO, GONE_TO, None, True),
+        (GONE_TO + SECOND, GONE_TO, None, False),
+        (GONE_TO - RPO - SECOND, GONE_TO, None, False),
+        # a position or a name has no time: anything between the point and the end of its log
+        (GONE_TO, None, GONE_TO, True),
+        (START, None, GONE_TO, True),
+        (START - RPO - SECOND, None, GONE_TO, False),
+        (GONE_TO + SECOND, None, GONE_TO, False),
+        # in use again
+        (GONE_TO + SECOND, GONE_TO, GONE_TO + RPO, True),
+        (GONE_TO - RPO - SECOND, GONE_TO, GONE_TO + RPO, False),
+    ],
+)
+def test_after_a_replay_it_lies_between_the_instant_gone_to_and_the_objective(
+    newest: datetime, reached: datetime | None, ends: datetime | None, *, holds: bool
+) -> None:
+    assert fresh(newest, None, reached, ends).status is (CheckStatus.PASS if holds else CheckStatus.FAIL)
 
 
 def test_the_three_instants_are_told_in_one_zone() -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -22,6 +22,7 @@ from drmgr.model import (
     CheckStatus,
     Level,
     OccasionKind,
+    Restored,
     Swap,
     SwapPhase,
     Told,
@@ -234,6 +235,28 @@ def test_who_comes_before_the_swap_stops_it_and_the_proven_waits(ground: Ground)
         ground.finish()
     place.busy = 0
     assert ground.finish().outcome.verdict is Verdict.PASSED
+
+
+@dataclass
+class LatestCheck:
+    """How late it lets the data be, kept for the test."""
+
+    seen: list[datetime]
+    name: str = "latest"
+    level: Level = Level.BUSINESS
+
+    def run(self, restored: Restored) -> CheckResult:
+        self.seen.append(restored.latest("main"))
+        return CheckResult(self.name, CheckStatus.PASS, self.level)
+
+
+def test_what_is_written_after_the_swap_is_not_later_than_it_may_be(ground: Ground) -> None:
+    check = LatestCheck([])
+    ground.site.wired = ground.site.with_checks(check)
+    member = ground.restore().outcome.point.member("main")  # type: ignore[union-attr]
+    beside, in_place = check.seen
+    assert beside == member.consistent_at
+    assert in_place > max(beside, ground.site.bench.clock.now())
 
 
 def test_a_check_that_was_failed_and_accepted_is_not_forgotten_when_another_command_ends_it(ground: Ground) -> None:

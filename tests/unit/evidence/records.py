@@ -245,3 +245,45 @@ def failed() -> DrillRecord:
         },
     )
     return replace(passed(), verdict=Verdict.FAILED, level=Level.STRUCTURE, outcomes=(bad, lost), scenario="ransomware")
+
+
+def _many_checks() -> list[CheckResult]:
+    """As many as the largest system of the demo has, of the same kinds, with values as long."""
+    facts = {"extensions": 1, "globals": 1, "large_objects": 1, "newest": 2, "roles": 8, "sequences": 5, "tables": 19}
+    sound = {"corruptions": 0, "invalid_indexes": 0, "sequences_behind": 0}
+    images = dict.fromkeys(("images", "missing", "orphans", "pixels", "sha256", "size", "uid", "unreadable"), 0)
+    span = {"from": "2026-01-04T13:33:22+08:00", "to": "2026-01-05T13:33:22+08:00"}
+    across = {"known": 0, "later": 5, "missing": 0, "rows": 261}
+    kinds: list[tuple[Level, tuple[str, str], tuple[Json, Json]]] = [
+        (Level.STRUCTURE, ("恢复点均可读取", "Every point can be read"), (0, 0)),
+        (Level.FACTS, ("与备份时刻的事实一致", "Facts equal those of the backup's instant"), (facts, facts)),
+        (Level.INTEGRITY, ("引擎完整性检查", "Engine integrity"), (sound, {**sound, "relations_checked": 2309})),
+        (Level.BUSINESS, ("影像与索引一致，可解析", "Images match the index and open"), (images, images)),
+        (
+            Level.BUSINESS,
+            ("最新收费时间在允许范围内", "The newest charge is fresh"),
+            (span, "2026-01-05T13:33:10+08:00"),
+        ),
+        (Level.BUSINESS, ("金丝雀数据逐字节一致", "The canary is what was planted, byte for byte"), (HASH, HASH)),
+        (
+            Level.ACROSS,
+            ("检验医嘱在 LIS 均有申请", "Every order has its request"),
+            ({"known": 0, "missing": 0}, across),
+        ),
+    ]
+    more = (Level.BUSINESS, "有费用、退费或收款的日期都有日结", "Days with charges, refunds or payments are settled")
+    kinds += [(more[0], (f"{more[1]}之{n}", f"{more[2]} ({n})"), ({"known": 0, "new": 0},) * 2) for n in range(22)]
+    return [check(f"check-{n}", level, title, values) for n, (level, title, values) in enumerate(kinds)]
+
+
+def of_many_checks(wrong: int) -> DrillRecord:
+    """One system with 29 checks, of which so many failed, the longest values first."""
+    checks = _many_checks()
+    failing = [checks[5], checks[2], *checks[:2], *checks[3:5], *checks[6:]][:wrong]
+    bad = {each.name: replace(each, status=CheckStatus.FAIL) for each in failing}
+    if "check-2" in bad:
+        found: Json = {"corruptions": 1204, "invalid_indexes": 0, "sequences_behind": 0, "relations_checked": 2309}
+        bad["check-2"] = replace(bad["check-2"], actual=found)
+    verdict = Verdict.FAILED if bad else Verdict.PASSED
+    outcome = replace(his(), verdict=verdict, checks=tuple(bad.get(each.name, each) for each in checks))
+    return replace(passed(), verdict=verdict, outcomes=(outcome,))

@@ -138,6 +138,25 @@ def test_the_test_record_is_one_page_for_each_system(tmp_path: Path, lang: Langu
     assert ("备份恢复测试记录" if lang == "zh" else "Backup Restore Test Record") in text
 
 
+@pytest.mark.parametrize("wrong", [0, 2, 29])
+@pytest.mark.parametrize("lang", ["zh", "en"])
+def test_as_many_checks_as_the_demo_has_are_one_page_and_what_failed_is_in_full(
+    tmp_path: Path, lang: Language, wrong: int
+) -> None:
+    pdf, text, _ = make(tmp_path, records.of_many_checks(wrong), "record", lang)
+
+    assert pages(pdf) == 1
+    passed = {
+        "zh": f"通过 {29 - wrong} 项：恢复点均可读取、",
+        "en": f"pass {29 - wrong} checks: Every point can be read; ",
+    }
+    assert wrong or passed[lang] in text
+    if wrong == 2:
+        assert {"zh": "通过 27 项", "en": "pass 27 checks"}[lang] in text
+        assert "1,204" in text
+        assert records.HASH[:16] + "…" in text and records.HASH[:20] not in text
+
+
 def test_the_same_evidence_gives_the_same_bytes(tmp_path: Path) -> None:
     entry = open_store(tmp_path, FakeCatalog()).seal(records.passed())
     made = [render_report(Path(entry.path), "drill", "zh", tmp_path / name).read_bytes() for name in ("a.pdf", "b.pdf")]

@@ -1,10 +1,11 @@
 """Reports as PDF: a pure rendering of one evidence document by typst. Nothing is computed here that evidence does not say."""
 
 import json
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -105,11 +106,33 @@ def require_fonts(fonts: "typst.Fonts") -> None:
 
 
 def _input(document: Document) -> dict[str, Json]:
-    """What the templates read: the signed statement as it stands, and what names its file."""
+    """What the templates read: the signed statement, times that checks found told in its own zone, and its file's name."""
+    predicate = dict(document.predicate)
+    if "checks" in predicate and "header" in predicate:
+        zone = zone_of(predicate["header"]["timezone"])
+        predicate["checks"] = [_in_zone(check, zone) for check in predicate["checks"]]
     return {
-        "predicate": document.predicate,
+        "predicate": predicate,
         "subject": document.statement["subject"],
         "sha256": document.sha256,
         "keyid": document.keyid,
         "file": document.path.name,
     }
+
+
+def _in_zone(value: Json, zone: tzinfo) -> Json:
+    """The value, every instant in it with that zone's offset: the templates show no offset."""
+    if isinstance(value, dict):
+        return {key: _in_zone(item, zone) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_in_zone(item, zone) for item in value]
+    if not isinstance(value, str) or not _INSTANT.fullmatch(value):
+        return value
+    try:
+        return datetime.fromisoformat(value).astimezone(zone).isoformat()
+    except (ValueError, OverflowError):
+        # of that form, and no instant: an answer of a database may be the 31st of February
+        return value
+
+
+_INSTANT = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:?\d\d)")

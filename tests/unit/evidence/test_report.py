@@ -17,7 +17,7 @@ from pyhanko.pdf_utils.reader import PdfFileReader
 from drmgr.errors import EvidenceError, ToolError
 from drmgr.evidence.pades import sign_pdf, verify_pdf
 from drmgr.evidence.render import Language, ReportKind, render_report, require_fonts
-from drmgr.model import DrillRecord, OccasionKind
+from drmgr.model import CheckStatus, DrillRecord, Level, OccasionKind, Verdict
 from tests.support.fake_catalog import FakeCatalog
 from tests.unit.evidence import records
 from tests.unit.evidence.sealing import open_store
@@ -155,6 +155,22 @@ def test_as_many_checks_as_the_demo_has_are_one_page_and_what_failed_is_in_full(
         assert {"zh": "通过 27 项", "en": "pass 27 checks"}[lang] in text
         assert "1,204" in text
         assert records.HASH[:16] + "…" in text and records.HASH[:20] not in text
+
+
+@pytest.mark.parametrize("kind", ["drill", "record"])
+def test_times_that_a_check_found_are_told_in_the_zone_of_the_others(tmp_path: Path, kind: ReportKind) -> None:
+    found = {
+        "files_from": "2026-01-05T05:33:10.007165+00:00",
+        "index_until": "2026-01-05 05:33:09Z",
+        "answer": "2026-02-31T05:33:08Z",
+    }
+    order = records.check("order", Level.FACTS, ("次序", "order"), (True, found), CheckStatus.FAIL, message="late")
+    his = records.passed().outcomes[0]
+    failed = replace(his, checks=(order,), verdict=Verdict.FAILED)
+    _, text, _ = make(tmp_path, replace(records.passed(), outcomes=(failed,), verdict=Verdict.FAILED), kind, "zh")
+
+    assert [word for word in ("13:33:10", "13:33:09", "05:33:08") if word not in text] == []
+    assert not any(word in text for word in ("05:33:10", "05:33:09"))
 
 
 def test_the_same_evidence_gives_the_same_bytes(tmp_path: Path) -> None:

@@ -158,6 +158,16 @@ def test_as_many_checks_as_the_demo_has_are_one_page_and_what_failed_is_in_full(
 
 
 @pytest.mark.parametrize("kind", ["drill", "record"])
+def test_the_values_of_a_check_have_words_and_not_the_names_of_the_program(tmp_path: Path, kind: ReportKind) -> None:
+    _, text, _ = make(tmp_path, records.of_many_checks(2), kind, "zh")
+
+    assert [
+        word for word in ("损坏 1,204", "无效索引 0", "落后的序列 0", "已查表与索引 2,309") if word not in text
+    ] == []
+    assert "invalid_" not in text
+
+
+@pytest.mark.parametrize("kind", ["drill", "record"])
 def test_times_that_a_check_found_are_told_in_the_zone_of_the_others(tmp_path: Path, kind: ReportKind) -> None:
     found = {
         "files_from": "2026-01-05T05:33:10.007165+00:00",

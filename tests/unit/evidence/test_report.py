@@ -158,6 +158,29 @@ def test_as_many_checks_as_the_demo_has_are_one_page_and_what_failed_is_in_full(
 
 
 @pytest.mark.parametrize("kind", ["drill", "record"])
+def test_a_system_that_did_not_pass_met_no_objective(tmp_path: Path, kind: ReportKind) -> None:
+    _, text, _ = make(tmp_path, records.of_many_checks(2), kind, "zh")
+
+    assert "达标" not in text
+    assert text.count("在目标内，但未通过") == (4 if kind == "drill" else 2)
+
+
+def test_failed_checks_stand_among_the_exceptions(tmp_path: Path) -> None:
+    _, text, _ = make(tmp_path, records.of_many_checks(2), "drill", "zh")
+    exceptions = text[text.index("异常与回退") : text.index("现场异常与回退情况")]
+
+    assert [word for word in ("引擎完整性检查", "不符", "损坏 1,204", "金丝雀") if word not in exceptions] == []
+    assert "程序未记录到异常" not in text
+
+
+def test_what_was_missed_or_could_not_be_judged_is_an_exception_too(tmp_path: Path) -> None:
+    _, text, _ = make(tmp_path, records.failed(), "drill", "zh")
+    exceptions = text[text.index("异常与回退") : text.index("现场异常与回退情况")]
+
+    assert [word for word in ("RTO 未达标：his", "库存 = 入 − 出", "未做", "出错") if word not in exceptions] == []
+
+
+@pytest.mark.parametrize("kind", ["drill", "record"])
 def test_the_values_of_a_check_have_words_and_not_the_names_of_the_program(tmp_path: Path, kind: ReportKind) -> None:
     _, text, _ = make(tmp_path, records.of_many_checks(2), kind, "zh")
 

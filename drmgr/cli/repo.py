@@ -16,6 +16,8 @@ from drmgr.model import Json
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from drmgr.cli.wire import Site
+
 
 def register(app: typer.Typer) -> None:
     group = typer.Typer(help="Care of the repositories.", no_args_is_help=True)
@@ -32,24 +34,30 @@ def register(app: typer.Typer) -> None:
 Systems = Annotated[list[str] | None, typer.Argument(metavar="[SYSTEM]...", help="Systems; none means all.")]
 
 
-def init(context: typer.Context, systems: Systems = None) -> None:
-    """Make the bucket, versioned and locked as the site file asks, and a repository per system. Safe to repeat."""
+def init(
+    context: typer.Context,
+    systems: Systems = None,
+    anew: Annotated[bool, typer.Option("--anew", help="Begin again repositories that are lost for good.")] = False,
+) -> None:
+    """Make the bucket, versioned and locked as the site file asks, and a repository per system. Safe to repeat.
+
+    A repository that is gone though recovery points of it are remembered is not made without --anew: 21, and nothing is
+    changed. With it, the points are forgotten.
+    """
+    from drmgr.cli.lost import refuse_lost
     from drmgr.repository.lifecycle import ensure_rule
 
     answers = output(context)
     rows: list[dict[str, Json]] = []
     with site(context) as opened, audited(opened, "repo.init", system=" ".join(systems or [])) as said:
+        names = opened.systems(systems or [], everything=not systems)
+        for name in () if anew else names:
+            refuse_lost(opened, name)
         if opened.bucket is not None:
             made = opened.bucket.ensure()
             ensure_rule(opened.bucket)
             rows.append({"place": f"bucket {opened.bucket.settings.name}", "state": "made" if made else "there"})
-        for name in opened.systems(systems or [], everything=not systems):
-            opened.keystore.ensure_repository_password(name)
-            repository = opened.repository(name)
-            new = repository.init()
-            if new:
-                opened.catalog.forget_points(name)
-            rows.append({"place": repository.location, "system": name, "state": "made" if new else "there"})
+        rows += [_make(opened, name, said) for name in names]
         said["made"] = [row["place"] for row in rows if row["state"] == "made"]
         unkept = renew_kit(opened)
 
@@ -62,3 +70,17 @@ def init(context: typer.Context, systems: Systems = None) -> None:
     if unkept is not None:
         answers.note(f"drmgr: the repositories are there, but: {unkept.message}")
         raise typer.Exit(unkept.exit_code)
+
+
+def _make(opened: "Site", system: str, said: dict[str, Json]) -> dict[str, Json]:
+    """The system's repository, if it is not there; points that are forgotten with the one before it are said to the audit log."""
+    from drmgr.cli.lost import remembered
+
+    opened.keystore.ensure_repository_password(system)
+    repository = opened.repository(system)
+    new = repository.init()
+    if new:
+        if count := remembered(opened, system):
+            said.setdefault("forgotten", {})[system] = count
+        opened.catalog.forget_points(system)
+    return {"place": repository.location, "system": system, "state": "made" if new else "there"}

@@ -15,6 +15,7 @@ from drmgr import __version__
 from drmgr.cli.canaries import live_canaries, sensitivity_of
 from drmgr.cli.checks import checks_of
 from drmgr.cli.engines import make_engine, make_source, make_spool, ships_log, sqlserver_scratch
+from drmgr.cli.lost import lost_hint
 from drmgr.cli.stores import StorePlace
 from drmgr.cli.trees import make_pause
 from drmgr.config import models
@@ -230,6 +231,7 @@ class Site:
             patience=self.config.restic.patience.total_seconds(),
             account=place.account,
             gate=lambda: place.gate(system),
+            lost=lambda: lost_hint(self, system, copy),
         )
         ask = (lambda: None) if place.bucket is None else place.bucket.probe
         return kind(settings, lambda: self.keystore.repository_password(system, copy), self.runner, ask)

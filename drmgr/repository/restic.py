@@ -101,7 +101,7 @@ class ResticRepository(ResticCaller):
         reader = MessageReader(progress, part)
         done = self._run(*arguments, on_line=reader.take, env=env or {}, cwd=cwd, stdin=stdin)
         if done.code not in {0, restic_errors.INCOMPLETE}:
-            raise restic_errors.fault(f"store {part}", done.code, done.stderr)
+            raise self._fault(f"store {part}", done.code, done.stderr)
         summary = reader.summary
         if summary is None or "snapshot_id" not in summary:
             raise RepositoryError(f"store {part}: restic ended well but named no snapshot")
@@ -168,7 +168,7 @@ class ResticRepository(ResticCaller):
             for each in running:
                 code = each.wait()
                 if code != 0:
-                    raise restic_errors.fault(f"list snapshot {snapshot[:8]}", code, each.stderr_tail())
+                    raise self._fault(f"list snapshot {snapshot[:8]}", code, each.stderr_tail())
 
     def snapshots(self, tags: Sequence[str] = ()) -> Listing:
         selection = ["--tag", ",".join(tags)] if tags else []
@@ -199,7 +199,7 @@ class ResticRepository(ResticCaller):
         done = self._run("check", "--json", *arguments, on_line=reader.take)
         summary = reader.summary
         if summary is None:
-            raise restic_errors.fault("check the repository", done.code, done.stderr)
+            raise self._fault("check the repository", done.code, done.stderr)
         errors = int(summary.get("num_errors", 0))
         texts = tuple(restic_errors.messages(done.stderr))
         return CheckReport(

@@ -7,7 +7,14 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from drmgr.errors import RepositoryLockedError, RepositoryUnreachableError, ToolError
+from drmgr.errors import (
+    RepositoryError,
+    RepositoryLockedError,
+    RepositoryMissingError,
+    RepositoryUnreachableError,
+    SourceError,
+    ToolError,
+)
 from drmgr.interfaces import RepositoryFiles
 from drmgr.repository import restic_errors
 from drmgr.system.command import SECOND_SECRET_FD, SECRET_FD, Command, Completed, Process, Runner, find_program
@@ -31,6 +38,8 @@ class ResticSettings:
 
     ``account`` stands for the S3 keys and region, of which restic takes one set at a time; empty for a folder. ``gate`` shows
     the repository at another location while its block lasts, for a restic that has others.
+
+    ``lost`` is asked when nothing is at the location: the hint for a repository that was there once, else empty.
     """
 
     location: str
@@ -43,6 +52,7 @@ class ResticSettings:
     patience: float = 120.0
     account: str = ""
     gate: Callable[[], AbstractContextManager[str]] | None = None
+    lost: Callable[[], str] = lambda: ""
 
 
 def restic_version(runner: Runner, program: str = "restic") -> str:
@@ -140,9 +150,9 @@ class ResticCaller:
         beside: "ResticCaller | None" = None,
     ) -> Iterator[Process]:
         self.version()
-        self._ask_store()
-        if beside is not None:
-            beside._ask_store()
+        for each in (self, beside):
+            if each is not None:
+                each._ask()
         with (
             self._reach(beside) as beside_at,
             self._runner.start(self._command(arguments, env or {}, cwd, stdin, beside, beside_at=beside_at)) as process,
@@ -206,10 +216,22 @@ class ResticCaller:
             for _ in process.lines():
                 pass
 
-    @staticmethod
-    def _expect_ok(action: str, done: Completed) -> None:
+    def _ask(self) -> None:
+        try:
+            self._ask_store()
+        except RepositoryMissingError as missing:
+            missing.hint = self._settings.lost() or missing.hint
+            raise
+
+    def _expect_ok(self, action: str, done: Completed) -> None:
         if done.code != 0:
-            raise restic_errors.fault(action, done.code, done.stderr)
+            raise self._fault(action, done.code, done.stderr)
+
+    def _fault(self, action: str, code: int, stderr: str) -> RepositoryError | SourceError:
+        error = restic_errors.fault(action, code, stderr)
+        if isinstance(error, RepositoryMissingError):
+            error.hint = self._settings.lost() or error.hint
+        return error
 
 
 class _Watch:

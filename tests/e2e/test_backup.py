@@ -179,7 +179,8 @@ def test_one_system_that_fails_does_not_keep_the_others_from_their_backup(site: 
 
 def test_bucket_is_made_and_backed_up_into(bucket_site: Site) -> None:
     bucket_site.edit(lambda document: document["store"].update(bucket="made-by-drmgr"))
-    first = bucket_site.json("repo", "init", "docs")
+    # the points that are remembered lie in the folder of before
+    first = bucket_site.json("repo", "init", "docs", "--anew")
     assert [row["state"] for row in first["repositories"]] == ["made", "made"]
     again = bucket_site.json("repo", "init", "docs")
     assert [row["state"] for row in again["repositories"]] == ["there", "there"]
@@ -205,7 +206,7 @@ def test_bucket_missing_and_keys_refused(bucket_site: Site) -> None:
 def test_object_store_stopped_in_the_middle_of_a_backup(site: Site, tmp_path: Path) -> None:
     with ObjectStore(tmp_path) as store:
         use_bucket(site, store, "hospital")
-        site.json("repo", "init", "his")
+        site.json("repo", "init", "his", "--anew")
         site.json("backup", "his")
         before = site.points("his")
         held = site.hold("pg_dump")

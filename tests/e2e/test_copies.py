@@ -45,6 +45,32 @@ def test_a_copy_that_cannot_be_asked_is_unknown_and_one_that_went_is_not_begun_a
     assert site.json("repo", "copy", "docs", "--anew")["copies"][0]["made"]
 
 
+def test_a_repository_that_is_gone_is_not_made_anew_over_what_is_remembered(site: Site) -> None:
+    with_copy(site)
+    site.json("repo", "copy", "docs")
+    gone = site.directory / "repositories/docs"
+    shutil.rmtree(gone)
+    refused = site.refused(21, "repo", "init")
+    assert (refused["code"], "1 recovery points of it are remembered" in refused["message"]) == (
+        "repository-missing",
+        True,
+    )
+    assert not gone.exists()
+    asked = site.refused(21, "points", "docs")
+    for hint in (refused["hint"], asked["hint"]):
+        assert all(way in hint for way in ("repo rewind", "--from-copy fire", "repo init docs --anew")), hint
+    assert len(site.json("points", "docs", "--from-copy", "fire")["points"]) == 1
+
+    site.json("repo", "init", "docs", "--anew")
+    assert site.points("docs") == []
+    lines = [line for line in site.json("audit", "show")["lines"] if line["act"] == "repo.init"]
+    assert (lines[-1]["result"], lines[-1]["detail"]["forgotten"]) == ("ok", {"docs": 1})
+    # one that is there is left as it is
+    site.json("backup", "docs")
+    site.json("repo", "init", "docs", "--anew")
+    assert len(site.points("docs")) == 1
+
+
 def test_mistakes_with_copies_are_told(site: Site) -> None:
     site.refused(2, "repo", "copy")
     with_copy(site)

@@ -88,7 +88,7 @@ def test_backups_by_one_who_cannot_delete_and_drills_by_one_who_cannot_write(sit
     use_bucket(site, store, BUCKET)
     lock = {"mode": "governance", "days": 10}
     site.edit(lambda document: document["store"].update(prefix=PREFIX, object_lock=lock))
-    site.json("repo", "init", "docs")
+    site.json("repo", "init", "docs", "--anew")
     owner = s3_client(store)
     shown = site.json("repo", "policy", "writer")
     assert shown == policy("writer", BUCKET, PREFIX)

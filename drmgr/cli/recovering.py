@@ -187,6 +187,7 @@ def _write_secret(loaded: "LoadedSite", reference: "SecretRef", secret: "Secret"
     if not path.is_relative_to(loaded.base):
         return False
     try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_atomically(path, secret.reveal().encode())
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {(error.strerror or '').lower()}") from error

@@ -50,6 +50,8 @@ def newest_kit(shelf: Shelf, sealer: Sealer) -> Opened:
 def new_folder(target: Path) -> Iterator[Path]:
     """A private folder that takes the name ``target`` when the block ends well, and is gone otherwise.
 
+    Under its name everybody may pass through it, as through that of ``drmgr init``: scratch servers of other accounts do.
+
     Raises UsageError when something is there already: nothing is ever overwritten.
     """
     if target.is_symlink() or (target.exists() and (not target.is_dir() or any(target.iterdir()))):
@@ -61,6 +63,7 @@ def new_folder(target: Path) -> Iterator[Path]:
         raise UsageError(f"{target} cannot be made: {(error.strerror or '').lower()}") from error
     try:
         yield folder
+        folder.chmod(0o755)
         folder.rename(target)
         sync_directory(target.parent)
     except BaseException:
@@ -79,6 +82,8 @@ def write_files(kit: Kit, folder: Path) -> None:
             raise UsageError(f"{path} is there already", hint="recover on a host that is not another site's drmgr")
     for path, file in places:
         if not path.exists():
+            # the folder around them will be open, and its keys are nobody else's
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             write_atomically(path, file.content, mode=file.mode & 0o700)
 
 
@@ -110,7 +115,7 @@ def write_records(shelf: Shelf, sealer: Sealer, evidence: Path, audit_log: Path)
     Raises RepositoryError.
     """
     problems: list[str] = []
-    audit_log.parent.mkdir(parents=True, exist_ok=True)
+    audit_log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with private_directory(audit_log.parent, prefix=".pieces-") as folder:
         _fetch_pieces(shelf, sealer, folder)
         sizes = {each.name: _joined(each, problems) for each in sorted(folder.iterdir())}

@@ -68,6 +68,9 @@ def test_everything_comes_back_as_it_was(shelf: FolderShelf, records: Records, t
         path = tmp_path / "site" / file.path
         assert path.read_bytes() == file.content
         assert path.stat().st_mode & 0o077 == 0
+    # scratch servers run under another account, and must be able to pass
+    assert (tmp_path / "site").stat().st_mode & 0o777 == 0o755
+    assert (tmp_path / "site/keys").stat().st_mode & 0o777 == 0o700
     written = brought_back(shelf, tmp_path)
     assert written == recover.WrittenRecords(2, len(LINES[0] + LINES[1]), ())
     assert (tmp_path / "back/audit/audit.jsonl").read_bytes() == LINES[0] + LINES[1]

@@ -15,7 +15,7 @@ from drmgr.engines.files import FilesEngine
 from drmgr.errors import UsageError
 from drmgr.flows.bench import Source
 from drmgr.interfaces import Engine, LogShipper, TableEngine
-from drmgr.system.secret import Secret
+from drmgr.system.secret import LaterSecret, Secret
 
 if TYPE_CHECKING:
     from drmgr.cli.wire import Site
@@ -116,7 +116,12 @@ def _host(site: "Site", text: str) -> str:
 
 
 def _secret(site: "Site", reference: SecretRef | None) -> Secret | None:
-    return None if reference is None else site.secrets.get(reference)
+    return None if reference is None else _later(site, reference)
+
+
+def _later(site: "Site", reference: SecretRef) -> Secret:
+    # of a host that was lost the passwords of production may be lost too, and to scratch nobody needs them
+    return LaterSecret(lambda: site.secrets.get(reference))
 
 
 def _place(site: "Site", path: Path | None) -> Path | None:
@@ -249,8 +254,8 @@ def _shared_place(site: "Site", backups: models.SharedPlace) -> "Handover":
     assert backups.access_key is not None
     assert backups.secret_key is not None
     endpoint = backups.endpoint or f"https://{backups.url.removeprefix('s3://').split('/')[0]}"
-    keys = site.secrets.get(backups.access_key), site.secrets.get(backups.secret_key)
-    return BucketShare(backups.url, endpoint, *keys, backups.region, _place(site, backups.ca))
+    access_key, secret_key = _later(site, backups.access_key), _later(site, backups.secret_key)
+    return BucketShare(backups.url, endpoint, access_key, secret_key, backups.region, _place(site, backups.ca))
 
 
 def sqlserver_scratch(site: "Site") -> "SqlServerScratch | None":

@@ -121,8 +121,11 @@ def _connection(opened: "Site", system: str, name: str, sources: tuple[str, ...]
 
 
 def _production(opened: "Site") -> dict[str, str]:
-    """The identities of every source that answers now; one that is down cannot be the target that does answer."""
-    from drmgr.errors import DrmgrError
+    """The identities of every source that answers now; one that is down cannot be the target that does answer.
+
+    Raises ConfigError and KeystoreError for one whose password is not there: it may well be up.
+    """
+    from drmgr.errors import ConfigError, DrmgrError, KeystoreError
 
     identities = {}
     for job in opened.loaded.jobs.values():
@@ -132,6 +135,8 @@ def _production(opened: "Site") -> dict[str, str]:
             engine = opened.engine(source.connection, source, job)
             try:
                 identities[f"{job.system}/{source.name}"] = engine.identity(engine.target())
+            except (ConfigError, KeystoreError):
+                raise
             except DrmgrError:
                 continue
     return identities

@@ -1,5 +1,6 @@
 """A string that does not print itself."""
 
+from collections.abc import Callable
 from typing import Any
 
 
@@ -24,10 +25,25 @@ class Secret:
         return "****"
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Secret) and self._value == other._value
+        return isinstance(other, Secret) and self.reveal() == other.reveal()
 
     def __hash__(self) -> int:
-        return hash(self._value)
+        return hash(self.reveal())
 
     def __reduce__(self) -> Any:
         raise TypeError("a Secret is not pickled")
+
+
+class LaterSecret(Secret):
+    """A secret that is fetched when it is first revealed, for what may never be needed; ``reveal`` raises what ``fetch`` does."""
+
+    __slots__ = ("_fetch",)
+
+    def __init__(self, fetch: Callable[[], Secret]) -> None:
+        super().__init__("")
+        self._fetch: Callable[[], Secret] | None = fetch
+
+    def reveal(self) -> str:
+        if self._fetch is not None:
+            self._value, self._fetch = self._fetch().reveal(), None
+        return self._value

@@ -91,6 +91,12 @@ def test_a_host_is_back_from_the_bucket_and_three_pages(lost: Lost) -> None:
     fits(answer.document, ANSWER)
     assert [(row["system"], row["points"]) for row in answer.document["systems"]] == [("his", 1), ("docs", 1)]
     assert answer.document["evidence"] == 1
+    # a scratch server of another account passes through the site's folder, and can read nothing that is secret
+    assert lost.host.stat().st_mode & 0o777 == 0o755
+    for private in ("keys", "secrets", "state/audit"):
+        assert (lost.host / private).stat().st_mode & 0o077 == 0, private
+    for file in (*(lost.host / "keys").iterdir(), *(lost.host / "secrets").iterdir()):
+        assert file.stat().st_mode & 0o077 == 0, file
     assert {text.split()[0] for text in answer.document["missing_secrets"]} == {
         "file:secrets/his:",
         "file:secrets/super:",
@@ -100,15 +106,21 @@ def test_a_host_is_back_from_the_bucket_and_three_pages(lost: Lost) -> None:
     back.temporary = lost.site.temporary
     assert back.json("audit", "verify", "--offline")["ok"] is True
     assert back.json("evidence", "verify", "--all")["chain"] == {"ok": True, "length": 1, "gaps": []}
-    for folder in ("his", "super"):
-        (lost.host / "secrets" / folder).write_text("not needed for files")
-        (lost.host / "secrets" / folder).chmod(0o600)
+    # the passwords of production are gone with the host, and nothing of this needs them
+    assert len(back.points("his")) == 1
+    assert back.json("restore", "his", "--to", "scratch", "--dry-run")["status"] == "planned"
+    assert back.json("drill", "run", "his-restore")["drills"][0]["verdict"] == "passed"
+    found = back.json("doctor", code=11)["findings"]
+    failed = {each["name"]: each["detail"] for each in found if each["state"] == "fail"}
+    assert failed["his: main"] == "the file of the secret file:secrets/his is not there"
+    refused = back.json("restore", "his", "--to", "connection:his-alias", "--source", "main", "--dry-run", code=10)
+    assert "secrets/super" in refused["error"]["message"]
     target = lost.host / "restored/docs"
     restored = back.json("restore", "docs", "--to", f"folder:{target}")
     assert (restored["status"], restored["verified"]["level"]) == ("ok", 0)
     assert digest_of(target / "files/files") == lost.documents
     # the chain goes on where it ended
-    assert back.json("evidence", "verify", "--all")["chain"] == {"ok": True, "length": 2, "gaps": []}
+    assert back.json("evidence", "verify", "--all")["chain"] == {"ok": True, "length": 3, "gaps": []}
 
 
 def test_when_the_bucket_is_gone_too_the_copy_brings_it_back(lost: Lost) -> None:

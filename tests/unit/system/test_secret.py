@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from drmgr.system.secret import Secret
+from drmgr.system.secret import LaterSecret, Secret
 
 WORD = "hunter2"
 
@@ -39,3 +39,16 @@ def test_equal_secrets_are_equal() -> None:
     assert hash(Secret(WORD)) == hash(Secret(WORD))
     assert Secret(WORD) != Secret("other")
     assert Secret(WORD) != WORD
+
+
+def test_a_later_secret_is_fetched_once_and_only_when_it_is_revealed() -> None:
+    asked: list[int] = []
+
+    def fetch() -> Secret:
+        asked.append(1)
+        return Secret("hunter2")
+
+    later = LaterSecret(fetch)
+    assert (str(later), repr(later), asked) == ("****", "Secret(****)", [])
+    assert (later.reveal(), later == Secret("hunter2"), hash(later)) == ("hunter2", True, hash(Secret("hunter2")))
+    assert asked == [1]

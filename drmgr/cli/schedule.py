@@ -1,6 +1,5 @@
 """``drmgr schedule``: what runs when, who starts it, and a loop that does."""
 
-from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -38,6 +37,7 @@ def show(
 def _document(opened: "Site", count: int) -> Json:
     from drmgr.cli.due import planned, quiet_window
     from drmgr.cli.install import Installer, wanted_beats
+    from drmgr.cli.output import human_seconds
     from drmgr.flows.due import look, promised_too_much
     from drmgr.system.clock import rfc3339
 
@@ -62,8 +62,8 @@ def _document(opened: "Site", count: int) -> Json:
     for name, job in sorted(opened.loaded.jobs.items()):
         gap = promised_too_much([each for each in planned(opened) if name in each.systems], job.objectives.rpo, now)
         if gap is not None:
-            hours = timedelta(seconds=round(gap.total_seconds()))
-            warnings.append(f"{name}: {hours} lie between two runs at times, and its RPO is {job.objectives.rpo}")
+            pause, rpo = (human_seconds(span.total_seconds()) for span in (gap, job.objectives.rpo))
+            warnings.append(f"{name}: {pause} lie between two runs at times, and its RPO is {rpo}")
     return {
         "timezone": opened.config.site.timezone,
         "schedules": rows,

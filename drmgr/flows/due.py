@@ -24,6 +24,10 @@ LONGEST_RUN = timedelta(days=2)
 """A run that is open for longer is not waited for."""
 
 
+LOOKED_AHEAD = 400
+"""How many times to come of each schedule are looked at for pauses that are too long."""
+
+
 class Standing(StrEnum):
     """How a schedule stands. ``new``: none of its times has come since it was declared."""
 
@@ -143,9 +147,11 @@ def _retry_at(runs: Sequence[Run]) -> datetime | None:
 
 def promised_too_much(planned: Sequence[Planned], rpo: timedelta, now: datetime) -> timedelta | None:
     """The longest pause between a system's backups or shipments in the next days, when it is longer than the RPO."""
-    times = sorted(
-        at for each in planned if each.kind in {RunKind.BACKUP, RunKind.SHIP} for at in each.cron.following(now, 400)
-    )
+    kinds = (RunKind.BACKUP, RunKind.SHIP)
+    lists = [each.cron.following(now, LOOKED_AHEAD) for each in planned if each.kind in kinds]
+    # past the end of the shortest list its runs would be missed, and a pause be seen that is none
+    end = min((times[-1] for times in lists), default=now)
+    times = sorted(at for each in lists for at in each if at <= end)
     gaps = [later - earlier for earlier, later in pairwise(times)]
     longest = max(gaps, default=timedelta(0))
     return longest if longest > rpo else None

@@ -1,5 +1,6 @@
 """What is due, on a clock that a test moves: clock changes, power cuts, failures, the quiet window."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
@@ -202,3 +203,7 @@ def test_a_schedule_that_cannot_keep_the_rpo_is_told() -> None:
     assert promised_too_much([nightly], timedelta(hours=24), now) is None
     assert promised_too_much([nightly], timedelta(hours=1), now) == timedelta(days=1)
     assert promised_too_much([shipped], timedelta(minutes=5), now) is None
+    # 400 shipments end after 33 hours, and 400 nights after a year: in between there is no pause
+    assert promised_too_much([nightly, shipped], timedelta(minutes=5), now) is None
+    hourly = replace(shipped, cron=Cron("0 * * * *", SHANGHAI))
+    assert promised_too_much([nightly, hourly], timedelta(minutes=5), now) == timedelta(hours=1)

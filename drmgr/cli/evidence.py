@@ -57,8 +57,7 @@ def show(
     context: typer.Context, wanted: Annotated[str, typer.Argument(metavar="ID", help="Of the document or its run.")]
 ) -> None:
     """Print one document's statement, after verifying its signature."""
-    import json
-
+    from drmgr.cli.output import show_json
     from drmgr.evidence.store import find, load_document
     from drmgr.evidence.verify import verify_path
     from drmgr.keystore.evidence_keys import EVIDENCE_PUBLIC_FILE, evidence_public_key
@@ -70,9 +69,7 @@ def show(
         if not verdict.ok:
             raise EvidenceError(verdict.reason)
         statement = load_document(path).statement
-    answers.answer(
-        statement, lambda console: console.print(json.dumps(statement, ensure_ascii=False, indent=2), markup=False)
-    )
+    answers.answer(statement, lambda console: show_json(console, statement))
 
 
 def verify(

@@ -159,3 +159,8 @@ def pairs(console: "Console", values: Mapping[str, str]) -> None:
     width = max(map(len, values), default=0)
     for name, value in values.items():
         console.print(f"{name:<{width}}  {value}", markup=False)
+
+
+def show_json(console: "Console", document: Json) -> None:
+    """The document itself, which stays JSON whatever the width of the terminal."""
+    console.print(json.dumps(document, ensure_ascii=False, indent=2), markup=False, emoji=False, soft_wrap=True)

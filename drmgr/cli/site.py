@@ -120,22 +120,18 @@ def show(
     system: Annotated[str | None, typer.Argument(help="Only what concerns this system.")] = None,
 ) -> None:
     """The effective values, defaults filled in, secrets only as references."""
-    import json
-
+    from drmgr.cli.output import show_json
     from drmgr.config.show import show as effective
 
     with site(context) as opened:
         document = effective(opened.loaded, system)
-    output(context).answer(
-        document, lambda console: console.print(json.dumps(document, ensure_ascii=False, indent=2), markup=False)
-    )
+    output(context).answer(document, lambda console: show_json(console, document))
 
 
 def schema(context: typer.Context) -> None:
     """The JSON Schema of the site file, a job and a drill."""
-    import json
-
+    from drmgr.cli.output import show_json
     from drmgr.config.show import schema as whole
 
     document = whole()
-    output(context).answer(document, lambda console: console.print(json.dumps(document, indent=2), markup=False))
+    output(context).answer(document, lambda console: show_json(console, document))

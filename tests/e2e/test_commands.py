@@ -60,7 +60,10 @@ def test_config_show_and_schema(site: Site) -> None:
     text = json.dumps(shown)
     assert "his-main" in text
     assert "docs" not in text
+    assert json.loads(site.run("config", "show", "his").out) == shown
     schema = site.json("config", "schema")
+    # for people it is JSON too, whatever the width of a terminal that is not there
+    assert json.loads(site.run("config", "schema").out) == schema
     assert "his-main" not in json.dumps(schema)
     assert site.refused(2, "config", "show", "nothing")["code"] == "usage"
 

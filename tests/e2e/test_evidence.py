@@ -26,7 +26,9 @@ def test_list_show_and_verify(drilled: Site) -> None:
     fits(listed, [{"id": Ulid, "run": Ulid, "name": str, "verdict": {"passed"}, "sealed_at": Instant, "path": str}])
     assert [entry["name"] for entry in listed] == ["his-restore", "docs-restore"]
     for wanted in (listed[0]["id"], listed[0]["run"]):
-        assert drilled.json("evidence", "show", wanted)["predicate"]["header"]["id"] == listed[0]["id"]
+        shown = drilled.json("evidence", "show", wanted)
+        assert shown["predicate"]["header"]["id"] == listed[0]["id"]
+        assert json.loads(drilled.run("evidence", "show", wanted, wrapper=("env", "COLUMNS=40")).out) == shown
     verified = drilled.json("evidence", "verify", "--all")
     fits(verified, VERIFIED)
     assert (verified["ok"], verified["chain"]["length"], verified["chain"]["gaps"]) == (True, 2, [])

@@ -118,6 +118,12 @@ def combine(
         console.print(f"set {combined.set_id}: the key with check code {combined.check} opens the keystore")
         if new_passphrase:
             console.print("the keystore is under the new passphrase; keys.passphrase must lead to it")
+        else:
+            console.print("nothing was changed: the passphrase is the one of before", soft_wrap=True)
+            again = "drmgr keys combine --new-passphrase file:PATH"
+            console.print(
+                f"if it is lost, write a new one into a file (0600), then: {again}", markup=False, soft_wrap=True
+            )
 
     answers.answer(document, show)
 

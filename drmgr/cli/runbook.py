@@ -77,15 +77,22 @@ def gather(opened: "Site", job: "Job", config: Path) -> Json:
         "checks": [
             {"name": check.name, "zh": text_of(check.title).zh, "en": text_of(check.title).en} for check in job.checks
         ],
-        "order": [
-            _system_json(each)
-            for each in sorted(opened.loaded.jobs.values(), key=lambda each: (each.tier, each.system))
-        ],
+        "order": [_system_json(each) for each in _in_order(opened)],
         "copies": sorted(opened.config.copies),
         "place": opened.location(job.system),
     }
     predicate = {"header": header, "backup_set": [], "environment": {"target": ""}}
     return {"predicate": predicate, "runbook": told}
+
+
+def _in_order(opened: "Site") -> "list[Job]":
+    """All systems as a drill of the whole hospital would bring them back."""
+    from drmgr.flows.turns import Candidate, in_order
+
+    names = opened.systems([], everything=True)
+    jobs = [opened.loaded.job(name) for name in names]
+    turns = in_order([Candidate(job.system, job.tier, frozenset(job.depends_on)) for job in jobs])
+    return [opened.loaded.job(each.name) for each in turns]
 
 
 def surroundings(opened: "Site", job: "Job", config: Path) -> "Surroundings":
@@ -112,6 +119,8 @@ def surroundings(opened: "Site", job: "Job", config: Path) -> "Surroundings":
         copies=tuple(sorted(opened.config.copies)),
         logged=all(opened.has_log(source) for source in job.sources),
         bucket=opened.location(job.system).startswith("s3:"),
+        trees="files" in engines.values(),
+        passphrase=str(opened.config.keys.passphrase),
     )
 
 

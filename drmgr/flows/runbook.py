@@ -26,7 +26,8 @@ class Surroundings:
     """What of the site bears on one system's recovery. Nothing here is secret.
 
     ``config`` is the site file, ``repository`` the base of the store in the notation of ``recover``; ``logged``: an instant
-    between recovery points can be reached; ``bucket``: old versions of objects can be brought back.
+    between recovery points can be reached; ``bucket``: old versions of objects can be brought back; ``trees``: a source is a
+    file tree; ``passphrase``: the reference by which the site file finds the keystore's.
     """
 
     system: System
@@ -40,6 +41,8 @@ class Surroundings:
     copies: tuple[str, ...] = ()
     logged: bool = False
     bucket: bool = False
+    trees: bool = False
+    passphrase: str = "file:secrets/passphrase"
 
 
 def commands(place: Surroundings) -> dict[str, str]:
@@ -60,6 +63,7 @@ def commands(place: Surroundings) -> dict[str, str]:
         found["at"] = f"{restore} --to scratch --keep 4h --at {TIME}"
     for folder in place.folders[:1]:
         found["folder"] = f"{restore} --to folder:{folder}/{name}-inc --occasion incident"
+    for folder in place.folders[:1] if place.trees else ():
         found["newest"] = f"{restore} --to folder:{folder}/{name}-newest --newer-than 1y --background"
     for source, connection in place.connections:
         key = "connection" if "connection" not in found else f"connection_{connection}"
@@ -78,7 +82,7 @@ def commands(place: Surroundings) -> dict[str, str]:
         found["rewind_dry"] = f"drmgr repo rewind {name} --to {TIME} --dry-run"
         found["rewind"] = f"drmgr repo rewind {name} --to {TIME} {sure}"
     found |= {
-        "combine": "drmgr keys combine",
+        "combine": f"drmgr keys combine --new-passphrase {place.passphrase}",
         "keys": "drmgr keys status --verify",
         "recover": f"drmgr recover --repository {place.repository} --into /srv/drmgr-recovered",
         "doctor": "drmgr doctor",
@@ -103,15 +107,30 @@ _STEPS: Mapping[str, tuple[str, ...]] = {
 }
 _NEEDED = {"rows-changed-by-mistake": "at", "ransomware": "rewind", "site-lost": "copy", "chain-broken": "copy"}
 """Without this one, that kind of incident is not fully covered, and the runbook has to say so."""
+_INTO_USE = ("original", "connection")
+"""Each of these ends with data that people work with; a folder of dumps does not."""
 
 
 def decisions(found: Mapping[str, str]) -> list[dict[str, object]]:
-    """For each kind of incident the commands in their order; ``lacking`` is what this site has not set up for it."""
-    return [
-        {
-            "kind": kind,
-            "steps": [step for step in _STEPS[kind] if step in found],
-            "lacking": needed if (needed := _NEEDED.get(kind, "")) and needed not in found else "",
-        }
-        for kind in ALL_KINDS
-    ]
+    """For each kind of incident the commands in their order; ``lacking`` is what this site has not set up for it.
+
+    ``back``: it allows no way to put the system's data into use again.
+    """
+    return [{"kind": kind, "steps": _steps(kind, found), "lacking": _lacking(kind, found)} for kind in ALL_KINDS]
+
+
+def _steps(kind: str, found: Mapping[str, str]) -> list[str]:
+    # dumps in a folder would look like an end of the way, and bring nothing into use
+    passed_over = {"folder"} if _is_stuck(kind, found) and "newest" not in found else set()
+    return [step for step in _STEPS[kind] if step in found and step not in passed_over]
+
+
+def _lacking(kind: str, found: Mapping[str, str]) -> str:
+    needed = _NEEDED.get(kind, "")
+    if needed and needed not in found:
+        return needed
+    return "back" if _is_stuck(kind, found) else ""
+
+
+def _is_stuck(kind: str, found: Mapping[str, str]) -> bool:
+    return set(_BACK) <= set(_STEPS[kind]) and not any(way in found for way in _INTO_USE)

@@ -24,8 +24,8 @@ def words(pages: Json, *numbers: int) -> str:
     return "".join(pages["shares"][number - 1]["words"] + "\n" for number in numbers)
 
 
-def combine(site: Site, given: str, *arguments: str) -> Answer:
-    argv = [DRMGR, "--config", str(site.config), "keys", "combine", *arguments, "--json"]
+def combine(site: Site, given: str, *arguments: str, as_json: bool = True) -> Answer:
+    argv = [DRMGR, "--config", str(site.config), "keys", "combine", *arguments, *(["--json"] if as_json else [])]
     done = subprocess.run(argv, input=given, capture_output=True, text=True, env=site.environment(), check=False)
     for word in given.split():
         assert len(word) < 7 or word not in done.stderr
@@ -54,6 +54,8 @@ def test_three_pages_and_a_new_passphrase_bring_a_site_back_whose_passphrase_is_
     assert site.json("keys", "status", "--verify", code=24)["error"]["code"] == "keystore"
     proven = combine(site, words(pages, 5, 2, 4), "--check", pages["check"].lower())
     assert proven.code == 0, proven
+    shown = combine(site, words(pages, 5, 2, 4), as_json=False)
+    assert "nothing was changed" in shown.out and "--new-passphrase" in shown.out
     assert proven.document == {
         "set": pages["set"],
         "check": pages["check"],
@@ -68,7 +70,7 @@ def test_three_pages_and_a_new_passphrase_bring_a_site_back_whose_passphrase_is_
     assert site.json("keys", "status", "--verify")["verified"] is True
     site.json("backup", "docs")
     acts = [line["act"] for line in site.json("audit", "show", "--last", "8")["lines"]]
-    assert acts == ["keys.split"] * 2 + ["keys.combine"] * 4 + ["backup"] * 2
+    assert acts == ["keys.split"] * 2 + ["keys.combine"] * 5 + ["backup"] * 2
     assert site.json("audit", "verify")["ok"] is True
 
 

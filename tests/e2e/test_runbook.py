@@ -7,6 +7,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from drmgr.cli.runbook import gather
+from drmgr.cli.wire import open_site
 from drmgr.flows.runbook import TIME
 from tests.support.site import Site
 
@@ -39,3 +41,15 @@ def test_a_runbook_is_printed_and_its_scratch_restore_is_played(drilled: Site) -
     label = json.loads((workspace / "label.json").read_text())
     (workspace / "label.json").write_text(json.dumps({**label, "keep_until": "2026-01-01T00:00:00+00:00"}))
     drilled.json("restore", "his", "--to", "scratch", "--dry-run")
+
+
+def test_the_order_of_the_hospital_is_that_of_its_drill(drilled: Site) -> None:
+    drilled.edit(lambda job: job.update(tier=1, depends_on=["his"]), "jobs/docs.yaml")
+    with open_site(drilled.config) as opened:
+        told = gather(opened, opened.loaded.job("his"), drilled.config)["runbook"]
+    # by tier and name docs would come before what it cannot work without
+    assert [row["system"] for row in told["order"]] == ["his", "docs"]
+    lines = {row["key"]: row["line"] for row in told["commands"]}
+    assert lines["combine"] == "drmgr keys combine --new-passphrase file:secrets/passphrase"
+    assert "newest" not in lines
+    drilled.json("report", "runbook", "his", "--lang", "en")

@@ -22,6 +22,7 @@ FULL = replace(
     copies=("offsite", "tape"),
     logged=True,
     bucket=True,
+    trees=True,
 )
 
 
@@ -59,7 +60,38 @@ def test_every_kind_of_incident_has_a_way_and_lacks_are_named() -> None:
     lacking = {each["kind"]: each["lacking"] for each in bare if each["lacking"]}
     assert lacking == {
         "rows-changed-by-mistake": "at",
+        "database-corrupted": "back",
+        "server-lost": "back",
+        "storage-lost": "back",
         "ransomware": "rewind",
         "site-lost": "copy",
         "chain-broken": "copy",
     }
+
+
+def test_a_system_without_files_is_not_told_to_bring_the_newest_first() -> None:
+    assert "newest" not in commands(replace(FULL, trees=False))
+    assert "folder" in commands(replace(FULL, trees=False))
+
+
+@pytest.mark.parametrize(("trees", "ends"), [(False, "scratch"), (True, "folder")])
+def test_where_nothing_may_be_put_into_use_that_is_said_and_dumps_in_a_folder_are_no_end(
+    trees: bool, ends: str
+) -> None:
+    shut = replace(FULL, original=False, connections=(), trees=trees)
+    told = {each["kind"]: each for each in decisions(commands(shut))}
+    assert (told["server-lost"]["steps"], told["server-lost"]["lacking"]) == (
+        ["points", "scratch", "folder"][: 3 if trees else 2],
+        "back",
+    )
+    assert told["ransomware"]["lacking"] == "back"
+    assert told["keys-lost"]["lacking"] == ""
+    assert told["storage-lost"]["steps"][-1] == ends  # type: ignore[index]
+    # one way is enough
+    one = {each["kind"]: each for each in decisions(commands(replace(shut, original=True)))}
+    assert one["server-lost"]["lacking"] == ""
+
+
+def test_lost_keys_end_under_a_new_passphrase() -> None:
+    line = commands(replace(FULL, passphrase="env:DRMGR_PASSPHRASE"))["combine"]
+    assert line == "drmgr keys combine --new-passphrase env:DRMGR_PASSPHRASE"

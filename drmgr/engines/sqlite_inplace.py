@@ -7,7 +7,15 @@ from pathlib import Path
 from drmgr.engines.sqlite import SqliteEngine
 from drmgr.errors import InUseError, PreflightError, SourceError
 from drmgr.model import Facts, Instance, Member, Move
-from drmgr.system.beside import before_name, holders, is_renamed, restored_name, told
+from drmgr.system.beside import (
+    STOP_PROGRAMS,
+    before_name,
+    holders,
+    is_renamed,
+    program_names,
+    restored_name,
+    told,
+)
 from drmgr.system.files import sync_directory
 
 COMPANIONS = ("-wal", "-shm", "-journal")
@@ -41,7 +49,10 @@ class SqlitePlace:
             raise PreflightError(f"{self._path} is mounted there by itself and cannot be renamed")
 
     def users(self) -> int:
-        return self._users_of(self._path)
+        return len(self._holders(self._path))
+
+    def programs(self) -> tuple[str, ...]:
+        return program_names(self._holders(self._path))
 
     def disk(self) -> Path | None:
         return self._path.parent
@@ -99,17 +110,14 @@ class SqlitePlace:
             sync_directory(self._path.parent)
 
     def _refuse(self, old: Path, new: Path) -> None:
-        if self._users_of(old):
-            raise InUseError(
-                f"programs have {old} open",
-                hint="stop them first: drmgr ends no programs, and they would go on writing",
-            )
+        if programs := program_names(self._holders(old)):
+            raise InUseError(f"programs have {old} open: {', '.join(programs)}", hint=STOP_PROGRAMS)
         taken = [path for path in self._with_companions(new) if path.exists()]
         if taken:
             raise SourceError(f"{taken[0]} is there already, and nothing is written over")
 
-    def _users_of(self, path: Path) -> int:
-        return len(set().union(*(holders(each) for each in self._with_companions(path))))
+    def _holders(self, path: Path) -> set[int]:
+        return set().union(*(holders(each) for each in self._with_companions(path)))
 
     def _same_companions(self, old: Path, new: Path) -> list[Path]:
         """Those of ``old`` that have their second name beside ``new`` already."""

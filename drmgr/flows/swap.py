@@ -7,6 +7,7 @@ from drmgr.errors import DrmgrError, InUseError, NotAllowedError, PreflightError
 from drmgr.flows.bench import Bench, Recorder, recorded
 from drmgr.interfaces import Place, SwapBook
 from drmgr.model import AuditResult, Move, RunKind, Swap, SwapPhase, move_to_json
+from drmgr.system.beside import STOP_PROGRAMS
 from drmgr.system.stopping import undisturbed
 
 Places = Mapping[str, Place]
@@ -23,10 +24,14 @@ class Swapper:
         self._end_sessions = end_sessions
 
     def refuse_in_use(self, sources: tuple[str, ...]) -> None:
-        """Raises InUseError when others hold one of the sources, and their sessions may not be ended."""
-        if self._end_sessions:
-            return
+        """Raises InUseError when others hold one of the sources, and their sessions may not be ended, or cannot be.
+
+        All sources are asked before the first session is ended: nobody is thrown out for a swap that will not come.
+        """
         for source in sources:
+            if programs := self._places[source].programs():
+                raise InUseError(f"programs work in {source} now: {', '.join(programs)}", hint=STOP_PROGRAMS)
+        for source in () if self._end_sessions else sources:
             users = self._places[source].users()
             if users:
                 raise InUseError(f"{users} sessions or programs work in {source} now, and would be cut off")
@@ -64,9 +69,8 @@ class Swapper:
                     error.hint = f"names are changed in part, and could not be changed back ({worse.message}); {how}"
                     raise error from worse
                 self._book.write(replace(swap, phase=SwapPhase.PROVEN))
-            error.hint = f"all names are as they were, and what was restored is proven and waits beside; {how}"
-            if isinstance(error, InUseError):
-                error.hint += "; the programs must be stopped first, or say --end-sessions"
+            why = f"; but first: {error.hint}" if isinstance(error, InUseError) else ""
+            error.hint = f"all names are as they were, and what was restored is proven and waits beside; {how}{why}"
             raise
 
     def back(self, swap: Swap) -> Swap:

@@ -38,6 +38,9 @@ class Place(Protocol):
     def users(self) -> int:
         """How many sessions or programs hold what is there open now. Raises SourceError."""
 
+    def programs(self) -> tuple[str, ...]:
+        """Those that work in it now and that no session's end sends away, with their pids: drmgr ends no programs."""
+
     def disk(self) -> Path | None:
         """A folder of this host on whose disk the restored will lie beside; None when drmgr cannot see it."""
 

@@ -86,6 +86,9 @@ class ServerFilesPlace:
         """None: a server that is up is refused, whoever works in it."""
         return 0
 
+    def programs(self) -> tuple[str, ...]:
+        return ("the server itself",) if self._at_work() else ()
+
     def disk(self) -> Path | None:
         return self._data.parent
 

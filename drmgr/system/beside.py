@@ -2,8 +2,8 @@
 
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from drmgr.errors import DrmgrError, SourceError
@@ -12,6 +12,9 @@ from drmgr.system.files import sync_directory
 PROC = Path("/proc")
 RUN_CHARACTERS = 26
 """Of a run's id, which ends each of these names."""
+
+STOP_PROGRAMS = "end them first: drmgr ends sessions of databases, but no programs, and they would go on writing"
+"""The hint where programs have files open."""
 
 
 def beside(name: str, word: str, run: str, longest: int = 255) -> str:
@@ -82,6 +85,17 @@ def holders(path: Path) -> set[int]:
         if any(_leads_to(link, top) for link in links):
             found.add(int(process.name))
     return found
+
+
+def program_names(pids: Iterable[int]) -> tuple[str, ...]:
+    """``NAME (pid N)`` of each that still runs, by pid."""
+    named = []
+    for pid in sorted(pids):
+        # it may have ended meanwhile
+        with suppress(OSError):
+            name = (PROC / str(pid) / "comm").read_text(encoding="utf-8", errors="replace").strip()
+            named.append(f"{name} (pid {pid})")
+    return tuple(named)
 
 
 def _leads_to(link: Path, top: str) -> bool:

@@ -11,7 +11,10 @@ from drmgr.model import Facts, Instance, Member, Move
 
 @dataclass
 class FakePlace:
-    """``busy`` sessions work in it; ``raises`` is what the rename into that name raises, before it or, ``late``, after it."""
+    """``busy`` sessions work in it, and the programs ``open_in`` have files of it open.
+
+    ``raises`` is what the rename into that name raises, before it or, ``late``, after it.
+    """
 
     engine: Engine
     root: Path
@@ -24,6 +27,8 @@ class FakePlace:
     renamed: list[str] = field(default_factory=list)
     wrong: DrmgrError | None = None
     lacks: tuple[str, ...] = ()
+    open_in: tuple[str, ...] = ()
+    cut_off: bool = False
 
     def survey(self, member: Member) -> None:
         if self.wrong is not None:
@@ -31,6 +36,9 @@ class FakePlace:
 
     def users(self) -> int:
         return self.busy
+
+    def programs(self) -> tuple[str, ...]:
+        return self.open_in
 
     def disk(self) -> Path | None:
         return self.root.parent
@@ -65,6 +73,7 @@ class FakePlace:
         assert not new.exists(), "something would be written over"
         if self.busy and not end_sessions:
             raise InUseError("others work in it")
+        self.cut_off |= bool(self.busy)
         failure = self.raises.pop(move.new, None)
         if failure is not None and not self.late:
             raise failure

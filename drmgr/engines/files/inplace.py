@@ -10,9 +10,11 @@ from drmgr.engines.files.settings import FILES_PART, MANIFEST_NAME, MANIFEST_PAR
 from drmgr.errors import InUseError, PreflightError
 from drmgr.model import Facts, Instance, Member, Move
 from drmgr.system.beside import (
+    STOP_PROGRAMS,
     before_name,
     holders,
     is_renamed,
+    program_names,
     remove_folder,
     rename_folder,
     restored_name,
@@ -58,6 +60,9 @@ class FilesPlace:
     def users(self) -> int:
         return len(holders(self._root))
 
+    def programs(self) -> tuple[str, ...]:
+        return program_names(holders(self._root))
+
     def disk(self) -> Path | None:
         return self._root.parent
 
@@ -101,11 +106,8 @@ class FilesPlace:
     def rename(self, move: Move, *, end_sessions: bool) -> None:
         del end_sessions
         old = self._root.with_name(move.old)
-        if holders(old):
-            raise InUseError(
-                f"programs have files in {old} open",
-                hint="stop them first: drmgr ends no programs, and they would go on writing",
-            )
+        if programs := program_names(holders(old)):
+            raise InUseError(f"programs have files in {old} open: {', '.join(programs)}", hint=STOP_PROGRAMS)
         rename_folder(old, self._root.with_name(move.new))
 
     def live(self, run: str) -> Instance | None:

@@ -117,6 +117,9 @@ class MariadbPlace:
         with self._session() as session, told("the sessions could not be counted"):
             return len(ask(session, _USERS, self._name))
 
+    def programs(self) -> tuple[str, ...]:
+        return ()
+
     def disk(self) -> Path | None:
         if not self._endpoint.local:
             return None

@@ -86,6 +86,9 @@ class PostgresPlace:
         with self._session() as session:
             return len(session.execute(_USERS, (self._name,)).fetchall())
 
+    def programs(self) -> tuple[str, ...]:
+        return ()
+
     def disk(self) -> Path | None:
         if not self._endpoint.host.startswith("/"):
             return None

@@ -79,6 +79,9 @@ class SqlServerPlace:
         with self._session() as session:
             return len(session.rows(renaming.sessions(self._name)))
 
+    def programs(self) -> tuple[str, ...]:
+        return ()
+
     def disk(self) -> Path | None:
         """The server's own, which it is asked about before it restores."""
         return None

@@ -1,5 +1,6 @@
 """A SQLite file in its own place: its log goes along, and nobody who has it open is fooled."""
 
+import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -13,6 +14,7 @@ from drmgr.model import Facts, Move
 from drmgr.system.clock import SystemClock
 
 RUN = "01KZZZZZZZZZZZZZZZZZZZZZZZ"
+PID = os.getpid()
 
 
 @pytest.fixture
@@ -94,7 +96,9 @@ def test_nobody_is_left_writing_into_what_is_aside_and_nothing_is_written_over(
     monkeypatch.setattr("drmgr.system.beside.os.getpid", lambda: 1)
     with (tmp_path / "queue 号.db").open("rb"):
         assert place.users() == 1
-        with pytest.raises(InUseError):
+        (program,) = place.programs()
+        assert program.endswith(f" (pid {PID})")
+        with pytest.raises(InUseError, match=f"pid {PID}"):
             place.rename(aside, end_sessions=True)
     assert rows(tmp_path / "queue 号.db") == [1, 2]
 

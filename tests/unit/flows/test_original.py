@@ -259,6 +259,34 @@ def test_what_is_written_after_the_swap_is_not_later_than_it_may_be(ground: Grou
     assert in_place > max(beside, ground.site.bench.clock.now())
 
 
+def test_nobody_is_thrown_out_for_a_swap_that_programs_are_in_the_way_of(ground: Ground) -> None:
+    ground.places["main"].busy, ground.places["images"].open_in = 2, ("smbd (pid 71)",)
+    ground.target = replace(ground.target, end_sessions=True)
+    with pytest.raises(InUseError, match=r"images.*smbd \(pid 71\)") as told:
+        ground.restore()
+    assert "--end-sessions" not in told.value.hint
+    # at once: nothing was brought, and no session was ended
+    assert (ground.both(), ground.kept(), ground.target.book.all()) == (SPOILT, [], [])
+
+    place = ground.places["images"]
+    place.open_in = ()
+    settle = place.settle
+
+    def settled(run: str, staged: Path, loaded: object) -> None:
+        settle(run, staged, loaded)  # type: ignore[arg-type]
+        place.open_in = ("rsync (pid 72)",)
+
+    place.settle = settled  # type: ignore[method-assign]
+    with pytest.raises(InUseError, match="rsync") as told:
+        ground.restore()
+    assert ("--end-sessions" in told.value.hint, "--finish" in told.value.hint) == (False, True)
+    assert not ground.places["main"].cut_off
+    assert (ground.swap().phase, ground.both()) == (SwapPhase.PROVEN, SPOILT)
+    place.open_in = ()
+    assert ground.finish().outcome.verdict is Verdict.PASSED
+    assert ground.places["main"].cut_off
+
+
 def test_a_check_that_was_failed_and_accepted_is_not_forgotten_when_another_command_ends_it(ground: Ground) -> None:
     # in place the facts are not asked any more: nothing there would tell that they were wrong
     ground.site.wired = ground.site.with_checks(FakeCheck("facts-main", Level.FACTS, CheckStatus.FAIL))

@@ -1,7 +1,7 @@
 """The plan of a restore, told before anything is done: what is read, written and renamed, how long, and what is lost."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, tzinfo
 from pathlib import Path
 from textwrap import wrap
 from typing import TYPE_CHECKING
@@ -158,10 +158,10 @@ def forecast_json(plan: Forecast) -> Json:
 
 
 def show_forecast(console: "Console", opened: "Site", plan: Forecast) -> None:
-    from drmgr.cli.output import human_bytes, human_time
+    from drmgr.cli.output import human_bytes
 
     zone = opened.zone
-    as_of = plan.at or human_time(plan.instant, zone)
+    as_of = as_of_text(plan.at, plan.instant, zone)
     lines: list[tuple[str, str]] = [
         ("recovery point", plan.point.id),
         ("as of", f"{as_of} ({zone})"),
@@ -182,6 +182,20 @@ def show_forecast(console: "Console", opened: "Site", plan: Forecast) -> None:
         first, more = f"{name:<{width}}  ", " " * (width + 2)
         folded = wrap(text, console.width, initial_indent=first, subsequent_indent=more, break_long_words=False)
         console.print("\n".join(folded), markup=False, soft_wrap=True)
+
+
+def as_of_text(at: str, instant: datetime, zone: tzinfo) -> str:
+    """The target of a restore for people, in that zone; a name or a position in a log as it was given."""
+    from drmgr.cli.output import human_time
+
+    if not at:
+        return human_time(instant, zone)
+    try:
+        asked = datetime.fromisoformat(at)
+    except ValueError:
+        return at
+    # one without a zone was meant in the site's
+    return human_time(asked if asked.tzinfo else asked.replace(tzinfo=zone), zone)
 
 
 def show_dry_run(console: "Console", opened: "Site", plan: Forecast) -> None:

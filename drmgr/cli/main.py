@@ -109,7 +109,7 @@ def main(arguments: list[str]) -> int:
         output.error(error)
         return error.exit_code
     except (Interrupted, typer.Abort) as stop:
-        _stopped(output, str(stop))
+        _stopped(output, str(stop) or "no answer was given")
         return Interrupted.exit_code
     except BrokenPipeError:
         # the reader of our output has gone; Python would complain about it once more at exit

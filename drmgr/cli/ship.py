@@ -1,5 +1,6 @@
 """``drmgr ship``, and the times between recovery points that ``drmgr points`` shows."""
 
+from datetime import tzinfo
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -51,7 +52,7 @@ def ship(
     with site(context) as opened, answers.progress() as progress:
         if due:
             results, held = _due(opened, progress)
-            _answer(answers, results, held_json(held))
+            _answer(answers, results, held_json(held), opened.zone)
             return
         bench = opened.bench(progress)
         chosen = [source for name in _names(opened, systems or []) for source in _logged(opened, name)]
@@ -64,7 +65,7 @@ def ship(
             _follow(opened, bench, chosen, every, answers.error)
             return
         results = [_one(opened, bench, system, source) for system, source in chosen]
-    _answer(answers, results, [])
+    _answer(answers, results, [], opened.zone)
 
 
 def _due(opened: "Site", progress: "ProgressFor") -> "tuple[list[Result], list[Decision]]":
@@ -76,10 +77,10 @@ def _due(opened: "Site", progress: "ProgressFor") -> "tuple[list[Result], list[D
     return [each for of_system in results for each in of_system], held
 
 
-def _answer(answers: "Output", results: list[Result], held: Json) -> None:
+def _answer(answers: "Output", results: list[Result], held: Json, zone: tzinfo) -> None:
     """Tells what was done, and leaves with the exit code that fits."""
     document = {"shipped": [_json(*result) for result in results], "waiting": held}
-    answers.answer(document, lambda console: _show(console, results) if results else None)
+    answers.answer(document, lambda console: _show(console, results, zone) if results else None)
     errors = [error for *_, error in results if error]
     if errors:
         if not answers.wants_json:
@@ -154,15 +155,15 @@ def _json(system: str, source: str, done: "Shipped | None", error: DrmgrError | 
     }
 
 
-def _show(console: "Console", results: list[Result]) -> None:
-    from drmgr.cli.output import human_bytes, table
+def _show(console: "Console", results: list[Result], zone: tzinfo) -> None:
+    from drmgr.cli.output import human_bytes, human_time, table
 
     rows = []
     for system, source, done, _ in results:
-        until = done.until.isoformat(timespec="seconds") if done and done.until else "-"
+        until = human_time(done.until, zone) if done and done.until else "-"
         size = human_bytes(done.bytes) if done else "-"
         rows.append([f"{system}/{source}", "ok" if done else "failed", str(done.files) if done else "-", size, until])
-    table(console, ["source", "status", "files", "size", "restorable to before"], rows)
+    table(console, ["source", "status", "files", "size", f"restorable to before ({zone})"], rows)
 
 
 def reachable(opened: "Site", job: "Job", found: "Found", copy: str = "") -> Windows:

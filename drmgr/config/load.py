@@ -67,7 +67,8 @@ def load_site(path: Path) -> LoadedSite:
     path = Path(os.path.abspath(path))  # noqa: PTH100 - keeps symbolic links, unlike resolve()
     if not path.is_file():
         raise ConfigError(
-            f"there is no site file {_shown(path)}", hint="write one with: drmgr init, or name yours with --config FILE"
+            f"there is no site file {_shown(path)}",
+            hint="name yours with --config FILE; a new site: drmgr init; a host that was lost: drmgr recover",
         )
     reader = _Reader(path)
     site = reader.site()

@@ -66,6 +66,7 @@ def test_every_way_out_has_its_exit_code_and_its_words(
     out, err = capsys.readouterr()
     assert out == ""
     assert "drmgr: " in err
+    assert "()" not in err
 
 
 def test_a_failure_in_json_is_one_document(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -310,6 +310,8 @@ def test_no_site_file_says_what_to_do(tmp_path: Path, monkeypatch: pytest.Monkey
     with pytest.raises(ConfigError, match=r"no site file drmgr\.yaml") as caught:
         load_site(Path("drmgr.yaml"))
     assert "drmgr init" in caught.value.hint
+    # after the loss of the host a new site is the wrong way
+    assert "drmgr recover" in caught.value.hint
     assert "--config" in caught.value.hint
 
 

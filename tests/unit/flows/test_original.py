@@ -1,95 +1,34 @@
 """A restore in place with what can go wrong: nothing is ever lost, and every state has a way out."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 
 from drmgr.errors import DrmgrError, Interrupted, InUseError, NotAllowedError, PreflightError, SourceError, UsageError
-from drmgr.flows.backup import backup
-from drmgr.flows.finish import finish
-from drmgr.flows.original import ToOriginal
-from drmgr.flows.reach import Aim
-from drmgr.flows.restore import RestoreDone, restore
-from drmgr.flows.restoreplan import RestorePlan, planned
+from drmgr.flows.restore import restore
+from drmgr.flows.restoreplan import planned
 from drmgr.flows.swap import undo
 from drmgr.model import (
-    NOTHING_TOLD,
     AuditResult,
     CheckResult,
     CheckStatus,
     Level,
     OccasionKind,
     Restored,
-    Swap,
     SwapPhase,
-    Told,
     Verdict,
-    swap_from_json,
-    swap_to_json,
 )
-from drmgr.state.swap_book import FileSwapBook
 from tests.support.fake_audit import FakeAudit
-from tests.support.fake_place import FakePlace
 from tests.support.fakes import FakeCheck
 from tests.unit.flows.conftest import Site
-
-
-def allowed() -> None:
-    return
-
-
-@dataclass
-class Ground:
-    """A site whose two folders were spoilt after their backup, and their places."""
-
-    site: Site
-    target: ToOriginal
-    places: dict[str, FakePlace]
-
-    def plan(self, *sources: str) -> RestorePlan:
-        return RestorePlan("latest", self.target, sources, "spoilt", OccasionKind.INCIDENT)
-
-    def restore(self, *sources: str) -> RestoreDone:
-        return restore(self.site.bench, self.site.wired, self.plan(*sources))
-
-    def content(self, name: str) -> str:
-        return (self.places[name].root / "deep" / "a.txt").read_text()
-
-    def both(self) -> tuple[str, str]:
-        return self.content("main"), self.content("images")
-
-    def swap(self) -> Swap:
-        return self.target.book.all()[-1]
-
-    def undo(self, *, force: bool = False) -> Swap:
-        way = {"reason": "back", "permit": allowed, "force": force}
-        return undo(self.site.bench, self.target.book, self.swap(), self.target.places, **way)  # type: ignore[arg-type]
-
-    def finish(self, told: Told = NOTHING_TOLD) -> RestoreDone:
-        return finish(self.site.bench, self.site.wired, self.target, self.swap(), "end", told=told)
-
-    def kept(self) -> list[str]:
-        """The folders beside the two, without their run."""
-        return sorted(
-            path.name.rpartition("-")[0]
-            for path in self.site.folder.iterdir()
-            if ".re" in path.name or ".be" in path.name
-        )
+from tests.unit.flows.ground import GOOD, SPOILT, Ground, allowed, moving_into, spoilt_site
 
 
 @pytest.fixture
 def ground(site: Site) -> Ground:
-    backup(site.bench, site.wired)
-    places = {name: FakePlace(engine, site.folder / name) for name, engine in site.engines.items()}
-    for name in places:
-        (site.folder / name / "deep" / "a.txt").write_text("spoilt")
-    return Ground(site, ToOriginal(places, FileSwapBook(site.folder / "state"), allowed), places)
-
-
-SPOILT, GOOD = ("spoilt", "spoilt"), ("main", "images")
+    return spoilt_site(site)
 
 
 def test_all_sources_are_proven_before_the_first_gets_another_name(ground: Ground) -> None:
@@ -191,19 +130,6 @@ def test_a_kill_between_two_renames_is_found_and_ended_or_undone(
         assert ground.kept() == ["images.before", "main.before"]
 
 
-def moving_into(place: FakePlace, ground: Ground, which: int, failure: DrmgrError | Interrupted) -> None:
-    """The rename of that number of the place raises: its name is known only when the run is."""
-    plain: Callable[..., object] = place.rename
-
-    def rename(move: object, *, end_sessions: bool) -> None:
-        if place.moves(ground.swap().run, "x")[which].new == move.new:  # type: ignore[attr-defined]
-            place.raises[move.new] = failure  # type: ignore[attr-defined]
-            setattr(place, "rename", plain)  # noqa: B010 - what is a method to mypy cannot be set
-        plain(move, end_sessions=end_sessions)
-
-    place.rename = rename  # type: ignore[method-assign]
-
-
 @pytest.mark.parametrize("source", ["main", "images"])
 @pytest.mark.parametrize("which", [0, 1])
 def test_a_rename_that_fails_takes_the_others_back(ground: Ground, source: str, which: int) -> None:
@@ -287,100 +213,6 @@ def test_nobody_is_thrown_out_for_a_swap_that_programs_are_in_the_way_of(ground:
     assert ground.places["main"].cut_off
 
 
-def test_a_check_that_was_failed_and_accepted_is_not_forgotten_when_another_command_ends_it(ground: Ground) -> None:
-    # in place the facts are not asked any more: nothing there would tell that they were wrong
-    ground.site.wired = ground.site.with_checks(FakeCheck("facts-main", Level.FACTS, CheckStatus.FAIL))
-    ground.target = replace(ground.target, accept_failed=True)
-    moving_into(ground.places["main"], ground, 0, SourceError("no"))
-    with pytest.raises(SourceError):
-        ground.restore()
-    done = ground.finish()
-    assert (done.outcome.verdict, ground.both()) == (Verdict.FAILED, GOOD)
-    assert [check.name for check in done.outcome.checks if check.status is CheckStatus.FAIL] == ["facts-main"]
-    # and again: the word of it stays with the restore
-    assert ground.finish().outcome.verdict is Verdict.FAILED
-
-
-def test_another_command_that_ends_it_invents_no_time_of_the_fault(ground: Ground) -> None:
-    ground.restore()
-    line = ground.finish().outcome.timeline
-    assert (line.t0, line.t1, line.t2, line.t3, line.counted_from) == (None, None, None, None, "begun")
-
-
-def test_another_command_that_ends_it_knows_what_the_first_was_told_and_reached(
-    ground: Ground, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ground.site.clock.sleep(7200)
-    began = ground.site.clock.now()
-    fault, reached = began - timedelta(hours=1), began - timedelta(minutes=70)
-
-    def further(*asked: object) -> tuple[Aim, tuple[CheckResult, ...]]:
-        found, doubts = planned(*asked)  # type: ignore[arg-type]
-        return replace(found, instant=reached), doubts
-
-    monkeypatch.setattr("drmgr.flows.restore.planned", further)
-    told = Told(fault, fault + timedelta(minutes=5))
-    first = restore(ground.site.bench, ground.site.wired, replace(ground.plan(), told=told)).outcome
-    ground.site.clock.sleep(60)
-    second = ground.finish().outcome
-    assert second.timeline.t0 == fault
-    assert (second.timeline.t1, second.timeline.t2) == (told.noticed, None)
-    assert second.timeline.brought_back == first.timeline.brought_back == reached
-    assert second.rpo.measured == first.rpo.measured == 600
-    assert second.timeline.begun == first.timeline.begun
-    # what is told now counts for what was told before
-    again = ground.finish(Told(fault=fault - timedelta(minutes=1), accepted=began)).outcome.timeline
-    assert (again.t0, again.t1, again.t2) == (fault - timedelta(minutes=1), told.noticed, began)
-    with pytest.raises(UsageError, match="is before T0"):
-        ground.finish(Told(noticed=fault - timedelta(minutes=1)))
-
-
-def test_a_simulation_in_place_stays_one_when_another_command_ends_it(ground: Ground) -> None:
-    restore(ground.site.bench, ground.site.wired, replace(ground.plan(), occasion=OccasionKind.SIMULATION))
-    done = ground.finish()
-    assert done.record.occasion is OccasionKind.SIMULATION
-    assert done.outcome.timeline.t0 == done.outcome.timeline.begun
-
-
-def test_a_book_from_before_times_were_kept_in_it_tells_none(ground: Ground) -> None:
-    ground.restore()
-    body = swap_to_json(ground.swap())
-    for name in ("told", "occasion", "brought_back", "undone_at"):
-        del body[name]
-    swap = swap_from_json(body)
-    assert (swap.told, swap.occasion, swap.brought_back) == (NOTHING_TOLD, OccasionKind.INCIDENT, None)
-
-
-def test_one_that_cannot_be_ended_takes_its_renames_back(ground: Ground) -> None:
-    moving_into(ground.places["main"], ground, 0, SourceError("no"))
-    with pytest.raises(SourceError):
-        ground.restore()
-    # somebody has cleared away what lay beside
-    moving_into(ground.places["images"], ground, 1, SourceError("it is gone"))
-    with pytest.raises(SourceError, match="it is gone") as told:
-        ground.finish()
-    assert (ground.swap().phase, ground.both()) == (SwapPhase.PROVEN, SPOILT)
-    assert "--finish" in told.value.hint
-
-
-@pytest.mark.parametrize("way", ["finish", "undo"])
-def test_what_another_command_did_meanwhile_is_seen(ground: Ground, way: str) -> None:
-    moving_into(ground.places["main"], ground, 0, SourceError("no"))
-    with pytest.raises(SourceError):
-        ground.restore()
-    stale = ground.swap()
-    ground.undo()
-    acts: dict[str, Callable[[], object]] = {
-        "finish": lambda: finish(ground.site.bench, ground.site.wired, ground.target, stale, "end"),
-        "undo": lambda: undo(
-            ground.site.bench, ground.target.book, stale, ground.target.places, reason="x", permit=allowed, force=False
-        ),
-    }
-    with pytest.raises(UsageError, match="dropped"):
-        acts[way]()
-    assert ground.both() == SPOILT
-
-
 def test_nothing_is_undone_below_an_undoing_that_was_broken_off(ground: Ground) -> None:
     ground.restore("main")
     first = ground.swap()
@@ -410,22 +242,6 @@ def test_what_a_killed_restore_left_beside_goes_with_the_next(ground: Ground) ->
     assert not (ground.site.folder / "images.restored-00").exists()
     assert ground.target.book.read("his", run).phase is SwapPhase.SWAPPED
     assert ground.target.book.read("his", "00").phase is SwapPhase.DROPPED
-
-
-def test_a_server_that_a_person_starts_is_checked_afterwards(ground: Ground) -> None:
-    for place in ground.places.values():
-        place.by_hand = "systemctl start it"
-    done = ground.restore()
-    assert (done.outcome.verdict, done.instances) == (Verdict.PASSED, {})
-    assert not [check for check in done.outcome.checks if check.name.endswith("@original")]
-    still = ground.finish()
-    assert still.outcome.verdict is Verdict.ERROR
-    assert "systemctl start it" in still.outcome.checks[-1].message
-    for place in ground.places.values():
-        place.by_hand = ""
-    done = ground.finish()
-    assert done.outcome.verdict is Verdict.PASSED
-    assert {check.name for check in done.outcome.checks} >= {"opens-main@original", "integrity-images@original"}
 
 
 def test_a_book_that_was_changed_is_no_book(ground: Ground) -> None:

@@ -38,7 +38,6 @@ from drmgr.model import (
     LaidTable,
     Level,
     Outcome,
-    Restored,
     RunKind,
     RunStatus,
     TableChange,
@@ -161,7 +160,7 @@ class _Act:
         # the facts are those of the recovery point, and a replay went on from there
         checks = tuple(check for check in self._wired.checks if not (replays and check.level is Level.FACTS))
         with self._phases.step("verify"):
-            restored = Restored(self._aim.point, loaded.instances, self._wired.system.objectives)
+            restored = self._aim.restored(loaded.instances, self._wired.system.objectives)
             self._checks += prove(self._bench, checks, restored)
         self._checks += tuple(target_reached(name, replay, loaded.reached[name]) for name, replay in replays.items())
         return loaded.instances[self._source.name]

@@ -87,7 +87,7 @@ class ServerFilesPlace:
         return 0
 
     def programs(self) -> tuple[str, ...]:
-        return ("the server itself",) if self._at_work() else ()
+        return ("its server, which is up",) if self._at_work() else ()
 
     def disk(self) -> Path | None:
         return self._data.parent

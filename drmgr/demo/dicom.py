@@ -93,6 +93,10 @@ def _patient_values(picture: Picture) -> dict[str, object]:
         "PatientBirthDate": f"{order.birth_date:%Y%m%d}",
         "SeriesNumber": picture.series_number,
         "InstanceNumber": picture.number,
+        "FrameOfReferenceUID": uid(f"frame {picture.study_uid}"),
+        "PositionReferenceIndicator": "",
+        "PatientPosition": "HFS",
+        "Manufacturer": "drmgr demo",
     }
 
 
@@ -113,9 +117,22 @@ def _image_values(picture: Picture) -> dict[str, object]:
         "ImageType": ["ORIGINAL", "PRIMARY", "AXIAL"],
         "PixelData": _slice(picture.sop_uid),
     }
-    if picture.modality == "CT":
-        values |= {"RescaleIntercept": -1024, "RescaleSlope": 1}
-    return values
+    return {**values, **_OF_MODALITY[picture.modality]}
+
+
+_OF_MODALITY: dict[str, dict[str, object]] = {
+    "CT": {"RescaleIntercept": -1024, "RescaleSlope": 1, "KVP": 120, "AcquisitionNumber": 1},
+    "MR": {
+        "ScanningSequence": "SE",
+        "SequenceVariant": "NONE",
+        "ScanOptions": "",
+        "MRAcquisitionType": "2D",
+        "RepetitionTime": 4000,
+        "EchoTime": 90,
+        "EchoTrainLength": 1,
+    },
+}
+"""What DICOM PS3.3 asks of CT and MR images (A.3, A.4) beside what all have."""
 
 
 def _slice(seed: str) -> bytes:

@@ -30,7 +30,7 @@ def show_course(console: "Console", outcomes: Sequence[Outcome]) -> None:
     whole = seconds_of_all(outcomes)
     if whole["total_seconds"] is not None:
         total, single = (human_seconds(whole[name]) for name in ("total_seconds", "single_seconds"))
-        console.print(f"all verified after {total}; by themselves they take {single} together", markup=False)
+        console.print(f"all verified after {total}; their own times, side by side, add up to {single}", markup=False)
 
 
 def _bar(since: Sequence[float | None]) -> str:

@@ -270,7 +270,7 @@ class _Builder:
 
 
 def seconds_of_all(outcomes: Sequence[Outcome]) -> dict[str, Json]:
-    """From T0 until the last system was verified, and what all take by themselves from T4 to T6; None where one did not."""
+    """From T0 until the last was verified, and the sum of their own T4 to T6, side by side; None where one did not end."""
     waited = [outcome.rto.measured for outcome in outcomes]
     own = [line.t6 - line.t4 for line in (outcome.timeline for outcome in outcomes) if line.t4 and line.t6]
     whole = bool(outcomes) and None not in waited and len(own) == len(outcomes)

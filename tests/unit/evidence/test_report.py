@@ -79,11 +79,11 @@ def test_the_drill_report_says_everything_that_the_evidence_says(
                 "依赖 his",
                 "全部系统验证完成用时",
                 "1 小时 30 分",
-                "各系统单独用时之和",
+                "各系统自身用时之和",
                 "细竖线",
             ],
         ),
-        ("en", ["Tier 1", "Tier 2", "after his", "All verified (since T0)", "1 h 30 min", "Sum of each by itself"]),
+        ("en", ["Tier 1", "Tier 2", "after his", "All verified (since T0)", "1 h 30 min", "Sum of their own times"]),
     ],
 )
 def test_systems_that_came_back_at_once_are_drawn_by_tier_with_their_total(

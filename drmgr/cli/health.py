@@ -1,5 +1,6 @@
 """Looks at all systems at once, and at the site itself: for status, alarms and metrics."""
 
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -42,15 +43,16 @@ class SiteHealth:
 def look(opened: "Site", systems: list[str]) -> SiteHealth:
     """The named systems, or all. Raises PreflightError when the catalog cannot be used."""
     names = systems or sorted(opened.loaded.jobs)
-    site, proofs = _site_problems(opened)
+    begun = opened.catalog.first_points()
+    site, proofs = _site_problems(opened, begun)
     # opened once, before the threads ask for it
     _ = opened.catalog, opened.bucket
     with ThreadPoolExecutor(max_workers=AT_THE_SAME_TIME) as pool:
-        found = list(pool.map(lambda name: _look_at(opened, name, proofs.get(name, [])), names))
+        found = list(pool.map(lambda name: _look_at(opened, name, proofs.get(name, []), begun.get(name)), names))
     return SiteHealth(opened.clock.now(), tuple(by_trouble(found)), tuple(site))
 
 
-def _look_at(opened: "Site", name: str, proofs: list[DrillProof]) -> Health:
+def _look_at(opened: "Site", name: str, proofs: list[DrillProof], begun: datetime | None) -> Health:
     from drmgr.config.models import system_of
 
     job = opened.loaded.job(name)
@@ -67,6 +69,7 @@ def _look_at(opened: "Site", name: str, proofs: list[DrillProof]) -> Health:
         swaps=lambda: opened.swap_book.all(name),
         sources=frozenset(source.name for source in job.sources),
         copies=lambda: _copies(opened, name),
+        begun=begun,
     )
     return health(watched, opened.catalog, opened.clock)
 
@@ -96,7 +99,7 @@ def _declared(opened: "Site", name: str) -> DeclaredDrill:
     return DeclaredDrill(name, Cron(expression, opened.zone), since)
 
 
-def _site_problems(opened: "Site") -> tuple[list[Problem], dict[str, list[DrillProof]]]:
+def _site_problems(opened: "Site", begun: Mapping[str, datetime]) -> tuple[list[Problem], dict[str, list[DrillProof]]]:
     problems = unheard(opened.alarm_book.owed(), [each.name for each in opened.config.notify.to])
     proofs: dict[str, list[DrillProof]] = {}
     if not opened.loaded.jobs:
@@ -109,28 +112,29 @@ def _site_problems(opened: "Site") -> tuple[list[Problem], dict[str, list[DrillP
         proofs = newest_proofs(opened)
     except DrmgrError as error:
         problems.append(Problem("", "evidence-broken", error.message))
-    problems += _undeclared(opened)
-    problems += _kit_problems(opened)
+    problems += _undeclared(opened, begun)
+    if begun:
+        problems += _kit_problems(opened)
     problems += _clock_problems(opened)
     return problems, proofs
 
 
-def _undeclared(opened: "Site") -> list[Problem]:
+def _undeclared(opened: "Site", begun: Mapping[str, datetime]) -> list[Problem]:
     """Systems that were backed up once, and of which no job tells any more: nobody would miss their backups."""
     expected = {*opened.loaded.jobs, *opened.config.retired}
     return [
         Problem("", "undeclared", f"{system} has recovery points, and no job file names it", system)
-        for system in sorted(opened.catalog.first_points())
+        for system in sorted(begun)
         if system not in expected
     ]
 
 
 def _kit_problems(opened: "Site") -> list[Problem]:
-    """Whether a new host would find its way, once there is something that it could bring back."""
+    """Whether a new host would find its way to what was backed up."""
     from drmgr.flows.recover import newest_kit
     from drmgr.keystore.sealing import MasterSealer
 
-    if opened.config.restic.read_only or not opened.catalog.first_points():
+    if opened.config.restic.read_only:
         return []
     try:
         newest = newest_kit(opened.stores[""].shelf, MasterSealer(opened.keystore.master_key()))

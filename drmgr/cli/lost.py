@@ -28,7 +28,9 @@ def lost_hint(opened: "Site", system: str, copy: str = "") -> str:
         ways = [f"bring its objects back: drmgr repo rewind {system} --to TIME --dry-run"]
     else:
         ways = ["is its disk mounted? (of a bucket, drmgr repo rewind brings objects back)"]
-    ways += [f"its copy has points: drmgr points {system} --from-copy {name}" for name in sorted(opened.config.copies)]
+    ways += [
+        f"see what its copy has: drmgr points {system} --from-copy {name}" for name in sorted(opened.config.copies)
+    ]
     return "; ".join([*ways, f"only if it is lost for good: drmgr repo init {system} --anew"])
 
 

@@ -52,19 +52,26 @@ def missing_evidence(opened: "Site") -> list[str]:
 
 def read_drill(opened: "Site", path: Path) -> tuple[str, Mapping[str, Any] | None, str]:
     """Name and content of a drill's evidence, and why it cannot be believed; no content for other kinds."""
+    predicate, broken = read_document(opened, path)
+    if predicate is None:
+        return "", None, broken
+    header = predicate["header"]
+    if header.get("kind") != RunKind.DRILL.value:
+        return "", None, ""
+    return str(header.get("name", "")), predicate, broken
+
+
+def read_document(opened: "Site", path: Path) -> tuple[Mapping[str, Any] | None, str]:
+    """The content of any evidence, None when it cannot be read; and why it cannot be believed, empty if it can."""
     from drmgr.evidence.store import load
     from drmgr.evidence.verify import verify_path
     from drmgr.keystore.evidence_keys import EVIDENCE_PUBLIC_FILE, evidence_public_key
 
     verdict = verify_path(path, evidence_public_key(opened.keys_directory / EVIDENCE_PUBLIC_FILE))
     try:
-        predicate = load(path)
+        return load(path), "" if verdict.ok else verdict.reason
     except EvidenceError as error:
-        return "", None, error.message
-    header = predicate["header"]
-    if header.get("kind") != RunKind.DRILL.value:
-        return "", None, ""
-    return str(header.get("name", "")), predicate, "" if verdict.ok else verdict.reason
+        return None, error.message
 
 
 def _links(opened: "Site") -> "list[Link]":

@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 from bisect import bisect
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -21,10 +21,11 @@ from drmgr.model import Json, RunKind, Text
 from drmgr.system.files import write_atomically
 
 if TYPE_CHECKING:
+    from drmgr.cli.quarter_evidence import Evidence
     from drmgr.cli.wire import Site
     from drmgr.config.models import Job
     from drmgr.flows.points import SealedPoint
-    from drmgr.flows.quarter import Period, Played, Proof, Saved, SystemYear, Undeclared
+    from drmgr.flows.quarter import Period, Proof, Saved, SystemYear, Undeclared
     from drmgr.flows.reach import LogRange
     from drmgr.model import RecoveryPoint
 
@@ -78,21 +79,19 @@ def quarter_labels(lang: Language) -> Json:
 def gather(opened: "Site", period: "Period", labels: Json) -> Json:
     """Everything that the template reads."""
     from drmgr.cli.quarter_copies import sound_copies
-    from drmgr.cli.quarter_evidence import other_evidence
     from drmgr.evidence.compliance import PACKAGED, compliance
     from drmgr.flows.quarter import measures
     from drmgr.flows.undeclared import undeclared
 
     # before the clock is asked: what is made meanwhile is not left out as lying ahead
-    found, drills = _systems(opened)
+    found, evidence = _systems(opened, period)
     runs = opened.catalog.runs(kind=RunKind.BACKUP, since=period.begin, until=period.end)
-    missing = undeclared(period, opened.loaded.jobs, runs, drills, opened.config.retired)
+    missing = undeclared(period, opened.loaded.jobs, runs, evidence.drills, opened.config.retired)
     now = opened.clock.now()
     edited = opened.loaded.base / PACKAGED.name
     copies, behind = sound_copies(opened, period)
-    annex, more = other_evidence(opened, period)
-    report = report_of(period, found, now, labels, missing, [*more, *behind])
-    report["evidence"] = sorted([*report["evidence"], *annex], key=lambda each: each["file"])
+    report = report_of(period, found, now, labels, missing, [*evidence.problems, *behind])
+    report["evidence"] = sorted([*report["evidence"], *evidence.others], key=lambda each: each["file"])
     figures = measures(report["systems"], copies=copies, lock_days=_lock_days(opened), undeclared=len(missing))
     report["compliance"] = compliance(edited if edited.is_file() else PACKAGED, figures)
     return _document(opened, period, report, now)
@@ -168,16 +167,18 @@ def figures_bytes(report: Json) -> bytes:
 # --- what is known of the systems -------------------------------------------------------------------------------------
 
 
-def _systems(opened: "Site") -> "tuple[list[SystemYear], dict[str, list[Played]]]":
-    """Those that are declared, and the drills of these and others."""
+def _systems(opened: "Site", period: "Period") -> "tuple[list[SystemYear], Evidence]":
+    """Those that are declared, and the evidence of these and others."""
+    from drmgr.cli.quarter_evidence import read_all
+
     jobs = sorted(opened.loaded.jobs.values(), key=lambda job: (job.tier, job.system))
     # opened once, before the threads ask for them
     _ = opened.catalog, opened.bucket
     with ThreadPoolExecutor(max_workers=AT_THE_SAME_TIME) as pool:
         asked = pool.map(lambda job: _system(opened, job), jobs)
         # while restic works
-        drills = _drills(opened)
-        return [replace(found, drills=tuple(drills.get(found.system.id, ()))) for found in asked], drills
+        evidence = read_all(opened, period)
+        return [replace(found, drills=tuple(evidence.drills.get(found.system.id, ()))) for found in asked], evidence
 
 
 def _system(opened: "Site", job: "Job") -> "SystemYear":
@@ -254,46 +255,6 @@ def _saved(point: "RecoveryPoint", proof: "Proof", accepted: frozenset[str]) -> 
     from drmgr.flows.suspicion import open_doubts
 
     return Saved(point.created_at, point.consistent_at, proof, bool(open_doubts(point, accepted)))
-
-
-def _drills(opened: "Site") -> "dict[str, list[Played]]":
-    """Every drill's evidence, by the systems that it played."""
-    from drmgr.cli.proofs import read_drill
-    from drmgr.evidence.chain import links
-
-    folder = opened.evidence_directory
-    found: dict[str, list[Played]] = {}
-    for link in links(folder) if folder.is_dir() else []:
-        name, predicate, broken = read_drill(opened, link.path)
-        if predicate is None:
-            continue
-        for verdict in predicate["verdict"]["systems"]:
-            system = verdict["system"]
-            played = _played(predicate, verdict, name, broken, link.path, link.sha256)
-            found.setdefault(system, []).append(played)
-    return found
-
-
-def _played(
-    predicate: Mapping[str, Json], verdict: Mapping[str, Json], name: str, broken: str, path: Path, sha256: str
-) -> "Played":
-    from drmgr.flows.quarter import Played
-
-    metric = next(each for each in predicate["metrics"] if each["system"] == verdict["system"])
-    return Played(
-        at=datetime.fromisoformat(predicate["header"]["finished_at"]),
-        drill=name,
-        number=predicate["header"]["number"],
-        verdict=verdict["verdict"],
-        level=verdict["level"],
-        rto=metric["rto"]["measured"],
-        rto_target=metric["rto"]["target"],
-        rpo=metric["rpo"]["measured"],
-        rpo_target=metric["rpo"]["target"],
-        file=path.name,
-        sha256=sha256,
-        broken=broken,
-    )
 
 
 # --- what is made of it -----------------------------------------------------------------------------------------------

@@ -1,64 +1,92 @@
-"""The quarter's evidence beside drills: restores in incidents, notes, and documents that are gone."""
+"""What the signed evidence says of a quarter: drills, restores in incidents, notes, and documents that are gone."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ulid import ULID
 
-from drmgr.errors import EvidenceError
+from drmgr.cli.proofs import read_document
 from drmgr.model import Json, OccasionKind, RunKind
 
 if TYPE_CHECKING:
     from drmgr.cli.wire import Site
     from drmgr.evidence.chain import Link
-    from drmgr.flows.quarter import Period
+    from drmgr.flows.quarter import Period, Played
 
 
-def other_evidence(opened: "Site", period: "Period") -> tuple[list[Json], list[Json]]:
-    """The annex' entries of all documents but those of drills, and what of them belongs to the quarter's problems."""
+@dataclass(frozen=True)
+class Evidence:
+    """``drills`` are all there ever were, by the systems that they played; ``others`` the quarter's other documents.
+
+    ``problems`` are the quarter's incidents, and documents of it that are gone.
+    """
+
+    drills: "dict[str, list[Played]]" = field(default_factory=dict)
+    others: list[Json] = field(default_factory=list)
+    problems: list[Json] = field(default_factory=list)
+
+
+def read_all(opened: "Site", period: "Period") -> Evidence:
+    """Every document once, whichever of the report's tables it belongs to."""
     from drmgr.evidence.chain import links
     from drmgr.flows.quarter import problem
 
-    folder = opened.evidence_directory
+    folder, evidence = opened.evidence_directory, Evidence()
     found = links(folder) if folder.is_dir() else []
-    annex, problems = [], []
     for link in found:
-        if not period.begin <= ULID.from_str(link.id).datetime < period.end:
-            continue
-        predicate, broken = _read(opened, link)
-        header = predicate["header"] if predicate else {}
-        if header.get("kind") != RunKind.DRILL.value:
-            number = header.get("number", link.id)
-            annex.append({"number": number, "file": link.path.name, "sha256": link.sha256, "broken": broken})
-            problems += _incident(period, predicate or {})
+        predicate, broken = read_document(opened, link.path)
+        if predicate and predicate["header"].get("kind") == RunKind.DRILL.value:
+            _take_drill(evidence, predicate, broken, link)
+        elif period.begin <= ULID.from_str(link.id).datetime < period.end:
+            _take_other(evidence, predicate or {}, broken, link, period)
     there = {link.id: link.sha256 for link in found}
     for entry in opened.catalog.evidence():
         if period.begin <= entry.sealed_at < period.end and there.get(entry.id) != entry.sha256:
-            problems.append(problem(period, "", "evidence-gone", entry.sealed_at, sequence=entry.sequence))
-    return annex, problems
+            evidence.problems.append(problem(period, "", "evidence-gone", entry.sealed_at, sequence=entry.sequence))
+    return evidence
 
 
-def _read(opened: "Site", link: "Link") -> tuple[Json | None, str]:
-    from drmgr.evidence.store import load
-    from drmgr.evidence.verify import verify_path
-    from drmgr.keystore.evidence_keys import EVIDENCE_PUBLIC_FILE, evidence_public_key
-
-    verdict = verify_path(link.path, evidence_public_key(opened.keys_directory / EVIDENCE_PUBLIC_FILE))
-    try:
-        return load(link.path), "" if verdict.ok else verdict.reason
-    except EvidenceError as error:
-        return None, error.message
+def _take_drill(evidence: Evidence, predicate: Mapping[str, Json], broken: str, link: "Link") -> None:
+    for verdict in predicate["verdict"]["systems"]:
+        played = _played(predicate, verdict, broken, link.path, link.sha256)
+        evidence.drills.setdefault(verdict["system"], []).append(played)
 
 
-def _incident(period: "Period", predicate: Json) -> list[Json]:
-    """A restore in a real incident, as a problem of each system that it was for."""
+def _played(
+    predicate: Mapping[str, Json], verdict: Mapping[str, Json], broken: str, path: Path, sha256: str
+) -> "Played":
+    from drmgr.flows.quarter import Played
+
+    metric = next(each for each in predicate["metrics"] if each["system"] == verdict["system"])
+    return Played(
+        at=datetime.fromisoformat(predicate["header"]["finished_at"]),
+        drill=str(predicate["header"].get("name", "")),
+        number=predicate["header"]["number"],
+        verdict=verdict["verdict"],
+        level=verdict["level"],
+        rto=metric["rto"]["measured"],
+        rto_target=metric["rto"]["target"],
+        rpo=metric["rpo"]["measured"],
+        rpo_target=metric["rpo"]["target"],
+        file=path.name,
+        sha256=sha256,
+        broken=broken,
+    )
+
+
+def _take_other(evidence: Evidence, predicate: Mapping[str, Json], broken: str, link: "Link", period: "Period") -> None:
+    """Into the annex; a restore in a real incident is a problem of each system that it was for, too."""
     from drmgr.flows.quarter import problem
 
     header = predicate.get("header", {})
-    if (header.get("kind"), header.get("occasion")) != (RunKind.RESTORE.value, OccasionKind.INCIDENT.value):
-        return []
-    at = datetime.fromisoformat(header["finished_at"])
-    return [
-        problem(period, each["system"], "incident", at, number=header["number"], verdict=each["verdict"])
-        for each in predicate["verdict"]["systems"]
-    ]
+    number = header.get("number", link.id)
+    evidence.others.append({"number": number, "file": link.path.name, "sha256": link.sha256, "broken": broken})
+    if (header.get("kind"), header.get("occasion")) == (RunKind.RESTORE.value, OccasionKind.INCIDENT.value):
+        at = datetime.fromisoformat(header["finished_at"])
+        evidence.problems.extend(
+            problem(period, each["system"], "incident", at, number=number, verdict=each["verdict"])
+            for each in predicate["verdict"]["systems"]
+        )

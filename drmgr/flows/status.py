@@ -209,8 +209,7 @@ class _Judge:
     def look_at_drills(self) -> None:
         made = [sealed.point.created_at for sealed in self._points]
         # points that have expired count: a system does not become new by it
-        first = self._catalog.first_points().get(self._system.id)
-        begun = min([*made, *([first] if first else [])], default=None)
+        begun = min([*made, *([self._watched.begun] if self._watched.begun else [])], default=None)
         self._problems += drill_problems(self._watched, self._catalog, begun, self._now)
 
     def look_at_swaps(self) -> None:

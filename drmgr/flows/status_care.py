@@ -20,8 +20,9 @@ def care_problems(watched: Watched, catalog: Catalog, begun: datetime, now: date
     copies = watched.copies()
     for name, held in copies.items():
         yield from _of_copy(watched, name, held)
+    looks = catalog.runs(watched.system.id, RunKind.REPO_CHECK, decided=True, limit=LOOKS)
     for place in ("", *copies):
-        yield from _looks(watched, catalog, place)
+        yield from _looks(watched, [run for run in looks if run.detail.get("place", "") == place], place)
 
 
 def _protection(watched: Watched, catalog: Catalog, begun: datetime, now: datetime) -> Iterator[Problem]:
@@ -64,11 +65,9 @@ def _of_copy(watched: Watched, name: str, held: Standing | DrmgrError) -> Iterat
         yield Problem(system, "copy-behind", text, name, figures)
 
 
-def _looks(watched: Watched, catalog: Catalog, place: str) -> Iterator[Problem]:
+def _looks(watched: Watched, runs: Sequence[Run], place: str) -> Iterator[Problem]:
     """What ``repo check`` found there, until all that showed damage was read once more and found sound."""
-    runs = catalog.runs(watched.system.id, RunKind.REPO_CHECK, decided=True, limit=LOOKS)
-    ours = [run for run in runs if run.detail.get("place", "") == place]
-    failed = next((run for number, run in enumerate(ours) if _still_wrong(run, ours[:number])), None)
+    failed = next((run for number, run in enumerate(runs) if _still_wrong(run, runs[:number])), None)
     if failed is not None:
         text = f"looking through the repository{_in(place)} {_found(failed)}"
         yield Problem(watched.system.id, "check-failed", text, place, {"count": failed.detail.get("errors", "")})

@@ -52,7 +52,7 @@ class Watched:
     ``locked`` are the places whose objects are locked, the copies by name and the system's own as an empty one, and for how
     long. ``logged`` are the sources whose logs are shipped. ``proofs`` are the newest of each drill from each place, also
     of drills that are not declared any more. ``sources`` are those that the job names. ``copies`` asks each copy: what it
-    holds, or why it cannot be asked.
+    holds, or why it cannot be asked. ``begun`` is when its first point was made that is remembered, expired or not.
     """
 
     system: System
@@ -68,6 +68,7 @@ class Watched:
     """The system's restores in its own place, as this host knows them."""
     sources: frozenset[str] = frozenset()
     copies: Callable[[], Mapping[str, Standing | DrmgrError]] = dict
+    begun: datetime | None = None
 
 
 def code_of(run: Run) -> str:

@@ -7,11 +7,11 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from drmgr.cli.background import unfinished
-from drmgr.cli.proofs import missing_evidence, newest_proofs
+from drmgr.cli.proofs import Proofs, missing_evidence, newest_proofs
 from drmgr.errors import DrmgrError, RepositoryError
 from drmgr.flows.status import Health, by_trouble, health
 from drmgr.flows.watch import unheard
-from drmgr.flows.watched import CLOCK_TOLERANCE, DeclaredDrill, DrillProof, Watched
+from drmgr.flows.watched import CLOCK_TOLERANCE, DeclaredDrill, Watched
 from drmgr.system.cron import Cron
 from drmgr.trouble import Problem
 
@@ -48,11 +48,11 @@ def look(opened: "Site", systems: list[str]) -> SiteHealth:
     # opened once, before the threads ask for it
     _ = opened.catalog, opened.bucket
     with ThreadPoolExecutor(max_workers=AT_THE_SAME_TIME) as pool:
-        found = list(pool.map(lambda name: _look_at(opened, name, proofs.get(name, []), begun.get(name)), names))
+        found = list(pool.map(lambda name: _look_at(opened, name, proofs.get(name, Proofs()), begun.get(name)), names))
     return SiteHealth(opened.clock.now(), tuple(by_trouble(found)), tuple(site))
 
 
-def _look_at(opened: "Site", name: str, proofs: list[DrillProof], begun: datetime | None) -> Health:
+def _look_at(opened: "Site", name: str, proofs: Proofs, begun: datetime | None) -> Health:
     from drmgr.config.models import system_of
 
     job = opened.loaded.job(name)
@@ -62,7 +62,8 @@ def _look_at(opened: "Site", name: str, proofs: list[DrillProof], begun: datetim
         repository=opened.repository(name),
         logged=frozenset(source.name for source in job.sources if opened.has_log(source)),
         drills=drills,
-        proofs=tuple(proofs),
+        proofs=proofs.newest,
+        passed=proofs.passed,
         drill_within=opened.config.schedule.drill_within,
         rests=lambda: unfinished(opened, name),
         locked=_locked(opened, name),
@@ -99,9 +100,9 @@ def _declared(opened: "Site", name: str) -> DeclaredDrill:
     return DeclaredDrill(name, Cron(expression, opened.zone), since)
 
 
-def _site_problems(opened: "Site", begun: Mapping[str, datetime]) -> tuple[list[Problem], dict[str, list[DrillProof]]]:
+def _site_problems(opened: "Site", begun: Mapping[str, datetime]) -> tuple[list[Problem], dict[str, Proofs]]:
     problems = unheard(opened.alarm_book.owed(), [each.name for each in opened.config.notify.to])
-    proofs: dict[str, list[DrillProof]] = {}
+    proofs: dict[str, Proofs] = {}
     if not opened.loaded.jobs:
         problems.append(Problem("", "no-job", "no system is declared: there is no job"))
     try:

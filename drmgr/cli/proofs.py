@@ -1,6 +1,7 @@
 """What the signed evidence in the folder says of each system's drills."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,15 +17,24 @@ if TYPE_CHECKING:
     from drmgr.evidence.chain import Link
 
 
-def newest_proofs(opened: "Site") -> dict[str, list[DrillProof]]:
-    """For each system the newest evidence of each drill from each place.
+@dataclass(frozen=True)
+class Proofs:
+    """Of one system: the newest evidence of each drill from each place, and when a drill passed last."""
 
-    That of declared drills is looked for as far back as there is any; of others, and of other places, as far back as
-    ``schedule.drill_within``. Raises EvidenceError when the folder cannot be read.
+    newest: tuple[DrillProof, ...] = ()
+    passed: datetime | None = None
+
+
+def newest_proofs(opened: "Site") -> dict[str, Proofs]:
+    """What is proven of each system.
+
+    The newest of declared drills is looked for as far back as there is any; of others, of other places, and the one that
+    passed last, as far back as ``schedule.drill_within``. Raises EvidenceError when the folder cannot be read.
     """
     wanted = {(system, name) for name, drill in opened.loaded.drills.items() for system in drill.systems}
     since = opened.clock.now() - opened.config.schedule.drill_within
     found: dict[tuple[str, str, str], DrillProof] = {}
+    passed: dict[str, datetime] = {}
     for link in _links(opened):
         if not wanted and ULID.from_str(link.id).datetime < since:
             break
@@ -33,11 +43,13 @@ def newest_proofs(opened: "Site") -> dict[str, list[DrillProof]]:
         for system in _systems(predicate) if predicate else _remembered_systems(opened, link):
             proof = _proof(opened, link, drill, system, predicate, broken)
             found.setdefault((system, drill, proof.place), proof)
+            if proof.passed:
+                passed[system] = max(proof.at, passed.get(system, proof.at))
             wanted.discard((system, drill))
     proofs: dict[str, list[DrillProof]] = {}
     for (system, _, _), proof in found.items():
         proofs.setdefault(system, []).append(proof)
-    return proofs
+    return {system: Proofs(tuple(newest), passed.get(system)) for system, newest in proofs.items()}
 
 
 def missing_evidence(opened: "Site") -> list[str]:

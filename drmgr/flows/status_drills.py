@@ -17,17 +17,14 @@ def drill_problems(watched: Watched, catalog: Catalog, begun: datetime | None, n
     for drill in watched.drills:
         yield from _without_evidence(watched, catalog, drill)
         yield from _off_schedule(watched, drill, now)
-    passed = [proof.at for proof in watched.proofs if _passed(proof)]
+    # the newest of a drill may have failed, and hide one that passed before
+    passed = [*(proof.at for proof in watched.proofs if proof.passed), *([watched.passed] if watched.passed else [])]
     last = max(passed, default=begun)
     if last is not None and now - last > watched.drill_within:
-        age = now - last
-        what = "the last drill that passed is" if passed else "no drill has ever passed, and the first backup is"
-        text = f"{what} {span(age)} old"
+        age, within = now - last, watched.drill_within
+        unproven = f"no drill has passed for {span(within)} or longer, and the first backup is"
+        text = f"{'the last drill that passed is' if passed else unproven} {span(age)} old"
         yield Problem(system, "drill-overdue", text, figures={"age": age.total_seconds()})
-
-
-def _passed(proof: DrillProof) -> bool:
-    return proof.verdict == "passed" and not proof.broken
 
 
 def _of_proof(watched: Watched, proof: DrillProof, now: datetime) -> Iterator[Problem]:
@@ -36,7 +33,7 @@ def _of_proof(watched: Watched, proof: DrillProof, now: datetime) -> Iterator[Pr
     subject = f"{proof.drill}{where}"
     if proof.broken:
         yield Problem(system, "evidence-broken", f"evidence of {proof.drill}: {proof.broken}", proof.drill)
-    elif not _passed(proof):
+    elif not proof.passed:
         if not _made_up_for(watched, proof):
             text = f"the last drill {subject} came to: {proof.verdict}"
             yield Problem(system, "drill-failed", text, subject)
@@ -55,13 +52,13 @@ def _made_up_for(watched: Watched, failed: DrillProof) -> bool:
     if any(drill.name == failed.drill for drill in watched.drills):
         return False
     return any(
-        _passed(other) and other.at > failed.at and other.place == failed.place and other.level >= failed.level
+        other.passed and other.at > failed.at and other.place == failed.place and other.level >= failed.level
         for other in watched.proofs
     )
 
 
 def _newest_passed(watched: Watched) -> DrillProof | None:
-    return max((proof for proof in watched.proofs if _passed(proof)), key=lambda each: each.at, default=None)
+    return max((proof for proof in watched.proofs if proof.passed), key=lambda each: each.at, default=None)
 
 
 def _without_evidence(watched: Watched, catalog: Catalog, drill: DeclaredDrill) -> Iterator[Problem]:

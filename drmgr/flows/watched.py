@@ -34,6 +34,11 @@ class DrillProof:
     place: str = ""
     level: int = 0
 
+    @property
+    def passed(self) -> bool:
+        """Whether it proves that the system comes back."""
+        return self.verdict == "passed" and not self.broken
+
 
 @dataclass(frozen=True)
 class DeclaredDrill:
@@ -51,7 +56,8 @@ class Watched:
     ``rests`` gives unfinished restores, as in Health.
     ``locked`` are the places whose objects are locked, the copies by name and the system's own as an empty one, and for how
     long. ``logged`` are the sources whose logs are shipped. ``proofs`` are the newest of each drill from each place, also
-    of drills that are not declared any more. ``sources`` are those that the job names. ``copies`` asks each copy: what it
+    of drills that are not declared any more; ``passed`` is when one passed last within ``drill_within``, a later failure
+    or not. ``sources`` are those that the job names. ``copies`` asks each copy: what it
     holds, or why it cannot be asked. ``begun`` is when its first point was made that is remembered, expired or not.
     """
 
@@ -69,6 +75,7 @@ class Watched:
     sources: frozenset[str] = frozenset()
     copies: Callable[[], Mapping[str, Standing | DrmgrError]] = dict
     begun: datetime | None = None
+    passed: datetime | None = None
 
 
 def code_of(run: Run) -> str:

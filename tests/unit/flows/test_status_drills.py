@@ -51,6 +51,19 @@ def test_a_drill_is_overdue_by_its_schedule_and_by_the_quarter(site: Site) -> No
     assert look(site, proof(site, days=91)).ok
 
 
+def test_a_failed_drill_does_not_make_one_that_passed_before_forgotten(site: Site) -> None:
+    backup(site.bench, site.wired)
+    site.clock.sleep(93 * DAY)
+    backup(site.bench, site.wired)
+    failed, now = proof(site, "failed"), site.clock.now()
+    assert codes(look(site, failed, passed=now - timedelta(days=91))) == ["drill-failed"]
+    assert codes(look(site, failed, passed=now - timedelta(days=93))) == ["drill-failed", "drill-overdue"]
+    found = look(site, failed)
+    assert codes(found) == ["drill-failed", "drill-overdue"]
+    # how it was before then is not looked at
+    assert found.problems[1].message.startswith("no drill has passed for 92 d or longer")
+
+
 def test_a_drill_from_a_copy_that_passed_does_not_hide_one_from_the_store_that_did_not(site: Site) -> None:
     backup(site.bench, site.wired)
     drills = (DeclaredDrill("d"),)

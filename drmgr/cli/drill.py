@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from drmgr.cli.wire import Site
     from drmgr.flows.drill import DrillDone, DrillPlan
     from drmgr.flows.due import Decision
-    from drmgr.model import Measure, Outcome, Run
+    from drmgr.model import DrillRecord, Measure, Outcome, Run
 
 SHOWN_ID = 14
 """Characters of a point's id that name it well enough: --point takes a part too, and the row fits 80 columns."""
@@ -196,6 +196,8 @@ def _drill_json(played: Played) -> Json:
 
 
 def _outcome_json(outcome: "Outcome") -> Json:
+    from drmgr.system.clock import rfc3339
+
     return {
         "system": outcome.system.id,
         "point": outcome.point.id if outcome.point else None,
@@ -204,6 +206,7 @@ def _outcome_json(outcome: "Outcome") -> Json:
         "tier": outcome.system.tier,
         "depends_on": list(outcome.system.depends_on),
         **times_json(outcome.timeline),
+        "brought_back": None if outcome.timeline.brought_back is None else rfc3339(outcome.timeline.brought_back),
         "rto": _measure_json(outcome.rto),
         "rpo": _measure_json(outcome.rpo),
         "checks": [check_json(check) for check in outcome.checks],
@@ -237,6 +240,7 @@ def show(console: "Console", played: list[Played]) -> None:
     for each in played:
         if each.done:
             show_course(console, each.done.record.outcomes)
+            _show_instants(console, each.done.record)
             for outcome in each.done.record.outcomes:
                 _show_trouble(console, outcome)
             console.print(f"evidence  {each.done.evidence.path}", markup=False, soft_wrap=True)
@@ -245,6 +249,24 @@ def show(console: "Console", played: list[Played]) -> None:
         if each.error:
             console.print(f"{each.name}: {each.error.message}", style="red", markup=False)
             console.print(f"HINT: {each.error.hint}", markup=False)
+
+
+def _show_instants(console: "Console", record: "DrillRecord") -> None:
+    """Of systems that were to go on from their points: to which instant each was brought."""
+    from drmgr.cli.output import human_time
+    from drmgr.evidence.build import zone_of
+    from drmgr.flows.story import WITHOUT_LOGS
+
+    went_on = any(o.point and o.timeline.brought_back != o.point.consistent_at for o in record.outcomes)
+    left_behind = {o.system.id for o in record.outcomes for check in o.checks if check.name == WITHOUT_LOGS}
+    if not (went_on or left_behind):
+        return
+    for outcome in record.outcomes:
+        if outcome.timeline.brought_back is None:
+            continue
+        why = ", its newest recovery point before that: it ships no logs" if outcome.system.id in left_behind else ""
+        instant = human_time(outcome.timeline.brought_back, zone_of(record.timezone))
+        console.print(f"{outcome.system.id}: data of {instant}{why}", markup=False, soft_wrap=True)
 
 
 def _show_trouble(console: "Console", outcome: "Outcome") -> None:

@@ -282,7 +282,9 @@ class Drill(Part):
     point: PointChoice = Field(default="latest", description="the recovery point: latest, or an id")
     from_copy: Id | None = Field(default=None, description="a copy of the site file to bring it back from")
     at: Line = Field(
-        default="", description="go on by the shipped logs: newest, or a time; empty stays at the recovery point"
+        default="",
+        description="go on by the shipped logs: newest, or a time; empty stays at the recovery point. Of several systems, "
+        "one that ships no logs comes back to its newest point before that",
     )
     across: tuple[AcrossCheck, ...] = Field(
         default=(), description="what proves that the systems agree; they all stay up on scratch until then"

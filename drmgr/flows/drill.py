@@ -30,7 +30,8 @@ ONE_AT_A_TIME = Limits(1, 0, 1 << 62)
 class DrillPlan:
     """What is to be played; ``level`` is the least that counts as passed, ``copy`` the place all comes from.
 
-    ``at`` goes on from the point by the logs: to ``newest``, the last instant that was shipped, or to a time.
+    ``at`` goes on from the point by the logs: to ``newest``, the last instant that was shipped, or to a time. Of several
+    systems, one that ships no logs comes back to its newest point before that.
     """
 
     name: str
@@ -105,7 +106,8 @@ def _not_gone(destruction: Sequence[Destruction]) -> tuple[Verdict, ...]:
 
 def _play_all(bench: Bench, plan: DrillPlan, fault: Fault, run: str) -> tuple[Story, ...]:
     """All systems, as many at once as the limits allow. Where they are to agree, all stay up until that has been proven."""
-    wanted = Wanted(run, plan.point, plan.at, plan.level, together=bool(plan.across))
+    several = len(plan.systems) > 1
+    wanted = Wanted(run, plan.point, plan.at, plan.level, together=bool(plan.across), several=several)
     stories = {wired.system.id: Story(bench, wired, wanted, fault) for wired in plan.systems}
     if len(stories) == 1 and not plan.across:
         return tuple(_one(plan, story) for story in stories.values())

@@ -233,6 +233,33 @@ def newest(wired: WiredSystem, sealed: SealedPoint, before: datetime, sources: S
     return Aim(sealed.point, replays, instant)
 
 
+def before(system: str, points: Sequence[SealedPoint], at: str, timezone: str) -> tuple[Aim, datetime]:
+    """For a system that cannot go on: its newest recovery point in which nothing is later than ``at``, and that instant.
+
+    Raises PointNotFoundError where there is no earlier one, UsageError for what is no time.
+    """
+    instant = _time(at, timezone)
+    if instant is None:
+        raise UsageError(
+            f"{at} is no time, and {system} ships no logs in which it could be found",
+            hint="name a time, or leave the system out of this drill",
+        )
+    complete = [sealed.point for sealed in points if sealed.point.status is PointStatus.COMPLETE]
+    for point in reversed(complete):
+        if all(_nothing_after(member) <= instant for member in point.members):
+            return Aim(point, {}), instant
+    raise PointNotFoundError(f"{system} ships no logs, and has no recovery point that is not later than {at}")
+
+
+def _nothing_after(member: Member) -> datetime:
+    return max(member.consistent_at, member.facts.taken_at, *filter(None, [member.seen_until]))
+
+
+def ships_logs(wired: WiredSystem) -> bool:
+    """Whether every source of the system can go on from a recovery point."""
+    return all(source.logs is not None for source in wired.sources)
+
+
 def _common_instant(replays: dict[str, Replay]) -> datetime | None:
     times = [datetime.fromisoformat(each.target.value) for each in replays.values() if each.target.kind == "time"]
     return min(times) if times and len(times) == len(replays) else None
@@ -282,15 +309,21 @@ def _target(wired: WiredSystem, source: str, at: str, timezone: str, ranges: Seq
         return _Targets(
             RecoveryTarget("position", logs.position_text(position)), RecoveryTarget("position", str(position))
         )
+    instant = _time(at, timezone)
+    if instant is None:
+        named = RecoveryTarget("name", at)
+        return _Targets(named, RecoveryTarget("position", str(_position_of(wired.repository, logs, at, ranges))))
+    whole = RecoveryTarget("time", instant.isoformat())
+    return _Targets(whole, whole)
+
+
+def _time(at: str, timezone: str) -> datetime | None:
+    """None for what is no time; one without an offset is the site's own."""
     try:
         instant = datetime.fromisoformat(at)
     except ValueError:
-        named = RecoveryTarget("name", at)
-        return _Targets(named, RecoveryTarget("position", str(_position_of(wired.repository, logs, at, ranges))))
-    if instant.tzinfo is None:
-        instant = instant.replace(tzinfo=ZoneInfo(timezone))
-    whole = RecoveryTarget("time", instant.isoformat())
-    return _Targets(whole, whole)
+        return None
+    return instant if instant.tzinfo is not None else instant.replace(tzinfo=ZoneInfo(timezone))
 
 
 def _position_of(repository: Repository, logs: LogShipper, name: str, ranges: Sequence[LogRange]) -> int:

@@ -24,7 +24,7 @@ from drmgr.flows.bringback import (
 )
 from drmgr.flows.course import Course
 from drmgr.flows.points import SealedPoint, believed, choose, find
-from drmgr.flows.reach import NEWEST, Aim, aim, newest
+from drmgr.flows.reach import NEWEST, Aim, aim, before, newest, ships_logs
 from drmgr.flows.turns import Candidate
 from drmgr.interfaces import Check, Workspace
 from drmgr.model import (
@@ -37,12 +37,20 @@ from drmgr.model import (
     Text,
     Verdict,
 )
+from drmgr.system.clock import rfc3339
+
+WITHOUT_LOGS = "without-logs"
+"""Names the check that says to which instant a system was brought that could not go on with the others."""
 
 PROVES_LOSS = (RepositoryDamagedError, LoadError)
 """Errors that prove the backup bad (the drill failed), where others only kept us from proving anything (error)."""
 
 UNMEASURED_SECONDS, UNMEASURED_RATE = 10.0, 20 * 1024**2
 """How long a system is expected to take that was never measured: so long, and a second more for so many bytes."""
+
+_WITHOUT_LOGS = Text(
+    "无可续放的日志，取该时刻前最近的恢复点", "ships no logs: its newest recovery point before that instant"
+)
 
 _DEPENDED = Text("所依赖的系统已恢复并通过核对", "the systems that it depends on came back")
 
@@ -60,13 +68,18 @@ class Fault:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What every system of the drill is brought back to. ``together``: all stay up until the drill lets go of them."""
+    """What every system of the drill is brought back to.
+
+    ``together``: all stay up until the drill lets go of them. ``several``: one that ships no logs comes back to its
+    newest recovery point before ``at``, beside others that go on to it.
+    """
 
     run: str
     point: str
     at: str
     level: Level
     together: bool
+    several: bool = False
 
 
 class Story:
@@ -118,9 +131,32 @@ class Story:
             points = [choose(there, self.system, wanted.point)]
         if not wanted.at:
             return Aim(points[0].point, {})
+        if wanted.several and not ships_logs(wired):
+            return self._before(points)
         if wanted.at == NEWEST:
             return newest(wired, points[0], self._fault.at)
         return aim(wired, points, wanted.at, tuple(source.name for source in wired.sources), self._bench.timezone)
+
+    def _before(self, points: Sequence[SealedPoint]) -> Aim:
+        at = self._wanted.at
+        found, instant = (
+            (Aim(points[0].point, {}), self._fault.at)
+            if at == NEWEST
+            else before(self.system, points, at, self._bench.timezone)
+        )
+        back = found.point.consistent_at
+        result = CheckResult(
+            WITHOUT_LOGS,
+            CheckStatus.PASS,
+            Level.STRUCTURE,
+            expected={"not_after": rfc3339(instant)},
+            actual={"brought_back": rfc3339(back)},
+            title=_WITHOUT_LOGS,
+            message=f"{self.system} ships no logs: brought to its recovery point {found.point.id}, "
+            f"{round((instant - back).total_seconds())} s before that instant",
+        )
+        self._checks += (result,)
+        return found
 
     def candidate(self, measured: float | None) -> Candidate | None:
         """What the system needs, once its point is chosen. ``measured`` is how long it took the last time."""

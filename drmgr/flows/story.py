@@ -288,6 +288,6 @@ def note_dependencies(stories: Sequence[Story]) -> None:
             if name in known and (came_to := known[name].sound) is not Verdict.PASSED:
                 failed = came_to is Verdict.FAILED
                 status = CheckStatus.FAIL if failed else CheckStatus.SKIPPED
-                message = f"{name}, which it depends on, " + ("did not come back" if failed else "was not proven")
+                message = f"depends on {name}, which " + ("did not come back sound" if failed else "was not proven")
                 # at the level of what systems are to each other: what it proved by itself stays said
                 story.note(CheckResult(f"depends-on-{name}", status, Level.ACROSS, title=_DEPENDED, message=message))

@@ -13,6 +13,7 @@ from drmgr.checks.rows import MOST_SHOWN, row_hash, row_key
 from drmgr.errors import SourceError
 from drmgr.interfaces import SqlEngine
 from drmgr.model import CheckResult, CheckStatus, Digits, Json, Level, Restored, Text
+from drmgr.system.clock import rfc3339
 
 Skew = Literal["none", "left-newer"]
 DIGEST_BYTES = 16
@@ -32,8 +33,9 @@ class AcrossCheck:
     """Every row of the left system is known to the right one, by its key.
 
     Keys are compared exactly: texts as they are, numbers by their value, and what is NULL or no number (NaN) equals nothing.
-    ``skew`` left-newer: rows of the left that came after the right's recovery point, or less than ``lag`` before it, are
-    not looked for; they are counted. Rows that are missing are told by number and keyed hash; ``baseline`` are accepted
+    ``skew`` left-newer: rows of the left that came after the right's own instant, or less than ``lag`` before it, and not
+    after the left's, are not looked for; they are counted as later. A row after the instants of both is wrong, for nothing
+    could have written it: it is counted as beyond. Rows that are missing are told by number and keyed hash; ``baseline`` are accepted
     ones. Memory does not grow with the data: hashes of the right keys go into a private file that has no name.
     """
 
@@ -68,21 +70,28 @@ class AcrossCheck:
     def run(self, restored: Mapping[str, Restored]) -> CheckResult:
         """Raises SourceError when a query fails, NotRestored and KeyError when a side is not there."""
         left, right = restored[self._left.system], restored[self._right.system]
-        horizon = right.instant(self._right.source) - self._lag
-        counts = {"rows": 0, "missing": 0, "known": 0, "later": 0}
+        window = self._window(left, right)
+        counts = {"rows": 0, "missing": 0, "known": 0, "later": 0, "beyond": 0}
         shown: list[str] = []
         with closing(sqlite3.connect("")) as keys:
             self._remember(keys, right)
             for row in self._left.engine.rows(left.instance(self._left.source), self._left.sql):
                 key, at = _key(row[:-1]), self._instant(row)
-                if self._skew == "left-newer" and at is not None and at > horizon:
+                if at is not None and window.excuses(at):
                     counts["later"] += 1
                     continue
+                counts["beyond"] += at is not None and window.is_beyond(at)
                 counts["rows"] += 1
                 known = keys.execute("SELECT 1 FROM k WHERE h = ?", (_digest(key),)).fetchone() is not None
                 if not known or any(map(_equals_nothing, row[:-1])):
                     self._miss(key, counts, shown)
-        return self._result(counts, shown)
+        return self._result(counts, shown, window)
+
+    def _window(self, left: Restored, right: Restored) -> "_Window":
+        until, known = left.latest(self._left.source), right.instant(self._right.source)
+        end = max(until, right.latest(self._right.source))
+        # without skew nothing is excused, and no row is held to its instant
+        return _Window(known - self._lag, until, end) if self._skew == "left-newer" else _Window(None, until, None)
 
     def _remember(self, keys: sqlite3.Connection, right: Restored) -> None:
         keys.execute("CREATE TABLE k (h BLOB PRIMARY KEY) WITHOUT ROWID")
@@ -110,21 +119,52 @@ class AcrossCheck:
         if len(shown) < MOST_SHOWN:
             shown.append(hashed)
 
-    def _result(self, counts: Mapping[str, int], shown: Sequence[str]) -> CheckResult:
+    def _result(self, counts: Mapping[str, int], shown: Sequence[str], window: "_Window") -> CheckResult:
         # no row at all on the left proves nothing
-        holds = counts["rows"] > counts["known"] and not counts["missing"]
+        holds = counts["rows"] > counts["known"] and not counts["missing"] and not counts["beyond"]
         left, right = self.systems
         return CheckResult(
             self.name,
             CheckStatus.PASS if holds else CheckStatus.FAIL,
             self.level,
-            {"missing": 0, "known": len(self._baseline)},
-            {**counts, **({"hashes": list(shown)} if shown else {})},
+            {"missing": 0, "beyond": 0, "known": len(self._baseline)},
+            {**counts, **window.told(), **({"hashes": list(shown)} if shown else {})},
             source=f"{left} → {right}",
             title=self._title,
-            message="" if holds else f"{counts['missing']} of {counts['rows']} rows of {left} are not known to {right}",
+            message=_message(counts, left, right),
             item=self._item,
         )
+
+
+@dataclass(frozen=True)
+class _Window:
+    """Rows after ``horizon`` and up to ``until`` are excused, those after ``end`` wrong; None: no row is."""
+
+    horizon: datetime | None
+    until: datetime
+    end: datetime | None
+
+    def excuses(self, at: datetime) -> bool:
+        return self.horizon is not None and self.horizon < at <= self.until
+
+    def is_beyond(self, at: datetime) -> bool:
+        return self.end is not None and at > self.end
+
+    def told(self) -> dict[str, Json]:
+        if self.horizon is None:
+            return {}
+        return {"later_than": rfc3339(self.horizon), "later_until": rfc3339(self.until)}
+
+
+def _message(counts: Mapping[str, int], left: str, right: str) -> str:
+    told = []
+    if counts["missing"] or counts["rows"] <= counts["known"]:
+        told.append(f"{counts['missing']} of {counts['rows']} rows of {left} are not known to {right}")
+    if counts["beyond"]:
+        told.append(f"{counts['beyond']} rows of {left} are later than what either system was brought to")
+    if counts["later"]:
+        told.append(f"{counts['later']} rows of {left} came after what {right} was brought to, and were not looked for")
+    return "; ".join(told)
 
 
 def _digest(key: str) -> bytes:

@@ -140,7 +140,8 @@ class AcrossCheck(_Check):
     right: Side = Field(description="the other")
     skew: Literal["none", "left-newer"] = Field(
         default="none",
-        description="left-newer: rows made after the right's recovery point may be missing there; none: no row may",
+        description="left-newer: rows made after what the right was brought to, and not after what the left was, may be "
+        "missing there; none: no row may",
     )
     lag: Duration = Field(default=timedelta(0), description="how long the interface between the two may take")
     baseline: tuple[int | Line, ...] = Field(

@@ -3,7 +3,7 @@
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import cast
 from zoneinfo import ZoneInfo
@@ -101,6 +101,57 @@ def test_only_the_allowed_skew_excuses_what_came_later(hospital: Hospital) -> No
     # logs were replayed on the right, up to now: nothing excuses it any more
     replayed = {**behind, "lis": replace(behind["lis"], reached=NOW)}
     assert hospital.check(name, lag=timedelta(0)).run(replayed).status is CheckStatus.FAIL
+
+
+def ordered_at(hospital: Hospital, at: datetime) -> None:
+    """One more laboratory order, which no other system knows."""
+    hospital.database.execute(
+        "INSERT INTO medical_order SELECT id + 90000, visit_id, patient_id, kind, drug_id, content, "
+        f"quantity, ordered_by, '{at.isoformat()}', updated_at FROM medical_order WHERE kind = 'lab' LIMIT 1"
+    )
+
+
+SECOND, HOUR = timedelta(seconds=1), timedelta(hours=1)
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "at", "status", "counted"),
+    [
+        # the left is newer: from the right's instant on, up to its own
+        (NOW, NOW - HOUR, NOW, CheckStatus.PASS, {"later": 1, "missing": 0, "beyond": 0}),
+        (NOW, NOW - HOUR, NOW - HOUR, CheckStatus.FAIL, {"later": 0, "missing": 1, "beyond": 0}),
+        # after both: nothing could have written it
+        (NOW, NOW - HOUR, NOW + SECOND, CheckStatus.FAIL, {"later": 0, "missing": 1, "beyond": 1}),
+        # the left is older: what lies between the two is none of its rows, and nothing excuses it
+        (NOW - HOUR, NOW, NOW - HOUR / 2, CheckStatus.FAIL, {"later": 0, "missing": 1, "beyond": 0}),
+        (NOW - HOUR, NOW, NOW + SECOND, CheckStatus.FAIL, {"later": 0, "missing": 1, "beyond": 1}),
+    ],
+)
+def test_what_is_excused_lies_between_the_two_instants(  # noqa: PLR0913, PLR0917 - a row of the table
+    hospital: Hospital, left: datetime, right: datetime, at: datetime, status: CheckStatus, counted: dict[str, int]
+) -> None:
+    hospital.database.execute(f"DELETE FROM medical_order WHERE ordered_at > '{(NOW - HOUR).isoformat()}'")
+    ordered_at(hospital, at)
+    brought = {
+        "his": restored_hospital(Path(), consistent_at=left),
+        "lis": restored_hospital(Path(), consistent_at=right),
+    }
+
+    result = hospital.check("lab-order-has-request", lag=timedelta(0)).run(brought)
+
+    assert (result.status, {name: result.actual[name] for name in counted}) == (status, counted)
+    assert (result.actual["later_than"], result.actual["later_until"]) == (right.isoformat(), left.isoformat())
+    assert ("were not looked for" in result.message) is bool(counted["later"])
+
+
+def test_a_row_after_both_instants_is_wrong_even_where_the_other_knows_it(hospital: Hospital) -> None:
+    hospital.database.execute(
+        f"UPDATE medical_order SET ordered_at = '{(NOW + SECOND).isoformat()}' "
+        "WHERE id = (SELECT his_order_id FROM lab_request WHERE id = 3)"
+    )
+    result = hospital.check("lab-order-has-request", lag=timedelta(0)).run(hospital.restored())
+
+    assert (result.status, result.actual["beyond"], result.actual["missing"]) == (CheckStatus.FAIL, 1, 0)
 
 
 def test_what_is_known_to_be_missing_is_accepted_by_key_or_hash(hospital: Hospital) -> None:

@@ -4,7 +4,7 @@ import hashlib
 import hmac
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -92,9 +92,8 @@ class CanaryCheck:
         message = message or ("" if sound else "the canary is not there" if found is None else "the canary has changed")
         status = CheckStatus.PASS if sound else CheckStatus.FAIL
         title = Text("金丝雀数据逐字节一致", "the canary is what was planted, byte for byte")
-        return CheckResult(
-            self.name, status, self.level, expected, found, source=self._source, title=title, message=message
-        )
+        result = CheckResult(self.name, status, self.level, expected, found, source=self._source, title=title)
+        return replace(result, message=message, carries=False)
 
 
 @dataclass(frozen=True)

@@ -153,6 +153,7 @@ class FreshnessCheck:
             actual=_text(newest),
             source=self._source,
             title=self._title,
+            carries=False,
         )
 
 

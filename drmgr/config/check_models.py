@@ -20,7 +20,9 @@ class Expect(Part):
     equals: Scalar = Field(default=None, description="the value is equal to this")
     at_least: Number | None = Field(default=None, description="the value is this number or greater")
     at_most: Number | None = Field(default=None, description="the value is this number or smaller")
-    equals_sql: Sql | None = Field(default=None, description="the value equals that of this query, on the same source")
+    equals_sql: Sql | None = Field(
+        default=None, description="the value equals that of this other query, on the same source"
+    )
 
     @model_validator(mode="after")
     def _one(self) -> "Expect":
@@ -56,7 +58,7 @@ class SqlCheck(_Check):
 
     kind: Literal["sql"] = Field(description="the kind of check")
     source: Id = Field(description="a database source of this job")
-    sql: Sql = Field(description="a query that gives one row of one column")
+    sql: Sql = Field(description="a query that gives one row of one column, read from a table")
     expect: Expect = Field(description="what the value must be")
 
 

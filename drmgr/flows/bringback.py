@@ -292,13 +292,14 @@ def _not_made(check: AcrossCheck, missing: str) -> CheckResult:
 
 
 def level_reached(results: tuple[CheckResult, ...]) -> Level:
-    """The deepest level up to which every level has checks and all of them passed; the lowest needs no check."""
+    """The deepest level up to which every level has checks that carry it and all passed; the lowest needs no check."""
     reached = Level.STRUCTURE
     for level in Level:
-        at_level = [result.status for result in results if result.level is level]
+        at_level = [result for result in results if result.level is level]
         if not at_level and level is Level.STRUCTURE:
             continue
-        if not at_level or any(status is not CheckStatus.PASS for status in at_level):
+        carried = any(result.carries for result in at_level)
+        if not carried or any(result.status is not CheckStatus.PASS for result in at_level):
             return reached
         reached = level
     return reached

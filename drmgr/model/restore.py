@@ -117,6 +117,8 @@ class CheckResult:
     message: str = ""
     item: str = ""
     """What the check answers to: an item of the EMR grading, a clause of a contract."""
+    carries: bool = True
+    """Whether its level may rest on it: no canary, and no date of a newest row, says by itself that a system works."""
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ checks:
   - name: images
     kind: dicom
     title: {zh: 影像, en: Images}
-    index: {source: main, sql: SELECT 1}
+    index: {source: main, sql: SELECT path FROM image}
     files: scans
 """
 

@@ -33,7 +33,7 @@ def test_a_job_with_a_dangling_check_cannot_be_built() -> None:
                 "kind": "sql",
                 "title": {"zh": "一", "en": "A"},
                 "source": "main",
-                "sql": "x",
+                "sql": "SELECT n FROM x",
                 "expect": {"equals": 0},
             }
         ],

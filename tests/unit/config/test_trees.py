@@ -29,7 +29,7 @@ def test_commands_are_lists_of_arguments_and_snapshots_must_be_removed() -> None
 
 INDEX = {"name": "index", "kind": "database", "connection": "a"}
 IMAGES: dict[str, Any] = {"name": "images", "kind": "files", "connection": "b"}
-CHECK = {"name": "c", "kind": "dicom", "index": {"source": "index", "sql": "q"}, "files": "images"}
+CHECK = {"name": "c", "kind": "dicom", "index": {"source": "index", "sql": "SELECT path FROM q"}, "files": "images"}
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """What may be called passed: only a restore whose every check was made and passed. A false pass is the worst bug."""
 
+from dataclasses import replace
 from datetime import timedelta
 from itertools import product
 
@@ -79,6 +80,16 @@ def test_a_drill_of_nothing_is_no_pass() -> None:
 )
 def test_a_level_is_reached_by_passing_all_below_it(results: tuple[CheckResult, ...], level: Level) -> None:
     assert level_reached(results) is level
+
+
+@pytest.mark.parametrize("carries", [True, False])
+def test_a_canary_or_a_fresh_row_alone_is_not_level_four(*, carries: bool) -> None:
+    planted = replace(CheckResult("canary-main", PASS, Level.BUSINESS), carries=False)
+    other = CheckResult("other", PASS, Level.BUSINESS, carries=carries)
+
+    reached = level_reached((*WHOLE[:-1], planted, other))
+
+    assert reached is (Level.BUSINESS if carries else Level.FACTS)
 
 
 @pytest.mark.parametrize(("ahead", "lost"), [(-90, 90.0), (0, 0.0), (59, 0.0), (61, None)])

@@ -35,8 +35,8 @@ class AcrossCheck:
     Keys are compared exactly: texts as they are, numbers by their value, and what is NULL or no number (NaN) equals nothing.
     ``skew`` left-newer: rows of the left that came after the right's own instant, or less than ``lag`` before it, and not
     after the left's, are not looked for; they are counted as later. A row after the instants of both is wrong, for nothing
-    could have written it: it is counted as beyond. Rows that are missing are told by number and keyed hash; ``baseline`` are accepted
-    ones. Memory does not grow with the data: hashes of the right keys go into a private file that has no name.
+    could have written it: it is counted as beyond. Rows that are missing are told by number and keyed hash; ``baseline`` are
+    accepted ones. Memory does not grow with the data: hashes of the right keys go into a private file that has no name.
     """
 
     level = Level.ACROSS

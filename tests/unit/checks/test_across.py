@@ -127,7 +127,7 @@ SECOND, HOUR = timedelta(seconds=1), timedelta(hours=1)
         (NOW - HOUR, NOW, NOW + SECOND, CheckStatus.FAIL, {"later": 0, "missing": 1, "beyond": 1}),
     ],
 )
-def test_what_is_excused_lies_between_the_two_instants(  # noqa: PLR0913, PLR0917 - a row of the table
+def test_what_is_excused_lies_between_the_two_instants(
     hospital: Hospital, left: datetime, right: datetime, at: datetime, status: CheckStatus, counted: dict[str, int]
 ) -> None:
     hospital.database.execute(f"DELETE FROM medical_order WHERE ordered_at > '{(NOW - HOUR).isoformat()}'")

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from drmgr.model import (
     CheckResult,
@@ -81,7 +82,7 @@ def check(
     title: tuple[str, str],
     values: tuple[Json, Json] = (0, 0),
     status: CheckStatus = CheckStatus.PASS,
-    **more: str,
+    **more: Any,
 ) -> CheckResult:
     return CheckResult(name, status, level, *values, 0.42, title=Text(*title), **more)
 

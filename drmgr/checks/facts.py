@@ -8,6 +8,9 @@ from drmgr.model import CheckResult, CheckStatus, Facts, Json, Level, Restored, 
 
 OWNERS_NOT_COMPARED = "not-compared"
 
+MOST_MOVING = 0.1
+"""The share of a tree's files that may change while it is stored: of more, equal facts would say too little."""
+
 MOST_NAMES = 8
 """How many differing items a message names."""
 
@@ -60,49 +63,86 @@ _RULES: Mapping[str, Callable[[Json, Json], bool]] = {"sequences": _within, "own
 
 
 class FactsCheck:
-    """Takes the facts of the restored source again, by the same code, and compares."""
+    """Takes the facts of the restored source again, by the same code, and compares.
+
+    Of a file tree it says of how many files the contents were compared. ``sampled``: the job asks for some of them; else a
+    point that knows fewer than all that stood still does not pass.
+    """
 
     level = Level.FACTS
 
-    def __init__(self, source: str, engine: Engine) -> None:
+    def __init__(self, source: str, engine: Engine, *, sampled: bool = False) -> None:
         self.name = f"facts-{source}"
         self._source = source
         self._engine = engine
+        self._sampled = sampled
 
     def run(self, restored: Restored) -> CheckResult:
         stored = restored.point.member(self._source).facts
         found = self._engine.facts(restored.instance(self._source), stored)
-        result = compare(stored, found)
-        proven = result.holds and not _all_moving(stored)
+        result, read = compare(stored, found), _read(stored)
+        unread = read.lacks(sampled=self._sampled) if read else ""
+        proven = result.holds and not unread and not _tables_all_moving(stored)
+        told = (_naming(result.differing), unread, _not_compared(stored, read), _owners(found), _nearness(stored))
         return CheckResult(
             self.name,
             CheckStatus.PASS if proven else CheckStatus.FAIL,
             self.level,
-            expected=dict(result.items),
-            actual=dict(result.equal),
+            expected={**result.items, **({"contents_compared": read.files} if read else {})},
+            actual={**result.equal, **({"contents_compared": read.known} if read else {})},
             source=self._source,
-            title=Text("与备份时刻的事实一致", "facts equal those of the backup's instant"),
-            message="; ".join(
-                filter(None, (_naming(result.differing), _not_compared(stored), _owners(found), _nearness(stored)))
-            ),
+            title=_title(read),
+            message="; ".join(filter(None, told)),
         )
 
 
-def _all_moving(stored: Facts) -> bool:
-    """Every file or table changed while it was stored, so that nothing is known of any content."""
+@dataclass(frozen=True)
+class _Read:
+    """Of how many files of a tree the contents are known, and how many changed while they were stored."""
+
+    files: int
+    known: int
+    moving: int
+
+    def lacks(self, *, sampled: bool) -> str:
+        """Why this is not the reading that the job asks for; empty when it is."""
+        if self.files and not self.known:
+            return "nothing is known of any content"
+        if self.moving > self.files * MOST_MOVING:
+            return f"more than {MOST_MOVING:.0%} of the files changed while they were stored"
+        if not sampled and self.known + self.moving < self.files:
+            return "the job asks for every content, and this point was made by samples"
+        return ""
+
+
+def _read(stored: Facts) -> _Read | None:
     files = stored.groups.get("files", {})
-    tables_only_moving = bool(stored.groups.get("moving")) and not stored.groups.get("tables")
-    return (bool(files.get("moving")) and not files.get("hashed")) or tables_only_moving
+    count, known, moving = files.get("count"), files.get("hashed"), files.get("moving", 0)
+    if isinstance(count, int) and isinstance(known, int) and isinstance(moving, int):
+        return _Read(count, known, moving)
+    return None
 
 
-def _not_compared(stored: Facts) -> str:
+def _title(read: _Read | None) -> Text:
+    if read is None or read.known >= read.files:
+        return Text("与备份时刻的事实一致", "facts equal those of the backup's instant")
+    of = read.files, read.known
+    return Text(
+        "与备份时刻的事实一致（{} 个文件中比对了 {} 个的内容）".format(*of),
+        "facts equal those of the backup's instant (of {} files the contents of {} were compared)".format(*of),
+    )
+
+
+def _tables_all_moving(stored: Facts) -> bool:
+    """Every table changed while it was stored, so that nothing is known of any content."""
+    return bool(stored.groups.get("moving")) and not stored.groups.get("tables")
+
+
+def _not_compared(stored: Facts, read: _Read | None) -> str:
     """What the facts say nothing of, so that nobody takes a pass for more than it is."""
-    files, tables = stored.groups.get("files", {}), stored.groups.get("tables", {})
-    count, hashed = files.get("count"), files.get("hashed")
-    if isinstance(count, int) and isinstance(hashed, int) and hashed < count:
-        return (
-            f"contents compared of {hashed} of {count} files; {files.get('moving', 0)} changed while they were stored"
-        )
+    if read is not None and read.known < read.files:
+        return f"contents compared of {read.known} of {read.files} files; {read.moving} changed while they were stored"
+    tables = stored.groups.get("tables", {})
     counted = sum(isinstance(item, Mapping) and "fingerprint" not in item for item in tables.values())
     return f"contents not compared of {counted} tables, only counted" if counted else ""
 

@@ -28,8 +28,10 @@ def checks_of(job: models.Job, engines: Mapping[str, Engine], hash_key: Callable
     Facts come before integrity, for the engine's own tools may add an extension while they work.
     """
     technical: list[Check] = []
-    for maker in (OpensCheck, FactsCheck, IntegrityCheck):
-        technical += [maker(name, engine) for name, engine in engines.items()]
+    sampled = {source.name for source in job.sources if source.facts == "sampled"}
+    technical += [OpensCheck(name, engine) for name, engine in engines.items()]
+    technical += [FactsCheck(name, engine, sampled=name in sampled) for name, engine in engines.items()]
+    technical += [IntegrityCheck(name, engine) for name, engine in engines.items()]
     technical += [OrderCheck(index, files) for index, files in belonging(job)]
     made = (declared(check, engines, hash_key, job.canary) for check in job.checks)
     return (*technical, *made, *canary_checks(job, engines, hash_key))

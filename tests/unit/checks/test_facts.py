@@ -127,8 +127,10 @@ def test_facts_about_nothing_do_not_pass(stored: dict[str, dict[str, Json]], sta
     ("group", "item", "status", "message"),
     [
         ("files", {"count": 9, "hashed": 9, "moving": 0}, CheckStatus.PASS, ""),
-        ("files", {"count": 9, "hashed": 7, "moving": 2}, CheckStatus.PASS, "7 of 9 files; 2 changed"),
-        ("files", {"count": 9, "hashed": 1, "moving": 0}, CheckStatus.PASS, "1 of 9 files; 0 changed"),
+        ("files", {"count": 20, "hashed": 18, "moving": 2}, CheckStatus.PASS, "18 of 20 files; 2 changed"),
+        ("files", {"count": 20, "hashed": 17, "moving": 3}, CheckStatus.FAIL, "more than 10% of the files changed"),
+        ("files", {"count": 1000, "hashed": 1, "moving": 0}, CheckStatus.FAIL, "this point was made by samples"),
+        ("files", {"count": 1000, "hashed": 1, "moving": 999}, CheckStatus.FAIL, "1 of 1000 files; 999 changed"),
         ("files", {"count": 9, "hashed": 0, "moving": 9}, CheckStatus.FAIL, "0 of 9 files; 9 changed"),
         ("tables", {"a": {"rows": 1}, "b": {"rows": 2}}, CheckStatus.PASS, "not compared of 2 tables"),
         ("tables", {"a": {"rows": 1, "fingerprint": "f"}}, CheckStatus.PASS, ""),
@@ -141,3 +143,21 @@ def test_content_that_was_not_compared_is_told(
     result = FactsCheck("main", Answering(stored)).run(restored(stored))
     assert result.status is status
     assert message in result.message and bool(message) is bool(result.message)
+
+
+@pytest.mark.parametrize(
+    ("known", "moving", "status"),
+    [(60, 0, CheckStatus.PASS), (0, 0, CheckStatus.FAIL), (60, 100, CheckStatus.PASS), (60, 101, CheckStatus.FAIL)],
+)
+def test_samples_pass_where_the_job_asks_for_them_and_the_title_says_how_many(
+    known: int, moving: int, status: CheckStatus
+) -> None:
+    stored = facts({"files": {"count": 1000, "hashed": known, "moving": moving}})
+    result = FactsCheck("main", Answering(stored), sampled=True).run(restored(stored))
+    assert result.status is status
+    assert result.title is not None
+    assert (
+        f"1000 个文件中比对了 {known} 个" in result.title.zh
+        and f"of 1000 files the contents of {known}" in result.title.en
+    )
+    assert (result.expected["contents_compared"], result.actual["contents_compared"]) == (1000, known)

@@ -47,7 +47,7 @@ INSERT INTO patient (name, old_name, sex, flags, code, born, seen, at, clock, ye
   place, picture, note, t, address, own)
 SELECT concat('张三𠮷😀', seq), '张三', '男', 'a,c', 'a', date('1970-01-01') + INTERVAL seq DAY,
   timestamp('2025-12-31 08:00:00.5') + INTERVAL seq SECOND, '2026-01-05 14:03:22.123', sec_to_time(seq * 1000), 2000 + seq % 100,
-  seq / 3, seq / 3, seq / 7, json_object('号', seq), unhex(md5(seq)), seq, seq % 2, point(seq, -seq / 3),
+  seq / 3, seq / 10, seq / 7, json_object('号', seq), unhex(md5(seq)), seq, seq % 2, point(seq, -seq / 3),
   repeat(unhex(sha2(seq, 512)), 40), concat('头痛 headache\\n\\t\\\\ ''"', seq), 18446744073709551000 - seq, '2001:db8::1', uuid()
 FROM seq_1_to_300;
 INSERT INTO patient (name) VALUES (''), (' '), ('tab\\there\\nline\\0zero'), ('㐀镕堃喆');

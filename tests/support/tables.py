@@ -128,7 +128,7 @@ class MariadbGround:
         server.execute("", mariadb_sample.ACCOUNTS)
         for database in databases:
             server.execute(database, mariadb_sample.SCHEMA.replace("{database}", database))
-            server.execute(database, mariadb_sample.ROWS)
+            server.execute(database, f"{mariadb_sample.ROWS} UPDATE patient SET small = id / 3")
         self._database = databases[1]
         # the one column that is made up anew each time
         restored, live = (f"{database}.patient" for database in databases)

@@ -21,7 +21,7 @@ from drmgr.engines.mariadb.connection import (
     told,
     write_passfile,
 )
-from drmgr.engines.mariadb.facts import Scope, newest, read_groups
+from drmgr.engines.mariadb.facts import Scope, are_exact, newest, read_groups
 from drmgr.engines.mariadb.integrity import check_integrity
 from drmgr.engines.mariadb.label import LABEL_PART, LOG_PART, read_label
 from drmgr.engines.mariadb.load import Loader
@@ -173,4 +173,5 @@ class MariadbEngine:
         tables = like.groups.get("tables", {})
         full = any("fingerprint" in item for item in tables.values()) if tables else self._scope.full
         parted = (name.rpartition(".") for name in like.groups.get("newest", {}))
-        return Scope(full, tuple((table, column) for table, _, column in parted), self._scope.zone)
+        newest_of = tuple((table, column) for table, _, column in parted)
+        return Scope(full, newest_of, self._scope.zone, are_exact(like.groups))

@@ -36,6 +36,12 @@ SELECT count(*) FROM information_schema.columns c JOIN information_schema.tables
   ON t.table_schema = c.table_schema AND t.table_name = c.table_name
 WHERE c.table_schema = %s AND t.table_type = 'BASE TABLE' AND c.data_type = 'float'"""
 
+EXACT_FLOATS = "exact_floats"
+"""Among the limits of facts whose fingerprints see every bit of a FLOAT."""
+
+EXACT = "exact float"
+"""Stands for the data type float where all bits are to count."""
+
 TIME_TYPES = ("date", "datetime", "timestamp")
 
 PLAIN = frozenset(
@@ -56,11 +62,15 @@ SHAPES = frozenset(
 
 @dataclass(frozen=True)
 class Scope:
-    """What to look at. ``full`` adds fingerprints of the contents to the counts; ``newest`` are (table, column)."""
+    """What to look at. ``full`` adds fingerprints of the contents to the counts; ``newest`` are (table, column).
+
+    ``exact``: a FLOAT counts with all its bits. Facts of an older drmgr know only the six digits that the server prints.
+    """
 
     full: bool
     newest: Sequence[tuple[str, str]]
     zone: ZoneInfo
+    exact: bool = True
 
 
 def read_groups(session: Session, database: str, scope: Scope, low: Mapping[str, int] | None = None) -> Groups:
@@ -73,7 +83,8 @@ def read_groups(session: Session, database: str, scope: Scope, low: Mapping[str,
     return {
         "database": read_database(session, database),
         "tables": {
-            name: table_facts(session, database, name, full=scope.full) for (name,) in run(session, TABLES, database)
+            name: table_facts(session, database, name, full=scope.full, exact=scope.exact)
+            for (name,) in run(session, TABLES, database)
         },
         "sequences": _between(low if low is not None else high, high),
         "structure": read_structure(session, database),
@@ -81,7 +92,10 @@ def read_groups(session: Session, database: str, scope: Scope, low: Mapping[str,
             f"{table}.{column}": _text(newest(session, database, table, column, zone=scope.zone))
             for table, column in scope.newest
         },
-        "limits": {"float_columns": run(session, FLOATS, database)[0][0]},
+        "limits": {
+            "float_columns": run(session, FLOATS, database)[0][0],
+            **({EXACT_FLOATS: True} if scope.exact else {}),
+        },
     }
 
 
@@ -96,33 +110,39 @@ def read_database(session: Session, database: str) -> dict[str, Json]:
     return {"character_set": charset, "collation": collation}
 
 
-def table_facts(session: Session, database: str, name: str, *, full: bool) -> dict[str, Json]:
-    """Its rows, and with ``full`` their fingerprint. Raises SourceError, pymysql.Error."""
+def are_exact(groups: Mapping[str, Mapping[str, Json]]) -> bool:
+    """Whether the fingerprints of these facts see every bit of a FLOAT."""
+    return bool(groups.get("limits", {}).get(EXACT_FLOATS))
+
+
+def table_facts(session: Session, database: str, name: str, *, full: bool, exact: bool = True) -> dict[str, Json]:
+    """Its rows, and with ``full`` their fingerprint; ``exact`` as in Scope. Raises SourceError, pymysql.Error."""
     place = quoted(database, name)
     if not full:
         ((count,),) = run(session, f"SELECT COUNT(*) FROM {place}")
         return {"rows": count}
     columns = run(session, COLUMNS, database, name)
-    ((count, total, unknown),) = run(session, _fingerprint_query(place, columns))
+    ((count, total, unknown),) = run(session, _fingerprint_query(place, columns, exact=exact))
     if unknown:
         raise SourceError(f"{unknown} rows of table {name} are too long for the server to be fingerprinted")
     return {"rows": count, "fingerprint": f"{int(total):032x}"}
 
 
-def _fingerprint_query(place: str, columns: Sequence[tuple[Any, ...]]) -> str:
+def _fingerprint_query(place: str, columns: Sequence[tuple[Any, ...]], *, exact: bool) -> str:
     """The sum of 64 bits of each row's SHA-256: the same in any order, and not blind to a row that is there twice.
 
     One sum and not two: the server would make every row's text and hash again for the second.
     """
     return (
         "SELECT COUNT(*), COALESCE(SUM(CAST(CONV(LEFT(q.h, 16), 16, 10) AS UNSIGNED)), 0), COALESCE(SUM(q.h IS NULL), 0) "
-        f"FROM (SELECT {row_hash(columns)} AS h FROM {place}) AS q"
+        f"FROM (SELECT {row_hash(columns, exact=exact)} AS h FROM {place}) AS q"
     )
 
 
-def row_hash(columns: Sequence[tuple[Any, ...]]) -> str:
+def row_hash(columns: Sequence[tuple[Any, ...]], *, exact: bool = True) -> str:
     """The SHA-256 of a row's (name, data type) columns as 64 digits; NULL for a row that is too long for the server."""
-    return f"SHA2(CONCAT_WS(',', {', '.join(_encoded(column, kind) for column, kind in columns)}), 256)"
+    encoded = (_encoded(column, EXACT if kind == "float" and exact else kind) for column, kind in columns)
+    return f"SHA2(CONCAT_WS(',', {', '.join(encoded)}), 256)"
 
 
 def _encoded(column: str, kind: str) -> str:
@@ -132,6 +152,9 @@ def _encoded(column: str, kind: str) -> str:
     set. Long ones go in by their hash: a row that grows over max_allowed_packet would turn to NULL.
     """
     name = quoted(column)
+    if kind == EXACT:
+        # the text of a FLOAT has six digits, that of the same number as a DOUBLE has all
+        return f"COALESCE(CAST({name} AS DOUBLE), 'N')"
     if kind in PLAIN:
         return f"COALESCE({name}, 'N')"
     if kind in SHAPES:

@@ -1,10 +1,12 @@
 """Values, accounts and questions of MariaDB, on real servers."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from drmgr.engines.mariadb import MariadbConnection
+from drmgr.engines.mariadb.facts import EXACT_FLOATS
 from drmgr.errors import SourceError
 from drmgr.model import CheckStatus, Instance
 from drmgr.scratch import mariadb as private
@@ -147,3 +149,66 @@ def damaged(workspace: ScratchWorkspace, instance: Instance, file: str) -> None:
     content[16384 * 100 + 5000] ^= 0x10
     path.write_bytes(content)
     restarted.start()
+
+
+def test_the_last_bit_of_a_float_counts_and_old_facts_are_compared_as_they_were(
+    server: MariadbServer, make: Make, folder: Path, workspace: ScratchWorkspace
+) -> None:
+    database = server.create_database()
+    server.execute(
+        database,
+        "CREATE TABLE warm (f float, g float(7,3), u float unsigned); CREATE TABLE computed (f float);"
+        "INSERT INTO warm VALUES (36.5, 1234.567, 0.1), (-0.000125, NULL, 3e38); INSERT INTO computed VALUES (0.333333)",
+    )
+    engine = make(server.connection(database))
+    facts = back_up(engine, folder / "parts")
+    instance = engine.load(folder / "parts", workspace.start(engine.recipe(facts)), quiet)
+    assert differences(facts, engine.facts(instance, facts)) == []
+    # facts of an older drmgr: the six digits that the server prints, and no word of how exact they are
+    limits = {name: value for name, value in facts.groups["limits"].items() if name != EXACT_FLOATS}
+    old = engine.facts(instance, replace(facts, groups={**facts.groups, "limits": limits}))
+    assert old.groups["limits"] == limits == {"float_columns": 4}
+    assert old.groups["tables"]["computed"] != facts.groups["tables"]["computed"]
+
+    # the next number that a FLOAT can hold, of the same six digits
+    ask(instance, "UPDATE computed SET f = 0.33333302")
+
+    assert engine.rows(instance, "SELECT CAST(f AS char) FROM computed").__next__() == ("0.333333",)
+    assert differences(facts, engine.facts(instance, facts)) == ["tables: computed"]
+    assert differences(old, engine.facts(instance, old)) == []
+
+
+def test_a_dump_that_rounds_a_float_is_seen(
+    server: MariadbServer, make: Make, folder: Path, workspace: ScratchWorkspace
+) -> None:
+    database = server.create_database()
+    server.execute(database, "CREATE TABLE a (f float); INSERT INTO a VALUES (1 / 3)")
+    engine = make(server.connection(database))
+    facts = back_up(engine, folder / "parts")
+    instance = engine.load(folder / "parts", workspace.start(engine.recipe(facts)), quiet)
+    assert differences(facts, engine.facts(instance, facts)) == ["tables: a"]
+
+
+def test_proxies_that_an_installation_makes_are_not_those_of_the_source(
+    server: MariadbServer, make: Make, folder: Path, workspace: ScratchWorkspace
+) -> None:
+    database = server.create_database()
+    proxies = "SELECT User, Host, Proxied_user FROM mysql.proxies_priv ORDER BY User, Host"
+    server.execute(
+        database,
+        "CREATE TABLE a (n int); INSERT INTO a VALUES (1);"
+        # made by hand, with the name that an installation gives a right to stand for everybody
+        "CREATE OR REPLACE USER root@'127.0.0.1' IDENTIFIED BY 'geheim';"
+        "CREATE OR REPLACE USER boss@localhost IDENTIFIED BY 'b'; CREATE OR REPLACE USER deputy@localhost IDENTIFIED BY 'd';"
+        "GRANT PROXY ON boss@localhost TO deputy@localhost",
+    )
+    engine = make(server.connection(database), facts_mode="counts")
+    facts = back_up(engine, folder / "parts")
+    empty = workspace.start(engine.recipe(facts))
+    assert ask(empty, proxies, "mysql") == (("root", "localhost", ""),)
+
+    instance = engine.load(folder / "parts", empty, quiet)
+
+    assert differences(facts, engine.facts(instance, facts)) == []
+    assert ask(instance, proxies, "mysql") == (("deputy", "localhost", "boss"), ("root", "localhost", ""))
+    server.execute("", "DROP USER root@'127.0.0.1', boss@localhost, deputy@localhost")

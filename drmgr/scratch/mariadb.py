@@ -46,10 +46,12 @@ FAST: Mapping[str, str] = {
 
 CLEAN = """\
 DELETE FROM mysql.global_priv WHERE NOT (Host = 'localhost' AND User IN ('root', 'mariadb.sys')) AND Host <> '';
+DELETE FROM mysql.proxies_priv WHERE NOT (Host = 'localhost' AND User = 'root');
 FLUSH PRIVILEGES;
 ALTER USER 'root'@'localhost' IDENTIFIED BY '{password}';
 """
-"""Leaves of the accounts that an installation makes only those that a server needs. It runs before the socket opens: at
+"""Leaves of the accounts that an installation makes, and of their rights to stand for others, only those that a server needs:
+the others would come to an account of the same name that the source brings. It runs before the socket opens: at
 no time can anybody enter without the password."""
 
 LOGGED: Mapping[str, str] = {

@@ -141,6 +141,8 @@ def _member_to_json(member: Member) -> dict[str, Json]:
         "unreadable": member.unreadable,
         "seconds": member.seconds,
         **({} if member.seen_until is None else {"seen_until": rfc3339(member.seen_until)}),
+        **({"connection": member.connection} if member.connection else {}),
+        **({"versions": dict(member.versions)} if member.versions else {}),
     }
 
 
@@ -156,6 +158,8 @@ def _member_from_json(document: Json, where: str) -> Member:
         unreadable=fields.count("unreadable"),
         seconds=fields.number("seconds"),
         seen_until=fields.instant("seen_until") if fields.has("seen_until") else None,
+        connection=fields.text("connection") if fields.has("connection") else "",
+        versions=fields.texts("versions") if fields.has("versions") else {},
     )
     fields.end()
     return member

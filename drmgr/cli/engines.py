@@ -47,7 +47,8 @@ def make_engine(site: "Site", connection: str, source: models.Source, job: model
 def make_source(site: "Site", system: str, source: models.Source, engine: Engine) -> Source:
     """The source with what else its engine can do."""
     tree = engine if isinstance(engine, FilesEngine) else None
-    return Source(source.name, engine, make_shipper(site, system, source, engine), tree, make_tables(engine))
+    logs, tables = make_shipper(site, system, source, engine), make_tables(engine)
+    return Source(source.name, engine, logs, tree, tables, source.connection)
 
 
 def make_tables(engine: Engine) -> TableEngine | None:

@@ -267,7 +267,11 @@ class Site:
         canaries = live_canaries(self, job, engines, self.row_key)
         sensitivity = sensitivity_of(job.suspicion or self.config.suspicion)
         place = (copy, memory)
-        return WiredSystem(system_of(job), repository, sources, checks, *place, pause, sensitivity, canaries)
+        return WiredSystem(
+            *(system_of(job), repository, sources, checks, *place, pause, sensitivity, canaries),
+            medium=self.copy(copy).store.kind,
+            key_version=self._key_version(name, copy),
+        )
 
     def engine(self, connection: str, source: models.Source, job: models.Job) -> Engine:
         """The engine for a source, bound to that connection (its own, or a restore's target)."""
@@ -293,17 +297,19 @@ class Site:
         return {
             "drmgr": __version__,
             "restic": restic,
-            "key-version": self._key_version(),
         }
 
-    def _key_version(self) -> str:
-        """The highest that a repository's password has reached: it grows when it is renewed."""
+    def _key_version(self, system: str, copy: str) -> str:
+        """Of the repository's password: 1 at first, one more each time it is renewed. Empty when there is none."""
+        from drmgr.keystore.store import repository_entry
+
+        entry = repository_entry(system, copy)
         try:
             infos = self.keystore.status() if self.keystore.exists() else []
         except KeystoreError:
             # the first use of a key raises it, inside the run that it ends
-            return "unknown"
-        return str(max((info.version for info in infos if info.name.startswith("repository/")), default=1))
+            return ""
+        return next((str(info.version) for info in infos if info.name == entry), "")
 
     def bench(self, progress: ProgressFor) -> Bench:
         """The flows' workbench. Workspaces that dead runs left are destroyed first."""

@@ -3,7 +3,7 @@
 import os
 import shutil
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -94,6 +94,10 @@ class SqliteEngine:
 
     def identity(self, of: Instance) -> str:
         return f"{self.name}:{file_of(of).resolve()}"
+
+    def versions(self, of: Instance | None = None) -> Mapping[str, str]:
+        del of
+        return {"server": sqlite3.sqlite_version}
 
     def load(self, restored: Path, into: Instance, progress: Progress) -> Instance:
         if into.path is None:

@@ -3,20 +3,18 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 from drmgr.errors import EvidenceError
+from drmgr.evidence.backup_set import backup_set, facts_of, sources
 from drmgr.evidence.canonical import digest, plain
+from drmgr.evidence.times import seconds_json, text_json, time_in, zone_of
 from drmgr.model import (
     CheckStatus,
     DrillRecord,
-    Facts,
     Json,
     Measure,
-    Member,
     Outcome,
-    RecoveryPoint,
-    Text,
     Timeline,
     Verdict,
     move_to_json,
@@ -25,7 +23,6 @@ from drmgr.privacy import mask_message, refuse_free_text
 
 STATEMENT_TYPE: Final = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE: Final = "urn:drmgr:evidence:restore-proof:1"
-CIPHER: Final = "AES-256-CTR + Poly1305-AES (restic)"
 GROUPS: Final = (
     "header",
     "environment",
@@ -60,10 +57,10 @@ def build_document(
     predicate = {
         "header": builder.header(evidence_id, sequence, previous_sha256),
         "environment": _environment(record),
-        "backup_set": [builder.backup_set(outcome) for outcome in record.outcomes],
+        "backup_set": [backup_set(builder.zone, outcome) for outcome in record.outcomes],
         "steps": builder.steps(),
         "metrics": [builder.metrics(outcome) for outcome in record.outcomes],
-        "facts": builder.facts(),
+        "facts": [each for outcome in record.outcomes for each in facts_of(builder.zone, outcome)],
         "checks": builder.checks(),
         "verdict": builder.verdict(),
         "destruction": builder.destruction(),
@@ -100,14 +97,14 @@ class _Builder:
 
     def __init__(self, record: DrillRecord) -> None:
         self._record = record
-        self._zone = zone_of(record.timezone)
+        self.zone = zone_of(record.timezone)
 
     def _time(self, instant: datetime | None) -> str | None:
-        return time_in(self._zone, instant)
+        return time_in(self.zone, instant)
 
     def header(self, evidence_id: str, sequence: int, previous: str | None) -> dict[str, Json]:
         record = self._record
-        day = record.started_at.astimezone(self._zone).strftime("%Y%m%d")
+        day = record.started_at.astimezone(self.zone).strftime("%Y%m%d")
         return {
             "id": evidence_id,
             "number": f"DR-{day}-{sequence:06d}",
@@ -131,54 +128,10 @@ class _Builder:
             "finished_at": self._time(record.finished_at),
         }
 
-    def backup_set(self, outcome: Outcome) -> dict[str, Json]:
-        system = outcome.system
-        return {
-            "system": system.id,
-            "title": text_json(system.title),
-            "tier": system.tier,
-            "depends_on": list(system.depends_on),
-            "point": None if outcome.point is None else self._point(outcome.point),
-            "cipher": CIPHER,
-            "key_version": self._record.tools.get("key-version"),
-        }
-
-    def _point(self, point: RecoveryPoint) -> dict[str, Json]:
-        return {
-            "id": point.id,
-            "run": point.run,
-            "host": point.host,
-            "tools": dict(point.tools),
-            "created_at": self._time(point.created_at),
-            "consistent_at": self._time(point.consistent_at),
-            "status": point.status.value,
-            "members": [self._member(member) for member in point.members],
-        }
-
-    def _member(self, member: Member) -> dict[str, Json]:
-        return {
-            "source": member.source,
-            "engine": member.engine,
-            "consistent_at": self._time(member.consistent_at),
-            "complete": member.complete,
-            "unreadable": member.unreadable,
-            "files": sum(part.files for part in member.parts),
-            "bytes": member.bytes,
-            "seconds": _seconds(member.seconds),
-            "snapshots": [
-                {
-                    "part": part.name,
-                    "id": part.snapshot,
-                    "files": part.files,
-                    "bytes": part.bytes,
-                    "bytes_added": part.bytes_added,
-                }
-                for part in member.parts
-            ],
-        }
-
     def steps(self) -> list[dict[str, Json]]:
         phases = [(outcome.system.id, phase) for outcome in self._record.outcomes for phase in outcome.phases]
+        # those of several systems together are of none of them
+        phases += [("", phase) for phase in self._record.phases]
         phases.sort(key=lambda pair: pair[1].started_at)
         return [
             {
@@ -188,30 +141,14 @@ class _Builder:
                 "source": phase.source,
                 "started_at": self._time(phase.started_at),
                 "finished_at": self._time(phase.finished_at),
-                "seconds": _seconds(phase.seconds),
+                "seconds": seconds_json(phase.seconds),
                 "result": "ok" if phase.ok else "failed",
             }
             for number, (system, phase) in enumerate(phases, start=1)
         ]
 
     def metrics(self, outcome: Outcome) -> dict[str, Json]:
-        return metrics_json(self._zone, outcome.system.id, outcome.timeline, outcome.rto, outcome.rpo)
-
-    def facts(self) -> list[dict[str, Json]]:
-        return [
-            {
-                "system": outcome.system.id,
-                "source": member.source,
-                "engine": member.facts.engine,
-                "taken_at": self._time(member.facts.taken_at),
-                "seconds": _seconds(member.facts.seconds),
-                "sha256": digest(plain(member.facts.groups)),
-                "counts": _counts(member.facts),
-            }
-            for outcome in self._record.outcomes
-            if outcome.point is not None
-            for member in outcome.point.members
-        ]
+        return metrics_json(self.zone, outcome.system.id, outcome.timeline, outcome.rto, outcome.rpo)
 
     def checks(self) -> list[dict[str, Json]]:
         return [
@@ -224,7 +161,7 @@ class _Builder:
                 "level": int(check.level),
                 "expected": check.expected,
                 "actual": check.actual,
-                "seconds": _seconds(check.seconds),
+                "seconds": seconds_json(check.seconds),
                 "message": mask_message(check.message),
                 "item": check.item,
             }
@@ -275,13 +212,17 @@ def seconds_of_all(outcomes: Sequence[Outcome]) -> dict[str, Json]:
     own = [line.t6 - line.t4 for line in (outcome.timeline for outcome in outcomes) if line.t4 and line.t6]
     whole = bool(outcomes) and None not in waited and len(own) == len(outcomes)
     return {
-        "total_seconds": _seconds(max(filter(None, waited), default=0.0)) if whole else None,
-        "single_seconds": _seconds(sum(span.total_seconds() for span in own)) if whole else None,
+        "total_seconds": seconds_json(max(filter(None, waited), default=0.0)) if whole else None,
+        "single_seconds": seconds_json(sum(span.total_seconds() for span in own)) if whole else None,
     }
 
 
 def _environment(record: DrillRecord) -> dict[str, Json]:
-    environment: dict[str, Json] = {"target": record.target, "tools": dict(record.tools)}
+    environment: dict[str, Json] = {
+        "target": record.target,
+        "tools": dict(record.tools),
+        "sources": [each for outcome in record.outcomes for each in sources(outcome)],
+    }
     if record.swap is not None:
         swap = record.swap
         environment["swap"] = {
@@ -296,26 +237,6 @@ def _environment(record: DrillRecord) -> dict[str, Json]:
     return environment
 
 
-def zone_of(name: str) -> ZoneInfo:
-    """Raises EvidenceError for one that this host does not know."""
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError) as error:
-        raise EvidenceError(
-            f"the time zone {name} is not known on this host",
-            hint="check site.timezone, and that the package tzdata is installed",
-        ) from error
-
-
-def time_in(zone: ZoneInfo, instant: datetime | None) -> str | None:
-    """RFC 3339 with the offset of the zone, to the millisecond. Raises EvidenceError for an instant without a zone."""
-    if instant is None:
-        return None
-    if instant.tzinfo is None:
-        raise EvidenceError("an instant without a zone cannot be put into evidence")
-    return instant.astimezone(zone).isoformat(timespec="milliseconds")
-
-
 def metrics_json(zone: ZoneInfo, system: str, line: Timeline, rto: Measure, rpo: Measure) -> dict[str, Json]:
     """The course of one system, and what it comes to."""
     return {
@@ -328,33 +249,6 @@ def metrics_json(zone: ZoneInfo, system: str, line: Timeline, rto: Measure, rpo:
     }
 
 
-def text_json(text: Text) -> dict[str, Json]:
-    return {"zh": text.zh, "en": text.en}
-
-
-def _seconds(seconds: float) -> float:
-    return round(seconds, 3)
-
-
 def _measure(measure: Measure) -> dict[str, Json]:
-    measured = None if measure.measured is None else _seconds(measure.measured)
-    return {"target": _seconds(measure.target), "measured": measured, "met": measure.met}
-
-
-def _counts(facts: Facts) -> dict[str, Json]:
-    """How much there is, never what: items of each group, and the totals of tables, rows, files and bytes."""
-    counts: dict[str, Json] = {"items": {name: len(group) for name, group in facts.groups.items()}}
-    tables = facts.groups.get("tables")
-    if tables is not None:
-        counts["tables"] = len(tables)
-        counts["rows"] = sum(_rows(item) for item in tables.values())
-    files = facts.groups.get("files", {})
-    for name, key in (("files", "count"), ("bytes", "bytes"), ("hashed", "hashed"), ("moving", "moving")):
-        if isinstance(files.get(key), int):
-            counts[name] = files[key]
-    return counts
-
-
-def _rows(item: Json) -> int:
-    rows = item.get("rows", 0) if isinstance(item, Mapping) else item
-    return rows if isinstance(rows, int) else 0
+    measured = None if measure.measured is None else seconds_json(measure.measured)
+    return {"target": seconds_json(measure.target), "measured": measured, "met": measure.met}

@@ -2,7 +2,8 @@
 
 from typing import Final
 
-from drmgr.evidence.build import metrics_json, statement, text_json, time_in, zone_of
+from drmgr.evidence.build import metrics_json, statement
+from drmgr.evidence.times import text_json, time_in, zone_of
 from drmgr.model import IncidentNote, Json, Measure
 
 NOTE_TYPE: Final = "urn:drmgr:evidence:incident-note:1"

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
 from drmgr.errors import EvidenceError, ToolError
-from drmgr.evidence.build import time_in, zone_of
 from drmgr.evidence.store import Document, load_document
+from drmgr.evidence.times import time_in, zone_of
 from drmgr.model import Json, SwapPhase
 from drmgr.system.command import Command, Runner
 from drmgr.system.files import write_atomically

@@ -1,6 +1,6 @@
 """Backup of one system: every source in its own consistent view, then the seal. No seal, no recovery point."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,6 +10,7 @@ from ulid import ULID
 from drmgr.errors import DrmgrError, PreflightError, SourceError
 from drmgr.flows.acceptance import history_of, in_words
 from drmgr.flows.bench import Bench, Source, WiredSystem, beside, recorded
+from drmgr.flows.origin import versions_of
 from drmgr.flows.points import MARK, SEAL_TAG, find, point_of, seal, tags
 from drmgr.flows.suspicion import judge
 from drmgr.interfaces import Capture, Progress, Repository
@@ -28,6 +29,9 @@ from drmgr.model import (
     Standstill,
     Stream,
 )
+
+Versions = Mapping[str, Mapping[str, str]]
+"""What is at work at each source, by its name."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,9 @@ def backup(bench: Bench, wired: WiredSystem) -> BackupDone:
         started_at = bench.clock.now()
         preflight(wired)
         point_id = str(ULID())
-        captured = _captured(bench, wired, point_id)
+        # asked before writers stand still, and before anything is stored
+        versions = {source.name: versions_of(source) for source in wired.sources}
+        captured = _captured(bench, wired, point_id, versions)
         members = captured.members
         judgement, doubts = _judged(bench, wired, point_id, members)
         complete = all(member.complete for member in members)
@@ -138,9 +144,9 @@ class _View:
     close: ExitStack
 
 
-def _captured(bench: Bench, wired: WiredSystem, point: str) -> _Captured:
+def _captured(bench: Bench, wired: WiredSystem, point: str, versions: Versions) -> _Captured:
     """One source after the other; in a pause, where there is one, every view is opened before anything is stored."""
-    act = _Storing(bench, wired, point)
+    act = _Storing(bench, wired, point, versions)
     if wired.pause is None:
         for source in wired.sources:
             with ExitStack() as views:
@@ -174,11 +180,12 @@ def _open(bench: Bench, source: Source, views: ExitStack) -> _View:
 class _Storing:
     """Stores one view after the other."""
 
-    def __init__(self, bench: Bench, wired: WiredSystem, point: str) -> None:
+    def __init__(self, bench: Bench, wired: WiredSystem, point: str, versions: Versions) -> None:
         self.notes: list[str] = []
         self._bench = bench
         self._wired = wired
         self._point = point
+        self._versions = versions
         self._members: list[Member] = []
         self._instants: list[datetime] = []
 
@@ -204,6 +211,8 @@ class _Storing:
             unreadable=sink.unreadable,
             seconds=bench.clock.monotonic() - view.started,
             seen_until=seen_until,
+            connection=source.connection,
+            versions=self._versions[source.name],
         )
         self._members.append(member)
         # by our own clock at the latest: that of its source may be ahead

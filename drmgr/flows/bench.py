@@ -39,6 +39,8 @@ class Source:
     logs: LogShipper | None = None
     tree: TreeEngine | None = None
     tables: TableEngine | None = None
+    connection: str = ""
+    """The name of its place in the site file."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,8 @@ class WiredSystem:
     """A business system with its concrete parts; ``checks`` in the order of their levels.
 
     ``repository`` is the system's own, or one of its copies: then ``copy`` is that one's name and ``memory`` what is known
-    of the points in it, where the catalog knows the points of the system's own.
+    of the points in it, where the catalog knows the points of the system's own. ``medium`` is the kind of store that the
+    repository lies in, ``key_version`` that of the password which opens it; empty when nobody says.
     """
 
     system: System
@@ -58,6 +61,8 @@ class WiredSystem:
     pause: Pause | None = None
     sensitivity: Sensitivity = field(default=Sensitivity())
     canaries: tuple[Canary, ...] = ()
+    medium: str = ""
+    key_version: str = ""
 
     def source(self, name: str) -> Source:
         """Raises UsageError for one that the job does not declare, or no longer."""

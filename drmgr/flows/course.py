@@ -12,6 +12,7 @@ from drmgr.model import (
     Level,
     Measure,
     OccasionKind,
+    Origin,
     Outcome,
     Phase,
     RecoveryPoint,
@@ -20,6 +21,8 @@ from drmgr.model import (
     Told,
     Verdict,
 )
+
+UNKNOWN = Origin()
 
 
 def told_in(occasion: OccasionKind, told: Told) -> Told | None:
@@ -130,6 +133,7 @@ class Course:
         level: Level,
         verdict: Verdict,
         error: DrmgrError | None,
+        origin: Origin = UNKNOWN,
     ) -> Outcome:
         """What became of the system."""
         rto, rpo = self.measures(system, point, error)
@@ -145,4 +149,5 @@ class Course:
             checks=checks,
             phases=tuple(phases),
             error=None if error is None else error_json(error),
+            origin=origin,
         )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from drmgr.errors import DrmgrError, ScratchError
 from drmgr.flows.abreast import Abreast
 from drmgr.flows.bench import Bench, WiredSystem, recorded
-from drmgr.flows.bringback import prove_across
+from drmgr.flows.bringback import Phases, prove_across
 from drmgr.flows.story import Fault, Story, Wanted, note_dependencies
 from drmgr.flows.turns import Candidate, Limits, Turns, in_order
 from drmgr.interfaces import AcrossCheck
@@ -63,7 +63,8 @@ def drill(bench: Bench, plan: DrillPlan) -> DrillDone:
     """
     with recorded(bench, RunKind.DRILL, plan.name, plan.approval) as run, bench.locks.hold(f"drill-{plan.name}"):
         fault = Fault(bench.clock.now(), bench.clock.monotonic())
-        stories = _play_all(bench, plan, fault, run.run.id)
+        together = Phases(bench, "")
+        stories = _play_all(bench, plan, fault, run.run.id, together)
         outcomes = tuple(story.outcome() for story in stories)
         destruction = tuple(proof for proof in bench.scratch.destructions() if run.run.id in proof.path)
         record = DrillRecord(
@@ -89,6 +90,7 @@ def drill(bench: Bench, plan: DrillPlan) -> DrillDone:
             timezone=bench.timezone,
             approval=plan.approval,
             copy=plan.copy,
+            phases=tuple(together.done),
         )
         entry = bench.evidence.seal(record)
         run.status = RunStatus.OK if record.verdict is Verdict.PASSED else RunStatus.FAILED
@@ -104,7 +106,7 @@ def _not_gone(destruction: Sequence[Destruction]) -> tuple[Verdict, ...]:
     return tuple(Verdict.ERROR for proof in destruction if not proof.gone)
 
 
-def _play_all(bench: Bench, plan: DrillPlan, fault: Fault, run: str) -> tuple[Story, ...]:
+def _play_all(bench: Bench, plan: DrillPlan, fault: Fault, run: str, together: Phases) -> tuple[Story, ...]:
     """All systems, as many at once as the limits allow. Where they are to agree, all stay up until that has been proven."""
     several = len(plan.systems) > 1
     wanted = Wanted(run, plan.point, plan.at, plan.level, together=bool(plan.across), several=several)
@@ -115,7 +117,9 @@ def _play_all(bench: Bench, plan: DrillPlan, fault: Fault, run: str) -> tuple[St
     candidates = _candidates(bench, plan, stories)
     with ExitStack() as held:
         _bring_back_all(bench, plan, stories, Turns(candidates, plan.limits, holds=wanted.together), held)
-        _prove_across(bench, plan, stories)
+        if plan.across:
+            with together.step("verify-across"):
+                _prove_across(bench, plan, stories)
         _let_go(held, stories)
     order = [each.name for each in in_order(candidates)]
     note_dependencies([stories[name] for name in [*(set(stories) - set(order)), *order]])

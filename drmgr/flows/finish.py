@@ -7,6 +7,7 @@ from drmgr.flows.bench import Bench, WiredSystem, recorded
 from drmgr.flows.bringback import Phases, level_reached
 from drmgr.flows.course import Course, told_in
 from drmgr.flows.incident import refuse_disorder
+from drmgr.flows.origin import origin_of, versions_of_all
 from drmgr.flows.original import ToOriginal, left_to_people, prove_in_place, waits_for_people
 from drmgr.flows.points import believed, choose, find
 from drmgr.flows.reach import Aim
@@ -141,6 +142,7 @@ class _Finish:
             level=level_reached(found),
             verdict=verdict(found, error, objectives_met=True),
             error=error,
+            origin=origin_of(self._wired, self._point, into=versions_of_all(self._wired, self._instances)),
         )
         swap = self.swap
         plan = RestorePlan(swap.point, self._target, swap.sources, reason, swap.occasion, swap.at)

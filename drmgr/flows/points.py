@@ -116,6 +116,11 @@ def believed(repository: Repository, sealed: SealedPoint) -> RecoveryPoint:
     return point
 
 
+def sha256_of(point: RecoveryPoint) -> str:
+    """The hash that stands beside the point in its seal."""
+    return _digest(point_to_json(point))
+
+
 def _canonical(document: Json) -> bytes:
     """One byte form for one document. Not RFC 8785: that has no form for a sequence beyond 2**53."""
     return json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()

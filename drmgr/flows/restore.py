@@ -19,6 +19,7 @@ from drmgr.flows.bringback import (
 )
 from drmgr.flows.course import Course, told_in
 from drmgr.flows.drill import overall
+from drmgr.flows.origin import origin_of, versions_of_all
 from drmgr.flows.original import OriginalRestore, ToOriginal
 from drmgr.flows.reach import Aim
 from drmgr.flows.restoreplan import RestorePlan, ToConnection, ToFolder, ToScratch, describe, planned
@@ -128,6 +129,7 @@ class _Act:
         self._run = run
         self._course = Course(bench.clock, t0, started, told_in(plan.occasion, plan.told))
         self._loaded: Mapping[str, Instance] = {}
+        self._into: Mapping[str, Mapping[str, str]] = {}
         self._phases = Phases(bench, wired.system.id)
         self._chosen = members(aim.point, wired, plan.sources)
         self._checks = doubts
@@ -253,6 +255,7 @@ class _Act:
         finally:
             self._checks += act.result.checks
             self.instances.update(act.result.instances)
+            self._into = versions_of_all(self._wired, act.result.instances)
             self.swap, self.by_hand = act.result.swap, act.result.by_hand
 
     def _begun(self) -> Swap:
@@ -281,6 +284,7 @@ class _Act:
             restored = self._aim.restored(self._loaded, self._wired.system.objectives)
             self._checks += prove(self._bench, checks, restored)
         self._course.verified()
+        self._into = versions_of_all(self._wired, self._loaded)
 
     def outcome(self, error: DrmgrError | None) -> Outcome:
         partial = tuple(check for check in self._checks if check.status is not CheckStatus.SKIPPED)
@@ -293,6 +297,7 @@ class _Act:
             # a restore is not judged by the objectives: the age of the point is what the engineer chose
             verdict=self._verdict(error, partial),
             error=error,
+            origin=origin_of(self._wired, self._point, self._replays, self._into),
         )
 
     def _verdict(self, error: DrmgrError | None, partial: tuple[CheckResult, ...]) -> Verdict:

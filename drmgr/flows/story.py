@@ -1,6 +1,6 @@
 """One system's part of a drill: its point is chosen, it is brought back on scratch, and proven."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -10,6 +10,7 @@ from drmgr.errors import DrmgrError, LoadError, RepositoryDamagedError
 from drmgr.flows.acceptance import mistrusted
 from drmgr.flows.bench import Bench, WiredSystem
 from drmgr.flows.bringback import (
+    NOTHING,
     Phases,
     lacking,
     left_out,
@@ -23,6 +24,7 @@ from drmgr.flows.bringback import (
     target_reached,
 )
 from drmgr.flows.course import Course
+from drmgr.flows.origin import origin_of, versions_of_all
 from drmgr.flows.points import SealedPoint, believed, choose, find
 from drmgr.flows.reach import NEWEST, Aim, aim, before, newest, ships_logs
 from drmgr.flows.turns import Candidate
@@ -98,6 +100,7 @@ class Story:
         self._phases = Phases(bench, self.system)
         self._checks: tuple[CheckResult, ...] = ()
         self._aimed: Aim | None = None
+        self._into: Mapping[str, Mapping[str, str]] = {}
 
     # --- what is to come ----------------------------------------------------------------------------------------------
 
@@ -213,6 +216,8 @@ class Story:
                 target_reached(name, replay, loaded.reached[name]) for name, replay in replays.items()
             )
         self._course.verified()
+        # after the time that counts, and before the instances are gone
+        self._into = versions_of_all(self._wired, loaded.instances)
 
     def _prove_facts(self, point: RecoveryPoint, workspace: Workspace) -> None:
         """Once more to the point itself, after the time that counts: only there the facts are known."""
@@ -258,6 +263,7 @@ class Story:
             level=level,
             verdict=verdict(self._checks, error, reached),
             error=error,
+            origin=origin_of(self._wired, self.point, self._aimed.replays if self._aimed else NOTHING, self._into),
         )
 
 

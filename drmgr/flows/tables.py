@@ -21,6 +21,7 @@ from drmgr.flows.bringback import (
     target_reached,
 )
 from drmgr.flows.course import Course, told_in
+from drmgr.flows.origin import origin_of, versions_of_all
 from drmgr.flows.reach import Aim
 from drmgr.flows.restore import sealed_as
 from drmgr.flows.restoreplan import RestorePlan, ToScratch
@@ -133,6 +134,7 @@ class _Act:
         self._checks = doubts
         self._course = Course(bench.clock, t0, started, told_in(plan.occasion, plan.told))
         self._phases = Phases(bench, wired.system.id)
+        self._into: Mapping[str, Mapping[str, str]] = {}
 
     def perform(self, run: str) -> None:
         self._course.went_to(self._aim.instant)
@@ -163,6 +165,7 @@ class _Act:
             restored = self._aim.restored(loaded.instances, self._wired.system.objectives)
             self._checks += prove(self._bench, checks, restored)
         self._checks += tuple(target_reached(name, replay, loaded.reached[name]) for name, replay in replays.items())
+        self._into = versions_of_all(self._wired, loaded.instances)
         return loaded.instances[self._source.name]
 
     def _sound(self) -> bool:
@@ -290,6 +293,7 @@ class _Act:
             level=level_reached(made),
             verdict=verdict(made, error, objectives_met=True),
             error=error,
+            origin=origin_of(self._wired, self._aim.point, self._aim.replays, self._into),
         )
 
 

@@ -86,6 +86,13 @@ class Engine(Protocol):
     def identity(self, of: Instance) -> str:
         """A text that is equal for the same server or folder however it is reached, and differs otherwise."""
 
+    def versions(self, of: Instance | None = None) -> Mapping[str, str]:
+        """What is at work there; the source itself when None. What is not known is left out.
+
+        ``server``: the server's version, or that of the library which stands for one. The others are the engine's own
+        programs on this host, by their names. Raises PreflightError, SourceError, ToolError.
+        """
+
     def load(self, restored: Path, into: Instance, progress: Progress) -> Instance:
         """Loads restored parts (``restored/PART/…``) into an empty instance and returns where they can be questioned.
 

@@ -139,8 +139,9 @@ class Part:
 class Member:
     """One source inside a recovery point. The first part is the main one.
 
-    ``seen_until`` is an instant of drmgr's own clock: nothing that was written later is in it. None: not told, as in
-    points made before drmgr noted it.
+    ``seen_until`` is an instant of drmgr's own clock: nothing that was written later is in it. ``connection`` is the name
+    that the source's place has in the site file, ``versions`` are those of Engine.versions at the backup. None and empty:
+    not told, as in points made before drmgr noted it.
     """
 
     source: str
@@ -152,6 +153,8 @@ class Member:
     unreadable: int = 0
     seconds: float = 0.0
     seen_until: datetime | None = None
+    connection: str = ""
+    versions: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def snapshot(self) -> str:

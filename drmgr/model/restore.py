@@ -196,6 +196,32 @@ class Measure:
 
 
 @dataclass(frozen=True)
+class Replayed:
+    """The logs that carried a source on from its point to ``target``: so many snapshots, and what they hold."""
+
+    target: RecoveryTarget
+    snapshots: int
+    files: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where what was brought back came from, and into what. Empty: not known.
+
+    ``medium`` is the kind of store (``s3``, ``folder``), ``key_version`` that of the password that opened it, ``seal`` the
+    SHA-256 of the recovery point as it was sealed. By the sources' names: ``replayed``, and ``into``, which are the versions
+    (see Engine.versions) of what they were loaded into.
+    """
+
+    medium: str = ""
+    key_version: str = ""
+    seal: str = ""
+    replayed: Mapping[str, Replayed] = field(default_factory=dict)
+    into: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Outcome:
     """What became of one system in a drill or restore."""
 
@@ -210,6 +236,7 @@ class Outcome:
     phases: tuple[Phase, ...] = ()
     error: Mapping[str, Json] | None = None
     """``{"code", "message", "hint"}`` of what stopped it."""
+    origin: Origin = field(default=Origin())
 
 
 @dataclass(frozen=True)
@@ -243,3 +270,5 @@ class DrillRecord:
     """What got another name in a restore in place, and how far that came."""
     laid: tuple[LaidAs, ...] | None = None
     """The tables that lie beside the live ones; None when none was meant to."""
+    phases: tuple[Phase, ...] = ()
+    """Steps of several systems together."""

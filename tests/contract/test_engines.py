@@ -1,5 +1,6 @@
 """What every Engine must hold to. A source of another kind joins by one more entry in MAKERS."""
 
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -231,6 +232,17 @@ def test_loading_nothing_is_an_error(
         (tmp_path / part.name).mkdir()
     with pytest.raises(LoadError):
         source.engine.load(tmp_path, empty, ignore_progress)
+
+
+def test_it_tells_what_is_at_work(source: Source, load: Load) -> None:
+    own, there = source.engine.versions(), source.engine.versions(load())
+    # scratch is of the source's own kind; only files have no server
+    assert own.get("server") == there.get("server")
+    assert ("server" in own) is (source.engine.name != "files")
+    assert all(re.match(r"\d+(\.\d+)+", version) for version in (*own.values(), *there.values()))
+    programs = {"postgresql": ("pg_dump", "pg_restore"), "mariadb": ("mariadb-dump", "mariadb")}
+    for found, program in zip((own, there), programs.get(source.engine.name, ()), strict=False):
+        assert set(found) == {"server", program}
 
 
 def test_identity_tells_the_source_from_its_copy(source: Source, load: Load) -> None:

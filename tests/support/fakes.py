@@ -2,7 +2,7 @@
 
 import hashlib
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -80,6 +80,10 @@ class FakeEngine:
 
     def identity(self, of: Instance) -> str:
         return f"fake:{of.path}"
+
+    def versions(self, of: Instance | None = None) -> Mapping[str, str]:
+        self._act("versions")
+        return {"server": "1.2" if of is None else "1.3"}
 
     def load(self, restored: Path, into: Instance, progress: Progress) -> Instance:
         self._act("load")

@@ -66,6 +66,9 @@ members = st.builds(
     complete=st.booleans(),
     unreadable=counts,
     seconds=seconds,
+    seen_until=st.none() | instants,
+    connection=words,
+    versions=st.dictionaries(words, words, max_size=3),
 )
 points = st.builds(
     RecoveryPoint,

@@ -8,9 +8,10 @@ the facts say so. Paths are kept as interfaces.Sink tells them, so that a name i
 import json
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
+from importlib.metadata import version
 from pathlib import Path
 
 from drmgr.engines.files.capture import TreeCapture, root_to_read
@@ -80,6 +81,10 @@ class FilesEngine:
 
     def identity(self, of: Instance) -> str:
         return f"files:{_folder(of).resolve()}"
+
+    def versions(self, of: Instance | None = None) -> Mapping[str, str]:
+        del of
+        return {"pydicom": version("pydicom")} if self._settings.facts == "dicom" else {}
 
     def load(self, restored: Path, into: Instance, progress: Progress) -> Instance:
         target, files = _folder(into), restored / FILES_PART

@@ -1,7 +1,7 @@
 """MariaDB, logical: mariadb-dump and facts in one view, the mariadb client into an instance; loads physical copies too."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -30,7 +30,7 @@ from drmgr.engines.mariadb.preflight import check_server
 from drmgr.engines.mariadb.query import stream
 from drmgr.engines.mariadb.replay import Replayer
 from drmgr.engines.mariadb.replay_plan import Planner, Start, log_files
-from drmgr.engines.mariadb.tools import find_client
+from drmgr.engines.mariadb.tools import find_client, version_of
 from drmgr.errors import PreflightError
 from drmgr.interfaces import Clock, Progress
 from drmgr.model import CheckResult, Facts, Instance, Json, Recipe, RecoveryTarget
@@ -44,6 +44,8 @@ class MariadbEngine:
     """See interfaces.SqlEngine. ``runtime`` is a private directory (0700) of the caller for password files and pipes."""
 
     name = "mariadb"
+    _maker, _loader = "mariadb-dump", "mariadb"
+    """The programs that make a backup and bring it back."""
 
     def __init__(
         self,
@@ -100,6 +102,12 @@ class MariadbEngine:
         with closing(connect(endpoint)) as session, told("the server's identity could not be read"):
             ((host, port, data),) = run(session, "SELECT @@hostname, @@port, @@datadir")
         return f"{self.name}:{host}:{port}:{data}:{endpoint.database}"
+
+    def versions(self, of: Instance | None = None) -> Mapping[str, str]:
+        with closing(connect(self.endpoint(of))) as session, told("the server's version could not be read"):
+            ((server,),) = run(session, "SELECT VERSION()")
+        program = self._maker if of is None else self._loader
+        return {"server": str(server), program: version_of(program, self._connection.binaries, self._runner)}
 
     def load(self, restored: Path, into: Instance, progress: Progress) -> Instance:
         if (restored / LABEL_PART).is_dir():

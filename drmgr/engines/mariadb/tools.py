@@ -46,6 +46,17 @@ def find_series(program: str, binaries: Path | None, server: str, runner: Runner
     return path
 
 
+def version_of(program: str, binaries: Path | None, runner: Runner) -> str:
+    """As the program itself tells it, such as ``10.11.6``. Raises ToolError."""
+    path = find_client(program, binaries)
+    told = runner.run(Command((str(path), "--version")))
+    found = re.search(r"\b\d+\.\d+\.\d+", told.stdout.decode(errors="replace") + told.stderr)
+    if told.code != 0 or found is None:
+        package = PACKAGES.get(program, "mariadb-client")
+        raise ToolError(f"{path} does not tell its version", hint=f"install the package {package} anew")
+    return found[0]
+
+
 def series_of(text: str) -> str:
     """The first version in the text as ``10.11``; empty when there is none."""
     found = re.search(r"\b(\d+\.\d+)\.\d+", text)

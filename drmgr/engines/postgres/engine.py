@@ -1,7 +1,7 @@
 """PostgreSQL, logical: pg_dump in an exported snapshot, facts in that same snapshot, pg_restore into an instance."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import datetime
@@ -49,6 +49,8 @@ class PostgresEngine:
     """See interfaces.SqlEngine. ``runtime`` is a private directory (0700) of the caller for password files."""
 
     name = "postgresql"
+    _makers: tuple[str, ...] = ("pg_dump",)
+    """The programs that make a backup."""
 
     def __init__(
         self,
@@ -110,6 +112,15 @@ class PostgresEngine:
         endpoint = self._endpoint(of)
         with connect(endpoint, database=endpoint.database or MAINTENANCE, autocommit=True) as session:
             return _identity(session)
+
+    def versions(self, of: Instance | None = None) -> Mapping[str, str]:
+        endpoint = self.endpoint(of)
+        with connect(endpoint, database=endpoint.database or MAINTENANCE) as session:
+            number = session.info.server_version
+        major, minor = divmod(number, 10000)
+        programs = self._makers if of is None else () if of.engine == PHYSICAL else ("pg_restore",)
+        found = {name: find_client(self._runner, name, major, self._connection.binaries) for name in programs}
+        return {"server": f"{major}.{minor}", **{name: program.version for name, program in found.items()}}
 
     def load(self, restored: Path, into: Instance, progress: Progress) -> Instance:
         endpoint = self._endpoint(into)

@@ -52,6 +52,7 @@ class PhysicalPostgresEngine(PostgresEngine):
     """
 
     name = PHYSICAL
+    _makers = ()
 
     def __init__(
         self, source: str, connection: Any, *, data_directory: Path, identifier: str | None = None, **options: Any

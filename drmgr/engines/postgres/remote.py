@@ -62,6 +62,7 @@ class RemotePostgresEngine(PostgresEngine):
     """
 
     name = PHYSICAL
+    _makers = ("pg_basebackup",)
 
     def __init__(
         self,

@@ -1,6 +1,6 @@
 """SQL Server: its own backups, proven by their headers, and facts as near to their instant as the engine lets it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -105,6 +105,11 @@ class SqlServerEngine:
         if of.database and not there and of.database != self._connection.database:
             raise SourceError(f"there is no database {of.database} on the server at {endpoint.server.place}")
         return f"{server}:{endpoint.database.lower()}"
+
+    def versions(self, of: Instance | None = None) -> Mapping[str, str]:
+        endpoint = self.endpoint if of is None else endpoint_of(of)
+        with opened(endpoint, database="master") as session, told("the server's version could not be read"):
+            return {"server": str(session.row(statements.SERVER)["version"])}
 
     def load(self, restored: Path, into: Instance, progress: Progress) -> Instance:
         endpoint, server = endpoint_of(into), self._connection.server

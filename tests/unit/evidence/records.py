@@ -16,11 +16,14 @@ from drmgr.model import (
     Member,
     Objectives,
     OccasionKind,
+    Origin,
     Outcome,
     Part,
     Phase,
     PointStatus,
     RecoveryPoint,
+    RecoveryTarget,
+    Replayed,
     RunKind,
     System,
     Text,
@@ -51,15 +54,22 @@ def tables(count: int) -> Facts:
 
 def database(source: str, first: int) -> Member:
     parts = (Part("dump", snapshot(first), 1, 734_003_200, 52_000_000), Part("globals", snapshot(first + 1), 1, 2048))
-    return Member(source, "postgresql", at(-1800), parts, tables(12), seconds=8.4)
+    versions = {"server": "15.14", "pg_dump": "15.14"}
+    return Member(
+        source, "postgresql", at(-1800), parts, tables(12), seconds=8.4, connection=f"{source}-db", versions=versions
+    )
 
 
 def images() -> Member:
     facts = Facts(
-        "files", at(-1795), {"files": {"count": 20_000, "bytes": 1_572_864_000}, "content": {"digest": HASH}}, 3.5
+        "files",
+        at(-1795),
+        {"files": {"count": 20_000, "bytes": 1_572_864_000}, "content": {"digest": HASH}, "dicom": {"studies": 600}},
+        3.5,
     )
     parts = (Part("files", snapshot(8), 20_000, 1_572_864_000, 4096), Part("manifest", snapshot(9), 1, 2_400_000))
-    return Member("images", "files", at(-1795), parts, facts, seconds=21.0)
+    versions = {"pydicom": "3.0.1"}
+    return Member("images", "files", at(-1795), parts, facts, seconds=21.0, connection="pacs-files", versions=versions)
 
 
 def point(system: str, *members: Member) -> RecoveryPoint:
@@ -98,6 +108,15 @@ def phases(system: str, offset: float, *sources: str) -> tuple[Phase, ...]:
     return tuple(steps)
 
 
+SEAL = "5ea1" + HASH[4:]
+LOGS = Replayed(RecoveryTarget("time", at(-60).isoformat()), 3, 5, 83_886_080)
+
+
+def origin(*databases: str) -> Origin:
+    into = {source: {"server": "15.15", "pg_restore": "15.15"} for source in databases}
+    return Origin("s3", "2", SEAL, into=into)
+
+
 def his() -> Outcome:
     checks = (
         check("integrity", Level.INTEGRITY, ("数据库结构完整性", "Engine integrity"), (0, 0), source="main"),
@@ -133,6 +152,7 @@ def his() -> Outcome:
         point("his", database("main", 1)),
         checks,
         phases("his", 2, "main"),
+        origin=origin("main"),
     )
 
 
@@ -165,6 +185,7 @@ def pacs() -> Outcome:
         point("pacs", database("index", 3), images()),
         checks,
         phases("pacs", 31, "index", "images"),
+        origin=replace(origin("index"), replayed={"index": LOGS}),
     )
 
 
@@ -188,8 +209,9 @@ def passed() -> DrillRecord:
         host="backup-01",
         operator="engineer-1",
         reason="季度例行演练",
-        tools={"drmgr": "0.1.0", "restic": "0.18.0", "postgresql": "15.14", "python": "3.11.2"},
+        tools={"drmgr": "0.1.0", "restic": "0.18.0"},
         timezone="Asia/Shanghai",
+        phases=(Phase("verify-across", at(221), at(223.5), 2.5),),
     )
 
 
@@ -245,7 +267,9 @@ def failed() -> DrillRecord:
             "hint": "is the object store up?",
         },
     )
-    return replace(passed(), verdict=Verdict.FAILED, level=Level.STRUCTURE, outcomes=(bad, lost), scenario="ransomware")
+    return replace(
+        passed(), verdict=Verdict.FAILED, level=Level.STRUCTURE, outcomes=(bad, lost), scenario="ransomware", phases=()
+    )
 
 
 def _many_checks() -> list[CheckResult]:

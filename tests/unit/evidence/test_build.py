@@ -11,7 +11,7 @@ import rfc8785
 
 from drmgr.errors import EvidenceError
 from drmgr.evidence.build import GROUPS, build_document
-from drmgr.model import CheckStatus, DrillRecord, Json
+from drmgr.model import CheckStatus, DrillRecord, Json, Origin
 from drmgr.privacy import WITHHELD, is_plain, mask_message, withhold_free_text
 from tests.unit.evidence import records
 
@@ -59,12 +59,66 @@ def test_the_groups_say_what_the_record_says() -> None:
         ("files", records.snapshot(8)),
         ("manifest", records.snapshot(9)),
     ]
-    assert [step["number"] for step in predicate["steps"]] == list(range(1, 9))
+    assert [step["number"] for step in predicate["steps"]] == list(range(1, 10))
     assert predicate["metrics"][1]["rpo"] == {"target": 3600.0, "measured": 1830, "met": True}
     assert predicate["facts"][0]["counts"]["rows"] == sum(1000 + number for number in range(12))
     assert predicate["facts"][2]["counts"]["files"] == 20_000
     assert len(predicate["checks"]) == 8
     assert predicate["destruction"][0]["gone"] is True
+
+
+def test_it_is_told_from_what_and_into_what_all_came() -> None:
+    predicate = build_document(records.passed(), ID, 7, None)["predicate"]
+
+    index, images = (each for each in predicate["environment"]["sources"] if each["system"] == "pacs")
+    assert (index["connection"], index["from"]["server"], index["into"]["server"]) == ("index-db", "15.14", "15.15")
+    assert (images["connection"], images["from"], images["into"]) == ("pacs-files", {"pydicom": "3.0.1"}, {})
+    pacs = predicate["backup_set"][1]
+    assert [member["method"] for member in pacs["point"]["members"]] == ["logical-full", "images"]
+    assert (pacs["medium"], pacs["key_version"], pacs["point"]["sha256"]) == ("s3", "2", records.SEAL)
+    (logs,) = pacs["replayed"]
+    assert (logs["source"], logs["target"]) == ("index", {"kind": "time", "value": "2026-01-05T14:02:22.123+08:00"})
+    assert predicate["steps"][-1]["action"] == "verify-across"
+    assert predicate["steps"][-1]["system"] == ""
+
+
+@pytest.mark.parametrize(
+    ("engine", "groups", "method", "server"),
+    [
+        ("postgresql-physical", {"server": {"version": 15}}, "physical-full", "15"),
+        ("mariadb-physical", {"origin": {"version": "10.11.6-MariaDB"}}, "physical-full", "10.11.6-MariaDB"),
+        ("sqlserver", {"origin": {"version": "16.0.4135", "backups": ["full"]}}, "native-full", "16.0.4135"),
+        (
+            "sqlserver",
+            {"origin": {"version": "16.0.4135", "backups": ["full", "differential"]}},
+            "native-differential",
+            "16.0.4135",
+        ),
+        ("sqlite", {}, "online-copy", None),
+        ("files", {}, "files", None),
+        ("oracle", {}, None, None),
+    ],
+)
+def test_an_older_point_says_what_its_facts_hold(
+    engine: str, groups: dict[str, dict[str, Json]], method: str | None, server: str | None
+) -> None:
+    first = records.his()
+    assert first.point is not None
+    member = first.point.members[0]
+    old = replace(member, engine=engine, facts=replace(member.facts, groups=groups), connection="", versions={})
+    outcome = replace(first, point=replace(first.point, members=(old,)), origin=Origin())
+    predicate = build_document(replace(records.passed(), outcomes=(outcome,)), ID, 1, None)["predicate"]
+
+    (told,) = predicate["environment"]["sources"]
+    assert (told["connection"], told["from"], told["into"]) == (None, {"server": server} if server else {}, {})
+    found = predicate["backup_set"][0]
+    assert found["point"]["members"][0]["method"] == method
+    assert (found["medium"], found["key_version"], found["point"]["sha256"], found["replayed"]) == (
+        None,
+        None,
+        None,
+        [],
+    )
 
 
 def test_what_was_not_reached_is_null_and_the_error_is_kept() -> None:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from pathlib import Path
+from typing import Any, Literal
 
 import pytest
 import typst
@@ -16,11 +17,12 @@ from pyhanko.pdf_utils.reader import PdfFileReader
 
 from drmgr.errors import EvidenceError, ToolError
 from drmgr.evidence.pades import sign_pdf, verify_pdf
-from drmgr.evidence.render import Language, ReportKind, render_report, require_fonts
+from drmgr.evidence.render import Language, ReportKind, render_incident, render_report, require_fonts
+from drmgr.evidence.store import load_document
 from drmgr.model import CheckStatus, DrillRecord, Level, OccasionKind, Verdict
 from tests.support.fake_catalog import FakeCatalog
 from tests.unit.evidence import records
-from tests.unit.evidence.sealing import open_store
+from tests.unit.evidence.sealing import change, open_store
 
 SIGNED_AT = datetime(2026, 1, 5, 7, 30, tzinfo=UTC)
 
@@ -45,12 +47,18 @@ ZH = [
     "沙箱清除证明", "签字盖章", "附件", "2026-01-05 14:03:22", "Asia/Shanghai (UTC+08:00)", "21.9 秒", "3 分 11 秒", "2 小时",
     "700 MiB", "20,000", "AES-256-CTR + Poly1305-AES (restic)", "T0", "T6", "□ 通过 □ 有条件通过 □ 不通过", "程序判定",
     "执行人", "复核人", "信息科长", "分管院长", "医院（盖章）", "服务单位（盖章）", "每笔费用都有就诊", "服务器故障",
+    "连接", "main-db", "pacs-files", "来源版本", "15.14", "目标版本", "15.15", "pg_dump 15.14", "pg_restore 15.15",
+    "drmgr 0.1.0 · restic 0.18.0",
+    "逻辑全量", "DICOM 文件树", "日志，3 份，80.0 MiB，重放至 2026-01-05 14:02:22",
+    "大小", "对象存储（S3 协议）", "密钥版本 2", "跨系统核对",
 ]  # fmt: skip
 EN = [
     "Disaster Recovery Drill Report", "Demo Psychiatric Hospital", "■ Drill □ Simulation □ Real incident", "Basis and purpose",
     "Organisation and sign-in", "Backup set", "Recovery metrics", "Data integrity", "Proof of scratch destruction",
     "Signatures and seals", "Program's finding", "21.9 s", "3 min 11 s", "Every charge has a visit", "server lost",
     "□ Passed □ Passed with conditions □ Not passed",
+    "index-db", "Source version", "Target version", "logical, full", "object storage (S3)", "key version 2",
+    "check across systems",
 ]  # fmt: skip
 
 
@@ -63,6 +71,7 @@ def test_the_drill_report_says_everything_that_the_evidence_says(
     assert [word for word in words if word not in text] == []
     assert sha256 in text
     assert records.snapshot(1) in text
+    assert records.SEAL in text
     assert records.snapshot(9) in text
     assert 5 <= pages(pdf) <= 8
     assert not any(left in text for left in ("none", "null", "TODO", "{", "�", "☑", "■ 通过", "■ Passed"))
@@ -97,6 +106,32 @@ def test_systems_that_came_back_at_once_are_drawn_by_tier_with_their_total(
 
     assert [word for word in words if word not in text] == []
     assert "absent" not in text
+
+
+@pytest.mark.parametrize("kind", ["drill", "record", "incident"])
+@pytest.mark.parametrize(("lang", "word"), [("zh", "未记录"), ("en", "not recorded")])
+def test_older_evidence_says_that_it_does_not_hold_what_is_held_today(
+    tmp_path: Path, kind: Literal["drill", "record", "incident"], lang: Language, word: str
+) -> None:
+    sealed = open_store(tmp_path, FakeCatalog()).seal(replace(records.passed(), phases=()))
+
+    def of_an_older_drmgr(statement: dict[str, Any]) -> None:
+        predicate = statement["predicate"]
+        del predicate["environment"]["sources"]
+        predicate["environment"]["tools"]["key-version"] = "1"
+        for each in predicate["backup_set"]:
+            del each["medium"], each["replayed"], each["point"]["sha256"], each["point"]["bytes"]
+            for member in each["point"]["members"]:
+                del member["method"]
+
+    change(Path(sealed.path), of_an_older_drmgr)
+    if kind == "incident":
+        pdf = render_incident(load_document(Path(sealed.path)), (), lang, tmp_path / "report.pdf")
+    else:
+        pdf = render_report(Path(sealed.path), kind, lang, tmp_path / "report.pdf")
+    done = subprocess.run(["pdftotext", "-layout", pdf, "-"], capture_output=True, text=True, check=True)
+    assert done.stdout.count(word) >= 3
+    assert "key-version" not in done.stdout
 
 
 def test_a_failed_drill_lists_its_problems_and_leaves_the_conclusion_to_people(tmp_path: Path) -> None:

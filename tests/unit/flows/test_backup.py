@@ -33,6 +33,18 @@ def test_a_point_holds_every_source_and_is_told_by_the_repository_alone(site: Si
     assert (run.kind, run.status, run.detail["point"]) == (RunKind.BACKUP, RunStatus.OK, done.point.id)
 
 
+def test_a_point_says_from_where_each_source_was_taken(site: Site) -> None:
+    main, images = site.wired.sources
+    wired = replace(site.wired, sources=(replace(main, connection="his-db"), images))
+    site.engines["images"].raises["versions"] = SourceError("it does not say")
+
+    # what is not told is left out, and no backup is worth less for it
+    assert [(member.connection, member.versions) for member in backup(site.bench, wired).point.members] == [
+        ("his-db", {"server": "1.2"}),
+        ("", {}),
+    ]
+
+
 def test_the_points_instant_is_the_oldest_of_its_members(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     real = site.repository.backup
 

@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -16,7 +17,8 @@ from drmgr.errors import (
 )
 from drmgr.flows.backup import BackupDone, backup
 from drmgr.flows.drill import drill
-from drmgr.model import CheckResult, CheckStatus, Instance, Level, RunKind, RunStatus, Verdict
+from drmgr.flows.points import SEAL_NAME
+from drmgr.model import CheckResult, CheckStatus, Instance, Level, Origin, RunKind, RunStatus, Verdict
 from tests.support.fake_repository import FakeRepository
 from tests.support.fakes import FakeCheck
 from tests.unit.flows.conftest import Site
@@ -53,6 +55,17 @@ def test_a_good_backup_passes_with_its_times_measured(site: Site, done: BackupDo
     assert site.evidence.sealed == [played.record]
     (run,) = site.catalog.runs(kind=RunKind.DRILL)
     assert (run.status, run.detail["verdict"], run.detail["evidence"]) == (RunStatus.OK, "passed", "E1")
+
+
+def test_a_drill_says_where_all_came_from_and_into_what(site: Site, done: BackupDone) -> None:
+    wired = replace(site.wired, medium="s3", key_version="3")
+    site.engines["images"].raises["versions"] = SourceError("it does not say")
+    (outcome,) = drill(site.bench, site.plan(systems=(wired,))).record.outcomes
+
+    document = json.loads(site.repository.read_bytes(done.seal, SEAL_NAME))
+    into = {"main": {"server": "1.3"}, "images": {}}
+    assert outcome.origin == Origin("s3", "3", document["sha256"], into=into)
+    assert outcome.verdict is Verdict.PASSED
 
 
 def test_scratch_is_destroyed_and_the_proof_is_in_the_record(site: Site, done: BackupDone) -> None:

@@ -49,6 +49,9 @@ def test_agreement_of_systems_is_level_five_and_both_were_up(site: Site, both: t
     assert (record.verdict, record.level) == (Verdict.PASSED, Level.ACROSS)
     assert [proof.gone for proof in record.destruction] == [True, True]
     assert [outcome.checks[-1].name for outcome in record.outcomes] == ["agree", "agree"]
+    (step,) = record.phases
+    ends = [phase.finished_at for outcome in record.outcomes for phase in outcome.phases]
+    assert (step.name, step.system, step.ok, step.started_at >= max(ends)) == ("verify-across", "", True, True)
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,13 @@ GOOD_FIELDS: Mapping[str, tuple[str, ...]] = {
 }
 """Robots by apprise's name for them: what they took they answer with the number 0 in one of these, as JSON."""
 
+TAKES: Mapping[str, int] = {"wecombot": 2048}
+"""Bytes of UTF-8 of one message by apprise's name for the service, where it takes less than words.LONGEST: WeCom's robots are
+sent texts, which are shorter than their markdown may be. Those of DingTalk and Feishu take 20,000."""
+
+BETWEEN = 2
+"""Bytes by which apprise parts title and body in a message that has no title of its own."""
+
 LARGEST_ANSWER = 64 * 1024
 
 _PATCHING = threading.Lock()
@@ -54,16 +61,23 @@ class AppriseNotifier:
     def send(self, deliveries: Sequence[Delivery], at: datetime) -> None:
         """One message with all the news. Raises NotifyError."""
         title = words.title(deliveries, self._site, self._language)
-        body = words.body(deliveries, self._titles, at, self._zone, self._language)
         raised = any(each.news is News.RAISED for each in deliveries)
+
+        def body(room: int) -> str:
+            return words.body(deliveries, self._titles, at, self._zone, self._language, room=room)
+
         self._post(title, body, "failure" if raised else "success")
 
     def test(self, at: datetime) -> None:
         """A message that says it is a test. Raises as ``send``."""
-        self._post(*words.test_words(self._site, at, self._zone, self._language), "info")
+        title, text = words.test_words(self._site, at, self._zone, self._language)
+        self._post(title, lambda room: words.shortened(text, room), "info")
 
-    def _post(self, title: str, body: str, kind: str) -> None:
-        """``kind`` is one of apprise's: services show it by a colour or a sign, and some only wake people for a failure."""
+    def _post(self, title: str, body: Callable[[int], str], kind: str) -> None:
+        """``body`` gives the text that fits into so many bytes.
+
+        ``kind`` is one of apprise's: services show it by a colour or a sign, and some only wake people for a failure.
+        """
         import apprise
 
         # its warnings would name the address, which is a secret
@@ -80,7 +94,12 @@ class AppriseNotifier:
                 f"the address of {self.name} is none that apprise knows",
                 hint="write it in apprise's notation, such as wecombot://KEY; try it with: drmgr notify test",
             )
-        refused = [answer for server in sender for answer in _refusals(server, title, body, kind)]
+        refused: list[str] = []
+        for server in sender:
+            takes = TAKES.get(str(server.secure_protocol), words.LONGEST)
+            head = words.shortened(title, takes // 4)
+            room = takes - len(head.encode()) - BETWEEN
+            refused += _refusals(server, head, body(room), kind)
         if refused:
             why = ", ".join(filter(None, dict.fromkeys(refused)))
             raise NotifyError(f"the message did not reach {self.name}{f': it answered {why}' if why else ''}")

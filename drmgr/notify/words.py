@@ -10,7 +10,7 @@ from drmgr.trouble import Alarm, Delivery, News
 Language = Literal["zh", "en"]
 
 LONGEST = 3500
-"""Bytes of one message; WeCom takes 4096."""
+"""Bytes of one message, title and all, where nothing is known of the service: few take less, and nobody reads more."""
 
 _PHRASES: Mapping[str, tuple[str, str]] = {
     "rpo-missed": ("备份超时:最新数据距今 {age},承诺 {rpo}", "RPO missed: newest data {age} old, promised {rpo}"),
@@ -58,20 +58,31 @@ def title(deliveries: Sequence[Delivery], site: Text, lang: Language) -> str:
     return f"[drmgr] {getattr(site, lang)}: {', '.join(part for part in parts if part)}"
 
 
-def body(deliveries: Sequence[Delivery], titles: Mapping[str, Text], at: datetime, zone: tzinfo, lang: Language) -> str:
-    """A line for each piece of news, cut short before it is too long for a robot."""
+def body(
+    deliveries: Sequence[Delivery],
+    titles: Mapping[str, Text],
+    at: datetime,
+    zone: tzinfo,
+    lang: Language,
+    *,
+    room: int = LONGEST,
+) -> str:
+    """A line for each piece of news, as many as fit into ``room`` bytes of UTF-8, and how many did not."""
     ordered = sorted(deliveries, key=lambda each: each.news is News.RECOVERED)
     lines = [_line(each, titles, zone, lang) for each in ordered]
     end = f"{at.astimezone(zone):%Y-%m-%d %H:%M:%S} ({zone})"
     more = "另有 {} 项,见 drmgr status" if lang == "zh" else "{} more, see drmgr status"
-    kept = list(lines)
-    while kept:
-        left = len(lines) - len(kept)
-        text = "\n".join([*kept, *([more.format(left)] if left else []), end])
-        if len(text.encode()) <= LONGEST:
+    for left in range(len(lines) + 1):
+        text = "\n".join([*lines[: len(lines) - left], *([more.format(left)] if left else []), end])
+        if len(text.encode()) <= room:
             return text
-        kept.pop()
-    return end
+    return shortened(text, room)
+
+
+def shortened(text: str, room: int) -> str:
+    """What of it fits into so many bytes of UTF-8, in whole characters."""
+    encoded = text.encode()
+    return text if len(encoded) <= room else encoded[: max(0, room)].decode(errors="ignore")
 
 
 def test_words(site: Text, at: datetime, zone: tzinfo, lang: Language) -> tuple[str, str]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -252,7 +253,39 @@ def test_every_kind_of_trouble_has_words_that_fit_a_robots_message(language: wor
         text = words.body([news(code, count=3, error="source", late=5.0)], TITLES, AT, SHANGHAI, language)
         assert "{" not in text
         assert "()" not in text
-    many = [news("point-damaged", subject=str(number), count=number) for number in range(500)]
-    text = words.body(many, TITLES, AT, SHANGHAI, language)
-    assert len(text.encode()) <= words.LONGEST
-    assert "drmgr status" in text
+
+
+@pytest.mark.parametrize(("url", "takes"), [(WECOM, 2048), (DINGTALK, words.LONGEST), (FEISHU, words.LONGEST)])
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_a_message_is_as_long_as_its_robot_takes_and_says_how_much_was_left_out(
+    robots: Robot, language: words.Language, url: str, takes: int
+) -> None:
+    robots.answer = b'{"errcode": 0, "code": 0}'
+    # of different lengths, so that the limit falls into each byte of a character
+    for count in (500, 501, 502):
+        many = [news("point-damaged", subject="x" * (count - 500), count=number) for number in range(count)]
+        notifier(url, language).send(many, AT)
+        text = _text_of(robots.heard[-1])
+        # one line more would have been too long
+        assert takes - 100 < len(text.encode()) <= takes
+        *_, last, _ = text.splitlines()
+        (left,) = (int(word) for word in last.split() if word.isdigit())
+        assert sum(line.startswith("✗") for line in text.splitlines()) + left == count
+
+
+def test_what_does_not_fit_at_all_is_cut_between_two_characters(robots: Robot) -> None:
+    long = Text("医" * 3000, "H" * 9000)
+    sender = AppriseNotifier(
+        "duty", lambda: Secret(WECOM), site=long, titles={"his": long}, zone=SHANGHAI, language="zh"
+    )
+    sender.send([news("no-point"), news("clock")], AT)
+    text = _text_of(robots.heard[-1])
+    assert len(text.encode()) <= 2048
+    assert "另有 2 项" in text
+    assert [words.shortened("医院", room) for room in (-1, 0, 2, 3, 5, 6)] == ["", "", "", "医", "医", "医院"]
+
+
+def _text_of(heard: Any) -> str:
+    """What a robot was sent, whatever its notation."""
+    inner = heard.get("text") or heard["content"]
+    return str(inner["content"] if "content" in inner else inner["text"])

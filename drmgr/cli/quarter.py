@@ -51,6 +51,7 @@ def quarter(
     answers = output(context)
     with site(context) as opened:
         period = period_of(name, opened.zone)
+        period.refuse_unbegun(opened.clock.now())
         labels = quarter_labels(lang)
         data = gather(opened, period, labels)
         folder = out.absolute() if out else opened.evidence_directory / "reports"
@@ -92,7 +93,13 @@ def gather(opened: "Site", period: "Period", labels: Json) -> Json:
     copies, behind = sound_copies(opened, period)
     report = report_of(period, found, now, labels, missing, [*evidence.problems, *behind])
     report["evidence"] = sorted([*report["evidence"], *evidence.others], key=lambda each: each["file"])
-    figures = measures(report["systems"], copies=copies, lock_days=_lock_days(opened), undeclared=len(missing))
+    figures = measures(
+        report["systems"],
+        copies=copies,
+        lock_days=_lock_days(opened),
+        retention_years=_retention_years(opened),
+        undeclared=len(missing),
+    )
     report["compliance"] = compliance(edited if edited.is_file() else PACKAGED, figures)
     return _document(opened, period, report, now)
 
@@ -263,6 +270,12 @@ def _saved(point: "RecoveryPoint", proof: "Proof", accepted: frozenset[str]) -> 
 def _lock_days(opened: "Site") -> int:
     lock = getattr(opened.config.store, "object_lock", None)
     return lock.days if lock else 0
+
+
+def _retention_years(opened: "Site") -> int | None:
+    """Of the system that keeps its points for the fewest; None where one has no rules, which say how long."""
+    rules = [job.retention or opened.config.retention for job in opened.loaded.jobs.values()]
+    return min((each.yearly for each in rules if each), default=None) if all(rules) else None
 
 
 def _annex(told: list[Json]) -> list[Json]:

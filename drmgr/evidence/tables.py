@@ -169,7 +169,7 @@ def _sheets(data: Json, labels: Json, lang: str) -> Sequence[Sheet]:
         names["compliance"],
         heads("standard", "requirement", "figure", "within", "judgement"),
         [
-            [row["standard"][lang], row["requirement"][lang], _figure(row), labels["within"][_word(row["holds"])], ""]
+            [row["standard"][lang], row["requirement"][lang], _figure(row), labels["within"][_word(row)], ""]
             for row in report["compliance"]
         ],
     )
@@ -187,5 +187,7 @@ def _cell(week: dict[str, Any]) -> str:
     return "" if week["state"] == "future" else f"{week['proven']}/{week['days']}{doubted}{drilled}"
 
 
-def _word(holds: bool | None) -> str:
-    return "unknown" if holds is None else "yes" if holds else "no"
+def _word(row: Json) -> str:
+    if row["measure"] is None:
+        return "people"
+    return "unknown" if row["holds"] is None else "yes" if row["holds"] else "no"

@@ -39,6 +39,14 @@ class Period:
         assert self.begin.tzinfo is not None
         return self.begin.tzinfo
 
+    def refuse_unbegun(self, now: datetime) -> None:
+        """Raises UsageError before its first instant: there is nothing to report."""
+        if now < self.begin:
+            raise UsageError(
+                f"{self.name} has not begun: its first day is {self.begin:%Y-%m-%d}",
+                hint="report the quarter that goes on now, or one that is over",
+            )
+
     def weeks(self) -> list[tuple[date, date]]:
         """From Monday to Sunday, the first and the last cut to the quarter; both days belong to it."""
         day, last = self.begin.date(), self.end.date() - DAY
@@ -216,9 +224,12 @@ def _failed_runs(period: Period, found: SystemYear) -> dict[str, list[Run]]:
     return failed
 
 
-def measures(summaries: Sequence[Json], *, copies: int, lock_days: int, undeclared: int = 0) -> dict[str, float | None]:
+def measures(
+    summaries: Sequence[Json], *, copies: int, lock_days: int, retention_years: int | None = None, undeclared: int = 0
+) -> dict[str, float | None]:
     """The figures that rules are held against, by name. None: nothing was measured, which meets no rule.
 
+    ``retention_years``: for so many years a point of each is kept by the rules of every declared system.
     Of ``undeclared`` systems nothing is proven, and nobody knows what they were: any of them may have been a key system.
     """
     key = [each for each in summaries if each["tier"] == 1]
@@ -240,6 +251,7 @@ def measures(summaries: Sequence[Json], *, copies: int, lock_days: int, undeclar
         "rpo_worst": worst(summaries, "rpo", "longest"),
         "copies": float(copies),
         "object_lock_days": float(lock_days),
+        "retention_years": None if undeclared or retention_years is None else float(retention_years),
     }
 
 

@@ -5,6 +5,7 @@ import re
 import subprocess
 import zipfile
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,7 @@ from tests.unit.evidence.quarters import AFTER, PERIOD, played, ten_systems
 def data_of(lang: Language, undeclared: Sequence[Undeclared] = (), systems: Sequence[SystemYear] | None = None) -> Json:
     found = ten_systems() if systems is None else list(systems)
     report = report_of(PERIOD, found, AFTER, quarter_labels(lang), undeclared)
-    figures = measures(report["systems"], copies=1, lock_days=30, undeclared=len(undeclared))
+    figures = measures(report["systems"], copies=1, lock_days=30, retention_years=30, undeclared=len(undeclared))
     report["compliance"] = compliance(PACKAGED, figures)
     return document_of(PERIOD, report, AFTER, Text("示例医院", "Demo Hospital"), "backup-01")
 
@@ -49,6 +50,8 @@ def text_of(pdf: Path) -> str:
                 "仅有可疑恢复点",
                 "9 个恢复点可疑",
                 "演练实测恢复用时 2 小时 36 分，承诺 2 小时",
+                "由人工判定",
+                "30 年",
             ],
         ),
         (
@@ -62,6 +65,8 @@ def text_of(pdf: Path) -> str:
                 "suspicious points only",
                 "9 recovery points are suspicious",
                 "RTO missed: a drill took 2 h 36",
+                "for people to judge",
+                "30 years",
             ],
         ),
     ],
@@ -79,6 +84,50 @@ def test_what_is_missing_is_printed_as_missing_and_the_conclusion_is_left_open(
     assert all(choice in text for choice in conclusion)
     assert "■" not in text
     assert "☑" not in text
+
+
+def sections_of(text: str) -> list[tuple[str, int]]:
+    """Each heading of a page with how many lines of text stand below it, the page's foot left out."""
+    found = []
+    for page in text.split("\f"):
+        lines = [line for line in page.splitlines() if line.strip()][:-1]
+        found += [
+            (line, len(lines) - place - 1)
+            for place, line in enumerate(lines)
+            if re.match(r"[一二三四五六七八九]、", line)
+        ]
+    return found
+
+
+@pytest.mark.parametrize("more", range(0, 24, 8))
+def test_no_heading_stands_alone_at_the_foot_of_a_page_and_no_row_is_broken(tmp_path: Path, more: int) -> None:
+    data = data_of("zh")
+    problems = data["report"]["problems"]
+    data["report"]["problems"] = [*problems, *problems][: len(problems) + more]
+    pdf = render("quarter", "zh", data, tmp_path / "quarter.pdf", name="quarter")
+    text = subprocess.run(["pdftotext", "-layout", str(pdf), "-"], capture_output=True, text=True, check=True).stdout
+    below = sections_of(text)
+    assert len(below) == 9
+    # the head of its table, and some rows of it
+    assert [heading for heading, lines in below if lines < 6 and "结论" not in heading] == []
+    # a judgement has two lines
+    pages = [page.count("□ 符合") == page.count("□ 不符合") for page in text.split("\f")]
+    assert all(pages)
+
+
+@pytest.mark.parametrize(
+    ("lang", "words"),
+    [("zh", "2026-10-01 — 2026-12-31（截至 2026-11-27 10:00:00）"), ("en", "(to date: 2026-11-27 10:00:00)")],
+)
+def test_a_quarter_that_is_not_over_says_so_on_its_cover(tmp_path: Path, lang: Language, words: str) -> None:
+    now = datetime(2026, 11, 27, 2, tzinfo=UTC)
+    report = report_of(PERIOD, ten_systems(), now, quarter_labels(lang))
+    report["compliance"] = []
+    data = document_of(PERIOD, report, now, Text("示例医院", "Demo Hospital"), "backup-01")
+    pdf = render("quarter", lang, data, tmp_path / "quarter.pdf", name="quarter")
+    assert words in text_of(pdf)
+    over = render("quarter", lang, data_of(lang), tmp_path / "over.pdf", name="quarter")
+    assert words.split(" ")[-3] not in text_of(over)
 
 
 def test_the_workbook_holds_every_table(tmp_path: Path) -> None:
@@ -137,6 +186,8 @@ def test_the_packaged_rules_use_figures_that_there_are_and_no_figure_meets_no_ru
     rows = compliance(PACKAGED, none)
     assert len(rows) > 10
     assert {row["holds"] for row in rows} == {None}
+    held = compliance(PACKAGED, {**none, "retention_years": 29})
+    assert [row["holds"] for row in held if row["measure"] == "retention_years"] == [False]
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,13 @@ def test_what_is_no_quarter_is_refused(name: str) -> None:
         quarter(name, SHANGHAI)
 
 
+def test_a_quarter_is_refused_until_its_first_midnight_at_the_site() -> None:
+    period = quarter("2026Q4", SHANGHAI)
+    with pytest.raises(UsageError, match="2026Q4 has not begun: its first day is 2026-10-01"):
+        period.refuse_unbegun(datetime(2026, 9, 30, 15, 59, 59, tzinfo=UTC))
+    period.refuse_unbegun(datetime(2026, 9, 30, 16, tzinfo=UTC))
+
+
 def test_a_good_quarter_has_no_problem() -> None:
     his = named(ten_systems(), "his")
     good = replace(his, system=replace(his.system, objectives=replace(his.system.objectives, rpo=25 * HOUR)))
@@ -217,9 +224,10 @@ def test_a_system_whose_job_has_vanished_is_known_by_its_runs_and_drills_unless_
 
 def test_a_system_whose_job_has_vanished_makes_no_figure_better() -> None:
     good = told(named(ten_systems(), "his"))
-    figures = measures([good], copies=1, lock_days=30)
+    figures = measures([good], copies=1, lock_days=30, retention_years=30)
     assert figures["systems_drilled_this_quarter_share"] == 1
-    without = measures([good], copies=1, lock_days=30, undeclared=1)
+    without = measures([good], copies=1, lock_days=30, retention_years=30, undeclared=1)
+    assert (figures["retention_years"], without["retention_years"]) == (30, None)
     assert without["daily_backup_share"] == 0
     assert without["systems_drilled_this_quarter_share"] == without["systems_drilled_this_year_share"] == 0.5
     assert [without[name] for name in ("rto_worst", "rpo_worst", "rto_key_systems_worst", "rpo_key_systems_worst")] == [

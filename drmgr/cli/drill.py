@@ -254,7 +254,7 @@ def show(console: "Console", played: list[Played]) -> None:
 def _show_instants(console: "Console", record: "DrillRecord") -> None:
     """Of systems that were to go on from their points: to which instant each was brought."""
     from drmgr.cli.output import human_time
-    from drmgr.evidence.build import zone_of
+    from drmgr.evidence.times import zone_of
     from drmgr.flows.story import WITHOUT_LOGS
 
     went_on = any(o.point and o.timeline.brought_back != o.point.consistent_at for o in record.outcomes)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from drmgr.config.models import Job
     from drmgr.flows.points import SealedPoint
     from drmgr.flows.quarter import Period, Proof, Saved, SystemYear, Undeclared
-    from drmgr.flows.reach import LogRange
+    from drmgr.flows.shipped import LogRange
     from drmgr.model import RecoveryPoint
 
 AT_THE_SAME_TIME = 4
@@ -193,7 +193,7 @@ def _system(opened: "Site", job: "Job") -> "SystemYear":
     from drmgr.flows.acceptance import accepted_in
     from drmgr.flows.points import find
     from drmgr.flows.quarter import Proof, SystemYear
-    from drmgr.flows.reach import log_ranges
+    from drmgr.flows.shipped import log_ranges
     from drmgr.flows.suspicion import open_doubts
     from drmgr.model import PointStatus
     from drmgr.state.bulk import BulkMemory

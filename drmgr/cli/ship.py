@@ -168,7 +168,8 @@ def _show(console: "Console", results: list[Result], zone: tzinfo) -> None:
 
 def reachable(opened: "Site", job: "Job", found: "Found", copy: str = "") -> Windows:
     """The times between recovery points that can be restored, from a copy if one is named, for each source with a log."""
-    from drmgr.flows.reach import log_ranges, windows
+    from drmgr.flows.reach import windows
+    from drmgr.flows.shipped import log_ranges
 
     wired = opened.system(job.system, copy=copy)
     names = [source.name for source in wired.sources if source.logs is not None]

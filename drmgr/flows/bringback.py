@@ -12,7 +12,7 @@ from types import MappingProxyType
 from drmgr.errors import DrmgrError, PointNotFoundError, RepositoryDamagedError, ScratchError
 from drmgr.flows.bench import Bench, WiredSystem, beside
 from drmgr.flows.reach import Replay
-from drmgr.flows.ship_logs import MANIFEST
+from drmgr.flows.shipped import MANIFEST
 from drmgr.interfaces import AcrossCheck, Check, Engine, Workspace
 from drmgr.model import (
     CheckResult,

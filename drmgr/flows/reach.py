@@ -8,30 +8,16 @@ from zoneinfo import ZoneInfo
 
 from drmgr.errors import PointNotFoundError, RepositoryDamagedError, UsageError
 from drmgr.flows.bench import WiredSystem
-from drmgr.flows.points import MARK, SealedPoint
-from drmgr.flows.ship_logs import LOG_TAG, MANIFEST
+from drmgr.flows.points import SealedPoint
+from drmgr.flows.shipped import MANIFEST, LogRange, log_ranges
 from drmgr.interfaces import LogShipper, Repository
-from drmgr.model import Instance, Member, Objectives, PointStatus, RecoveryPoint, RecoveryTarget, Restored, Snapshot
+from drmgr.model import Instance, Member, Objectives, PointStatus, RecoveryPoint, RecoveryTarget, Restored
 
 SET_BACK = timedelta(minutes=1)
 """By so much a log may end before the one that it follows and still be of the same clock."""
 
 NEWEST = "newest"
 """In place of a time: the last one that the shipped logs reach."""
-
-
-@dataclass(frozen=True)
-class LogRange:
-    """One shipped snapshot, as its tags tell it; see model.LogBatch."""
-
-    snapshot: Snapshot
-    chain: str
-    timeline: int
-    first: int
-    last: int
-    until: datetime | None
-    position: int
-    twice: tuple[datetime, datetime] | None = None
 
 
 @dataclass(frozen=True)
@@ -129,13 +115,6 @@ class Aim:
         return Restored(self.point, instances, objectives, self.instant, ends if self.instant is None else None)
 
 
-def log_ranges(repository: Repository, system: str, source: str) -> tuple[LogRange, ...]:
-    """All that was shipped of the source, in the order of its log. Raises RepositoryError."""
-    listing = repository.snapshots((MARK, f"system={system}", f"source={source}", LOG_TAG))
-    ranges = [_range(snapshot) for snapshot in listing.snapshots]
-    return tuple(sorted(ranges, key=lambda each: (each.timeline, each.first, each.last)))
-
-
 def reach(member: Member, ranges: Sequence[LogRange]) -> Reach | None:
     """How far the ranges carry this member; None for one that has no log to follow."""
     recovery = member.facts.groups.get("recovery")
@@ -185,6 +164,21 @@ def windows(points: Iterable[SealedPoint], ranges: Sequence[LogRange], source: s
         else:
             found.append(Window(reached.since, reached.until))
     return tuple(found)
+
+
+def newest_complete(points: Sequence[SealedPoint]) -> SealedPoint | None:
+    """The one that a restore to the newest instant begins with."""
+    return next((each for each in reversed(points) if each.point.status is PointStatus.COMPLETE), None)
+
+
+def follows(point: RecoveryPoint, ranges: Sequence[LogRange], source: str) -> bool:
+    """Whether the newest of what was shipped carries the point on, or lies before it."""
+    timed = [each for each in ranges if each.until is not None]
+    newest = max(timed, key=lambda each: (each.snapshot.time, each.last), default=None)
+    if newest is None or newest.until is None:
+        return True
+    reached = _reach_of(point, ranges, source)
+    return reached is not None and newest.until <= reached.until
 
 
 def aim(wired: WiredSystem, points: Sequence[SealedPoint], at: str, sources: Sequence[str], timezone: str) -> Aim:
@@ -344,20 +338,6 @@ def _reach_of(point: RecoveryPoint, ranges: Sequence[LogRange], source: str) -> 
         return reach(point.member(source), ranges)
     except KeyError:
         return None
-
-
-def _range(snapshot: Snapshot) -> LogRange:
-    tags = dict(tag.partition("=")[::2] for tag in snapshot.tags)
-    try:
-        timeline, _, span = tags["log"].partition(":")
-        first, _, last = span.partition("-")
-        until = datetime.fromisoformat(tags["until"]) if "until" in tags else None
-        low, _, high = tags.get("twice", "").partition("/")
-        twice = (datetime.fromisoformat(low), datetime.fromisoformat(high)) if low else None
-        numbers = (int(timeline), int(first), int(last))
-        return LogRange(snapshot, tags["chain"], *numbers, until, int(tags.get("position", 0)), twice)
-    except (KeyError, ValueError) as error:
-        raise RepositoryDamagedError(f"snapshot {snapshot.id[:8]} does not say which log it holds") from error
 
 
 def _out_of_reach(

@@ -9,13 +9,13 @@ from pathlib import Path
 
 from drmgr.errors import DrmgrError, LockedError, PreflightError, RepositoryError, SourceError, SpoolFullError
 from drmgr.flows.bench import Bench, Source, WiredSystem, recorded
-from drmgr.flows.points import MARK
+from drmgr.flows.points import MARK, find
+from drmgr.flows.reach import follows, newest_complete
+from drmgr.flows.shipped import LOG_TAG, MANIFEST, log_tags, manifest_json, ranges_in
 from drmgr.interfaces import LogShipper, Repository
-from drmgr.model import Json, LogBatch, RunKind, Snapshot, Tree
+from drmgr.model import LogBatch, RunKind, Snapshot, Tree
 from drmgr.system.clock import rfc3339
 
-MANIFEST = "manifest.json"
-LOG_TAG = "kind=wal"
 LONGEST_PAUSE = timedelta(minutes=5)
 
 
@@ -29,7 +29,8 @@ class Spool:
 
 @dataclass(frozen=True)
 class Shipped:
-    """What one call stored. ``until`` is the time that can be restored to now; None when nothing was stored."""
+    """What one call stored. ``until`` is the time before which all can be restored now; None: no time, for there is no
+    recovery point yet, or nothing was stored."""
 
     run: str
     system: str
@@ -42,9 +43,9 @@ class Shipped:
 def ship(bench: Bench, wired: WiredSystem, source: Source, spool: Spool) -> Shipped:
     """Receives, stores and lets go, once.
 
-    Raises LockedError, PreflightError; SourceError when the server gave nothing, or gave it after a gap: what waited is
-    stored all the same; RepositoryError when the store is away, SpoolFullError when there is no room to wait any more:
-    what was received stays in the spool.
+    Raises LockedError, PreflightError; SourceError when the server gave nothing, or gave it after a gap, and when no
+    recovery point reaches what was shipped: what waited is stored all the same; RepositoryError when the store is away,
+    SpoolFullError when there is no room to wait any more: what was received stays in the spool.
     """
     name = f"{wired.system.id}-{source.name}"
     logs = _shipper(wired, source)
@@ -65,6 +66,8 @@ def ship(bench: Bench, wired: WiredSystem, source: Source, spool: Spool) -> Ship
         problem = problem or _hole(before, stored[0] if stored else None)
         if problem is not None:
             raise problem
+        if not _carries_on(bench, wired, source):
+            until = None
         return Shipped(run.run.id, wired.system.id, source.name, len(files), sum(file.size for file in files), until)
 
 
@@ -85,6 +88,20 @@ def _hole(before: Sequence[Snapshot], first: LogBatch | None) -> SourceError | N
     return SourceError(
         f"the spool was lost with {first.first - max(ends) - 1} files of the log that the source no longer has",
         hint="make a new recovery point now: drmgr backup; no restore can pass the gap",
+    )
+
+
+def _carries_on(bench: Bench, wired: WiredSystem, source: Source) -> bool:
+    """False while there is no recovery point. Raises SourceError when there is, and what was shipped does not follow it."""
+    found = find(wired.repository, wired.memory or bench.catalog, wired.system.id)
+    newest = newest_complete(found.points)
+    if newest is None:
+        return False
+    if follows(newest.point, ranges_in(found.snapshots, source.name), source.name):
+        return True
+    raise SourceError(
+        f"no recovery point of {wired.system.id} reaches what is shipped of {source.name}: its log between them is missing",
+        hint=f"make a new recovery point now: drmgr backup {wired.system.id}; ship before the first one, and go on shipping",
     )
 
 
@@ -173,27 +190,6 @@ def _store(repository: Repository, system: str, source: str, batch: LogBatch, fo
         raise RepositoryError("what was stored of the log is not what was to be stored")
     for name in (MANIFEST, *names):
         (folder / name).unlink()
-
-
-def log_tags(system: str, source: str, batch: LogBatch) -> tuple[str, ...]:
-    """What the list of snapshots alone must tell, so that no manifest has to be read to know what can be reached."""
-    until = () if batch.until is None else (f"until={rfc3339(batch.until)}", f"position={batch.position}")
-    twice = () if batch.twice is None else (f"twice={rfc3339(batch.twice[0])}/{rfc3339(batch.twice[1])}",)
-    span = f"log={batch.timeline}:{batch.first}-{batch.last}"
-    return (MARK, f"system={system}", f"source={source}", LOG_TAG, f"chain={batch.chain}", span, *until, *twice)
-
-
-def manifest_json(batch: LogBatch) -> dict[str, Json]:
-    return {
-        "chain": batch.chain,
-        "timeline": batch.timeline,
-        "first": batch.first,
-        "last": batch.last,
-        "until": None if batch.until is None else rfc3339(batch.until),
-        "position": batch.position,
-        "marks": dict(batch.marks),
-        "files": [{"name": file.name, "size": file.size, "sha256": file.sha256} for file in batch.files],
-    }
 
 
 def spooled(path: Path) -> int:

@@ -6,7 +6,8 @@ from datetime import datetime
 
 from drmgr.errors import DrmgrError, SpoolFullError
 from drmgr.flows.points import SealedPoint, believed, find
-from drmgr.flows.reach import log_ranges, reach
+from drmgr.flows.reach import reach
+from drmgr.flows.shipped import log_ranges
 from drmgr.flows.status_care import care_problems
 from drmgr.flows.status_drills import drill_problems
 from drmgr.flows.watched import CLOCK_TOLERANCE, DrillProof, Watched, code_of, ended, span

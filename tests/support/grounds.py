@@ -11,10 +11,11 @@ from drmgr.checks.technical import IntegrityCheck, OpensCheck
 from drmgr.flows.backup import backup
 from drmgr.flows.bench import Bench, Source, WiredSystem
 from drmgr.flows.points import find
-from drmgr.flows.reach import Window, log_ranges, windows
+from drmgr.flows.reach import Window, windows
 from drmgr.flows.restore import RestoreDone, restore
 from drmgr.flows.restoreplan import RestorePlan, ToScratch
 from drmgr.flows.ship_logs import Shipped, Spool, ship
+from drmgr.flows.shipped import log_ranges
 from drmgr.interfaces import Check, LogShipper, Repository, SqlEngine
 from drmgr.model import Objectives, RecoveryPoint, System, Text
 from drmgr.repository.restic import ResticRepository

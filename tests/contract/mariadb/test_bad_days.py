@@ -13,8 +13,7 @@ from drmgr.engines.mariadb import MariadbEngine, connection
 from drmgr.engines.mariadb.shipper import MariadbLogShipper
 from drmgr.errors import DrmgrError, PreflightError, SourceError, SpoolFullError
 from drmgr.flows.points import find
-from drmgr.flows.reach import log_ranges
-from drmgr.flows.ship_logs import MANIFEST
+from drmgr.flows.shipped import MANIFEST, log_ranges
 from drmgr.model import Part, Payload
 from drmgr.scratch.processes import wait_until
 from drmgr.system.clock import SystemClock

@@ -17,7 +17,8 @@ from drmgr.errors import (
 )
 from drmgr.flows.bringback import fetch
 from drmgr.flows.points import find
-from drmgr.flows.reach import Window, log_ranges, windows
+from drmgr.flows.reach import Window, windows
+from drmgr.flows.shipped import log_ranges
 from drmgr.model import RecoveryTarget
 from drmgr.system.mssql_access import Share
 from tests.contract.sqlserver.conftest import new_place, take_away_log

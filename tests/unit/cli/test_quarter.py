@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from drmgr.cli.quarter import shipped
 from drmgr.flows.points import SealedPoint
-from drmgr.flows.reach import LogRange
+from drmgr.flows.shipped import LogRange
 from drmgr.model import Facts, Member, Part, PointStatus, RecoveryPoint, Snapshot
 
 START = datetime(2026, 10, 1, tzinfo=UTC)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from drmgr.flows.reach import LogRange, log_ranges, reach
-from drmgr.flows.ship_logs import log_tags
+from drmgr.flows.reach import reach
+from drmgr.flows.shipped import LogRange, log_ranges, log_tags
 from drmgr.model import Facts, LogBatch, Member, RecoveryTarget, Snapshot
 from tests.support.fake_repository import FakeRepository
 

@@ -11,6 +11,7 @@ from drmgr.errors import UsageError
 from drmgr.flows import reach as reaching
 from drmgr.flows.backup import backup
 from drmgr.flows.restoreplan import RestorePlan, ToScratch, planned
+from drmgr.flows.shipped import LogRange
 from drmgr.interfaces import LogShipper
 from drmgr.model import Member, Snapshot
 from tests.unit.flows.conftest import Site
@@ -26,9 +27,9 @@ def until(site: Site, monkeypatch: pytest.MonkeyPatch) -> datetime:
     site.clock.sleep(600)
     end, plain = site.clock.now(), reaching.reach
     site.clock.sleep(60)
-    shipped = (reaching.LogRange(Snapshot("s1", end), "chain", 1, 1, 1, end, 1000),)
+    shipped = (LogRange(Snapshot("s1", end), "chain", 1, 1, 1, end, 1000),)
 
-    def reach(member: Member, ranges: Sequence[reaching.LogRange]) -> reaching.Reach | None:
+    def reach(member: Member, ranges: Sequence[LogRange]) -> reaching.Reach | None:
         if member.source == "main":
             member = replace(member, facts=replace(member.facts, groups={**member.facts.groups, "recovery": RECOVERY}))
         return plain(member, ranges)

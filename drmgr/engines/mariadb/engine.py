@@ -182,4 +182,5 @@ class MariadbEngine:
         full = any("fingerprint" in item for item in tables.values()) if tables else self._scope.full
         parted = (name.rpartition(".") for name in like.groups.get("newest", {}))
         newest_of = tuple((table, column) for table, _, column in parted)
-        return Scope(full, newest_of, self._scope.zone, are_exact(like.groups))
+        exact = are_exact(like.groups) or "limits" not in like.groups
+        return Scope(full, newest_of, self._scope.zone, exact)

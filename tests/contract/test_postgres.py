@@ -19,6 +19,7 @@ from drmgr.system.secret import Secret
 from tests.support.facts import differences
 from tests.support.fakes import FakeClock
 from tests.support.folder_sink import FolderSink
+from tests.support.mojibake import patients, question, wrong
 from tests.support.postgres import SERVER_USER, PostgresServer, postgres_server
 from tests.support.postgres_bench import Make, folder, make, server, workspace
 from tests.support.postgres_sample import ROWS, SCHEMA
@@ -321,3 +322,10 @@ def test_a_session_that_does_not_end_leaves_the_database_open(
         place.rename(move, end_sessions=True)
     assert server.execute(database, "SELECT 1") == [(1,)]
     assert not place.begun(move)
+
+
+def test_spoilt_names_are_found_and_rare_ones_are_none(server: PostgresServer, make: Make) -> None:
+    database = server.create_database()
+    server.execute(database, f"{patients('varchar(99)')}; GRANT SELECT ON patient TO PUBLIC")
+    engine = make(server.connection(database))
+    assert sorted(int(str(key)) for (key,) in engine.rows(engine.target(), question())) == wrong()

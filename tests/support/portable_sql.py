@@ -30,8 +30,8 @@ KEYWORDS = {
 }
 """What the texts may be made of; all else is a name."""
 
-FUNCTIONS = {"count", "sum", "min", "max", "abs", "coalesce"}
-"""Those that mean the same everywhere. avg does not: of whole numbers it is whole on some."""
+FUNCTIONS = {"count", "sum", "min", "max", "abs", "coalesce", "replace"}
+"""Those that mean the same everywhere, replace of what is no letter. avg does not: of whole numbers it is whole on some."""
 
 BEFORE_BRACKET = {
     "from",

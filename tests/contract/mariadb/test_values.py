@@ -17,6 +17,7 @@ from drmgr.system.secret import Secret
 from tests.support.facts import differences
 from tests.support.mariadb import SERVER_USER, MariadbServer, ask
 from tests.support.mariadb_acts import BIG, Make, back_up, quiet
+from tests.support.mojibake import patients, question, wrong
 
 
 def test_accounts_come_back_with_their_passwords_and_rights(
@@ -212,3 +213,12 @@ def test_proxies_that_an_installation_makes_are_not_those_of_the_source(
     assert differences(facts, engine.facts(instance, facts)) == []
     assert ask(instance, proxies, "mysql") == (("deputy", "localhost", "boss"), ("root", "localhost", ""))
     server.execute("", "DROP USER root@'127.0.0.1', boss@localhost, deputy@localhost")
+
+
+@pytest.mark.parametrize("collation", ["general_ci", "unicode_ci", "unicode_520_ci", "uca1400_ai_ci", "bin"])
+def test_spoilt_names_are_found_and_rare_ones_are_none(server: MariadbServer, make: Make, collation: str) -> None:
+    database = server.create_database()
+    named = collation if collation.startswith("uca") else f"utf8mb4_{collation}"
+    server.execute(database, patients(f"varchar(99) CHARACTER SET utf8mb4 COLLATE {named}"))
+    engine = make(server.connection(database))
+    assert sorted(int(str(key)) for (key,) in engine.rows(engine.target(), question())) == wrong()

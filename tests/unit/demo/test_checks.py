@@ -3,9 +3,11 @@
 They run on SQLite here, which also proves that their SQL is not bound to PostgreSQL.
 """
 
+import re
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from typing import cast
@@ -27,6 +29,7 @@ from tests.support.demo_data import (
     restored_hospital,
     sqlite_of,
 )
+from tests.support.mojibake import patients, question, wrong
 
 JOBS = Path(__file__).parents[3] / "jobs"
 
@@ -230,3 +233,19 @@ def test_known_exceptions_pass_and_a_new_one_shows_only_its_hash(hospital: Hospi
     assert new.actual == {"new": 1, "known": 3, "rows": [hashed]}
     assert hashed != row_hash(b"another key", "results-have-request", "77")
     assert new.item == "EMR-2018 05.02"
+
+
+def test_spoilt_names_are_found_and_rare_ones_are_none() -> None:
+    with closing(sqlite3.connect(":memory:")) as database:
+        database.executescript(patients("text"))
+        assert sorted(key for (key,) in database.execute(question())) == wrong()
+
+
+@pytest.mark.parametrize("system", ["his", "lis", "emr", "opd-emr"])
+def test_every_check_of_texts_knows_the_same_marks(system: str) -> None:
+    (check,) = [check for check in declared_in(system) if check.name.endswith("-readable")]
+    assert isinstance(check, models.RowsCheck)
+    columns = set(re.findall(r"(\w+) LIKE", check.sql))
+    for column in columns:
+        found = {mark for mark in "?锟锛銆鈥" if re.search(rf"\b{column} LIKE '%{re.escape(mark)}", check.sql)}
+        assert found == set("?锟锛銆鈥") and f"replace({column}, '\ufffd', '') <> {column}" in check.sql

@@ -85,6 +85,8 @@ DAMAGE = {
     "lis/critical-values-told": "UPDATE lab_result SET flag = 'C' WHERE id = 10 AND flag <> 'C'",
     "lis/barcodes-unique": "UPDATE specimen SET barcode = (SELECT barcode FROM specimen WHERE id = 1) WHERE id = 2",
     "lis/names-readable": "UPDATE lab_request SET patient_name = '张?' WHERE id = 2",
+    "his/newest-execution": "UPDATE order_execution SET given_at = '2026-01-04T20:00:00+08:00'",
+    "lis/newest-request": "UPDATE lab_request SET requested_at = '2026-01-04T09:00:00+08:00'",
     "lis/newest-result": "DELETE FROM lab_result WHERE published_at > '2026-01-01'",
     "opd-emr/notes-present": "DELETE FROM outpatient_note",
     "opd-emr/notes-have-content": "UPDATE outpatient_note SET history = '' WHERE id = 3",

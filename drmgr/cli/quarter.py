@@ -73,8 +73,11 @@ def quarter(
 
 def quarter_labels(lang: Language) -> Json:
     """The words of the report."""
-    text = (files("drmgr.evidence") / "templates" / "quarter.json").read_text(encoding="utf-8")
-    return json.loads(text)[lang]
+    templates = files("drmgr.evidence") / "templates"
+    own, common = (
+        json.loads((templates / name).read_text(encoding="utf-8"))[lang] for name in ("quarter.json", "labels.json")
+    )
+    return {**own, "errors": common["errors"]}
 
 
 def gather(opened: "Site", period: "Period", labels: Json) -> Json:
@@ -323,6 +326,9 @@ def _problem_text(row: Json, labels: Json) -> str:
     for name in ("measured", "target"):
         if name in figures:
             figures[name] = _span(figures[name], labels["units"], exact=True)
+    for name in ("error", "why"):
+        if name in figures:
+            figures[name] = labels["errors"].get(figures[name], figures[name])
     if "verdict" in figures:
         figures["verdict"] = labels["verdicts"].get(figures["verdict"], figures["verdict"])
     return str(labels["problem_codes"][row["code"]].format(**figures))

@@ -75,6 +75,7 @@ def restored(
         target="original" if swap else "connection:his-new",
         reason="HIS 数据库服务器断电后无法启动",
         destruction=(),
+        phases=(),
         swap=swap,
     )
 

@@ -14,6 +14,7 @@ import drmgr
 from drmgr.checks.dicom import DicomCheck
 from drmgr.checks.filetree import ARRIVING, FilesCheck
 from drmgr.checks.sql import Relation
+from drmgr.config.stores import FolderStore, S3Store
 from drmgr.engines.files.engine import FilesEngine
 from drmgr.engines.mariadb.engine import MariadbEngine
 from drmgr.engines.mariadb.physical import PhysicalMariadbEngine
@@ -22,6 +23,8 @@ from drmgr.engines.postgres.physical import PhysicalPostgresEngine
 from drmgr.engines.sqlite import SqliteEngine
 from drmgr.engines.sqlserver.engine import SqlServerEngine
 from drmgr.engines.sqlserver.facts import MOVING
+from drmgr.errors import DrmgrError, Interrupted
+from drmgr.evidence.backup_set import METHODS
 
 ENGINES = (
     FilesEngine,
@@ -42,6 +45,22 @@ def test_every_step_and_engine_has_words(language: str) -> None:
     assert len(steps) > 10
     assert steps <= labels["actions"].keys()
     assert {engine.name for engine in ENGINES} <= labels["engines"].keys()
+    assert set(METHODS.values()) | {"native-full", "native-differential", "images", "logs"} == labels["methods"].keys()
+    assert {get_args(store.model_fields["kind"].annotation)[0] for store in (S3Store, FolderStore)} == labels[
+        "media"
+    ].keys()
+
+
+def kinds(error: type[DrmgrError]) -> Iterator[type[DrmgrError]]:
+    yield error
+    for each in error.__subclasses__():
+        yield from kinds(each)
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_every_error_has_words(language: str) -> None:
+    labels = json.loads(files("drmgr.evidence").joinpath("templates/labels.json").read_bytes())[language]
+    assert {each.code for each in kinds(DrmgrError)} | {Interrupted.code, "bug"} == labels["errors"].keys()
 
 
 AS_SIGNS = {"equals", "equals_sql", "at_least", "at_most"}

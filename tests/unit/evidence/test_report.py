@@ -50,7 +50,7 @@ ZH = [
     "连接", "main-db", "pacs-files", "来源版本", "15.14", "目标版本", "15.15", "pg_dump 15.14", "pg_restore 15.15",
     "drmgr 0.1.0 · restic 0.18.0",
     "逻辑全量", "DICOM 文件树", "日志，3 份，80.0 MiB，重放至 2026-01-05 14:02:22",
-    "大小", "对象存储（S3 协议）", "密钥版本 2", "跨系统核对",
+    "大小、介质", "对象存储（S3 协议）", "密钥版本 2", "跨系统核对",
 ]  # fmt: skip
 EN = [
     "Disaster Recovery Drill Report", "Demo Psychiatric Hospital", "■ Drill □ Simulation □ Real incident", "Basis and purpose",

@@ -101,7 +101,7 @@ def phases(system: str, offset: float, *sources: str) -> tuple[Phase, ...]:
     steps: list[Phase] = []
     clock = offset
     for name, source, seconds in [(n, s, t) for s in sources for n, t in (("restore", 6.5), ("load", 9.25))] + [
-        ("checks", "", 4.1)
+        ("verify", "", 4.1)
     ]:
         steps.append(Phase(name, at(clock), at(clock + seconds), seconds, system, source))
         clock += seconds

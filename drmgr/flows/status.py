@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from drmgr.errors import DrmgrError, SpoolFullError
 from drmgr.flows.points import SealedPoint, believed, find
@@ -18,11 +18,16 @@ from drmgr.trouble import Problem
 WORST_FIRST = (
     "repository-unreachable", "repository-access", "repository-missing", "repository-damaged", "repository",
     "repository-locked", "check-failed", "point-suspicious", "unprotected", "point-damaged", "no-point",
-    "source-unprotected", "clock", "spool-full", "rpo-missed", "run-failed", "swap-unfinished", "restore-unfinished",
-    "drill-failed", "evidence-broken", "rto-missed", "copy-damaged", "copy-unreachable", "copy-behind", "drill-overdue",
-    "point-incomplete",
+    "source-unprotected", "clock", "spool-full", "rpo-missed", "run-failed", "run-overlong", "swap-unfinished",
+    "restore-unfinished", "drill-failed", "evidence-broken", "rto-missed", "copy-damaged", "copy-unreachable",
+    "copy-behind", "drill-overdue", "point-incomplete",
 )  # fmt: skip
 """The order in which trouble is shown; what is not named here comes first."""
+
+
+OVERLONG = {RunKind.SHIP: timedelta(hours=2)}
+OTHERWISE_OVERLONG = timedelta(days=1)
+"""A run that is open for longer is told of, unless one of its kind that did well took half as long."""
 
 
 @dataclass(frozen=True)
@@ -183,6 +188,25 @@ class _Judge:
                     # an alarm of its own: that of the store which is away was told long ago
                     text = f"no room to wait is left for the log of {source}: its server keeps the rest on its own disk"
                     self._say(SpoolFullError.code, text, source)
+
+        self._look_at_open_runs()
+
+    def _look_at_open_runs(self) -> None:
+        drills = {drill.name for drill in self._watched.drills}
+        for run in self._catalog.open_runs():
+            if run.system not in (drills if run.kind is RunKind.DRILL else {self._system.id}):
+                continue
+            open_for, usual = self._now - run.started_at, OVERLONG.get(run.kind, OTHERWISE_OVERLONG)
+            if open_for > usual and open_for > 2 * self._longest(run):
+                subject = f"{run.kind.value} {run.system}"
+                text = f"the {subject} has been running for {span(open_for)}: is it hanging? its run is {run.id}"
+                self._say("run-overlong", text, subject, age=open_for.total_seconds())
+
+    def _longest(self, like: Run) -> timedelta:
+        """How long the longest of its kind took that did well lately."""
+        past = self._catalog.runs(like.system, like.kind, decided=True, limit=20)
+        took = [run.finished_at - run.started_at for run in past if run.finished_at and run.status is RunStatus.OK]
+        return max(took, default=timedelta(0))
 
     def _newest_of_each(self, runs: Sequence[Run]) -> dict[str, Run]:
         """The newest run of all, or of each source whose log is shipped: one that does well must not hide another."""

@@ -67,6 +67,9 @@ class Catalog(PointMemory, Protocol):
         ``decided``: only those that have ended and were not refused by a lock.
         """
 
+    def open_runs(self) -> list[Run]:
+        """Those that have not ended, newest first."""
+
     def first_points(self) -> Mapping[str, datetime]:
         """When the first recovery point of each system was made, as far back as is remembered, expired ones too."""
 

@@ -15,6 +15,7 @@ LONGEST = 3500
 _PHRASES: Mapping[str, tuple[str, str]] = {
     "rpo-missed": ("备份超时:最新数据距今 {age},承诺 {rpo}", "RPO missed: newest data {age} old, promised {rpo}"),
     "run-failed": ("{subject} 任务失败({error})", "the last {subject} failed ({error})"),
+    "run-overlong": ("任务 {subject} 已运行 {age},疑似卡住", "{subject} has been running for {age}: it may hang"),
     "spool-full": (
         "日志暂存区 {subject} 已满,其余留在数据库服务器上",
         "the spool of {subject} is full: its server keeps the rest",

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -16,10 +16,14 @@ from drmgr.interfaces import Clock
 from drmgr.model import AuditHead, EvidenceEntry, Json, RecoveryPoint, Run, RunKind, RunStatus, Verdict
 from drmgr.model_json import point_from_json, point_to_json
 from drmgr.state.database import Database, open_database
+from drmgr.state.marks import Marks
 from drmgr.state.tables import audit_heads, evidence, expired, points, runs
 from drmgr.system.process import ProcessIdentity, is_alive, this_process
 
 LEFT_OPEN = {"code": "interrupted", "message": "the process that did this run is gone", "hint": ""}
+
+GIVEN_UP = timedelta(days=7)
+"""A run that another host opened, and whose process cannot be asked for from here, is taken for dead after this."""
 
 
 class SqlCatalog:
@@ -29,6 +33,7 @@ class SqlCatalog:
         self._database = database
         self._clock = clock
         self._process = process
+        self._marks = Marks(database.state_dir / "running")
 
     def __enter__(self) -> Self:
         return self
@@ -47,6 +52,8 @@ class SqlCatalog:
         self.interrupt_leftovers()
         now = self._clock.now()
         run = Run(id=str(ULID.from_datetime(now)), kind=kind, system=system, status=RunStatus.RUNNING, started_at=now)
+        # before the row: an open run without a mark is one of another state folder
+        self._marks.set(run.id)
         with self._database.writing() as connection:
             connection.execute(
                 runs.insert().values(
@@ -79,6 +86,7 @@ class SqlCatalog:
                     f"the run {run} is not open in the catalog",
                     hint="the catalog was changed, moved or restored while the run was at work; see: drmgr doctor",
                 )
+        self._marks.clear(run)
         return closed
 
     @property
@@ -115,17 +123,41 @@ class SqlCatalog:
         with self._database.reading() as connection:
             return [_run(row) for row in connection.execute(query)]
 
+    def open_runs(self) -> list[Run]:
+        """Those that have not ended, newest first."""
+        query = select(runs).where(runs.c.status == RunStatus.RUNNING.value).order_by(runs.c.started_at.desc())
+        with self._database.reading() as connection:
+            return [_run(row) for row in connection.execute(query)]
+
     def interrupt_leftovers(self) -> list[Run]:
-        """Marks this host's runs that are still ``running`` though their process is gone; gives back those it marked."""
-        query = select(runs).where(runs.c.status == RunStatus.RUNNING.value, runs.c.host == self._process.host)
+        """Marks the runs that are still ``running`` though their process is gone; gives back those it marked.
+
+        Whoever opened it: a host that was renamed, or that took the state folder over, judges by the run's own mark. A run of
+        another state folder, as two hosts with one catalog have them, counts as dead only after GIVEN_UP.
+        """
+        query = select(runs).where(runs.c.status == RunStatus.RUNNING.value)
         with self._database.reading() as connection:
             open_runs = connection.execute(query).all()
-        dead = [row for row in open_runs if not is_alive(ProcessIdentity(row.host, row.pid, row.process_started))]
+        dead = [row.id for row in open_runs if not self._lives(row)]
         if not dead:
             return []
         with self._database.writing() as connection:
-            ended = [self._end_run(connection, row.id, RunStatus.INTERRUPTED, {}, LEFT_OPEN) for row in dead]
+            ended = [self._end_run(connection, run, RunStatus.INTERRUPTED, {}, LEFT_OPEN) for run in dead]
+        for run in dead:
+            self._marks.clear(run)
         return [run for run in ended if run is not None]
+
+    def _lives(self, row: Row[Any]) -> bool:
+        identity = ProcessIdentity(row.host, row.pid, row.process_started)
+        if row.host == self._process.host:
+            return is_alive(identity)
+        held = self._marks.held(row.id)
+        if held is not None:
+            return held
+        if self._database.dialect == "sqlite":
+            # it lies in the state folder itself, so nobody else's runs are in it: one of an older drmgr, which made no marks
+            return is_alive(identity)
+        return self._clock.now() - datetime.fromisoformat(row.started_at) < GIVEN_UP
 
     def remember_point(self, point: RecoveryPoint, seal: str) -> None:
         """Keeps a sealed point under the full id of its seal's snapshot; once more is the same as once."""
@@ -254,7 +286,7 @@ class SqlCatalog:
 def open_catalog(url: str | None, state_dir: Path, clock: Clock) -> SqlCatalog:
     """The catalog at ``url`` (PostgreSQL), or in SQLite below ``state_dir``; made or migrated where needed.
 
-    Marks the runs that dead processes left open. Use it in a ``with`` block, or close it. Raises ConfigError for a
+    Marks the runs that dead processes left open as interrupted. Use it in a ``with`` block, or close it. Raises ConfigError for a
     wrong url, PreflightError when the database cannot be used or is of a newer drmgr.
     """
     catalog = SqlCatalog(open_database(url, state_dir), clock, this_process())

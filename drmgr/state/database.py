@@ -11,6 +11,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from drmgr.errors import ConfigError, PreflightError
+from drmgr.state.marks import state_unusable
 
 REVISIONS = ("0001", "0002", "0003", "0004")
 """Every schema revision this drmgr knows, oldest first; kept here so that an up-to-date catalog opens without Alembic."""
@@ -149,14 +150,6 @@ def open_database(url: str | None, state_dir: Path) -> Database:
     database = Database(engine, state_dir)
     database.bring_up_to_date()
     return database
-
-
-def state_unusable(directory: Path, error: OSError) -> PreflightError:
-    """The error for a state directory that cannot be read or written."""
-    return PreflightError(
-        f"the state directory cannot be used: {(error.strerror or type(error).__name__).lower()}",
-        hint=f"give drmgr's account the right to write, and free space, in {directory}",
-    )
 
 
 def sqlite_engine(file: Path) -> Engine:

@@ -114,6 +114,28 @@ def test_runs_are_listed_newest_first_and_chosen_by_system_and_kind(catalog: Cat
     assert catalog.runs("lis") == []
 
 
+def test_open_runs_are_those_that_have_not_ended(catalog: Catalog, clock: SteppingClock) -> None:
+    first = catalog.open_run(RunKind.BACKUP, "his")
+    clock.forward(seconds=1)
+    catalog.close_run(catalog.open_run(RunKind.BACKUP, "his").id, RunStatus.OK, {})
+    last = catalog.open_run(RunKind.DRILL, "all")
+    assert catalog.open_runs() == [last, first]
+
+
+def test_a_run_of_another_state_folder_is_given_up_after_a_week(
+    postgres: PostgresServer, tmp_path: Path, clock: SteppingClock
+) -> None:
+    url = fresh_database(postgres)
+    with open_catalog(url, tmp_path / "lost", clock) as lost, open_catalog(url, tmp_path / "here", clock) as here:
+        lost._process = replace(lost._process, host="lost")
+        left = lost.open_run(RunKind.BACKUP, "his")
+        clock.forward(days=6)
+        assert here.interrupt_leftovers() == []
+        clock.forward(days=1)
+        assert [run.id for run in here.interrupt_leftovers()] == [left.id]
+        assert here.runs()[0].status is RunStatus.INTERRUPTED
+
+
 def test_runs_are_chosen_by_when_they_began_and_how_many_are_wanted(catalog: Catalog, clock: SteppingClock) -> None:
     begun = []
     for _ in range(4):

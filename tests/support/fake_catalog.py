@@ -61,6 +61,9 @@ class FakeCatalog:
         ]
         return sorted(wanted, key=lambda run: run.started_at, reverse=True)[:limit]
 
+    def open_runs(self) -> list[Run]:
+        return [run for run in self.runs() if run.status is RunStatus.RUNNING]
+
     def remember_point(self, point: RecoveryPoint, seal: str) -> None:
         self.points[seal] = point
 

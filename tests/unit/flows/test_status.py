@@ -11,7 +11,7 @@ from drmgr.errors import RepositoryUnreachableError, SourceError
 from drmgr.flows.backup import backup
 from drmgr.flows.status import by_trouble, health
 from drmgr.flows.watch import watch
-from drmgr.flows.watched import Watched
+from drmgr.flows.watched import DeclaredDrill, Watched
 from drmgr.interfaces import Progress
 from drmgr.model import Payload, RunKind, RunStatus, Snapshot, Swap, SwapPhase
 from drmgr.trouble import Delivery
@@ -41,6 +41,38 @@ def test_an_old_backup_misses_the_rpo_although_every_run_was_ok(site: Site) -> N
     assert codes(found) == ["rpo-missed"]
     assert not found.rpo_met
     assert found.problems[0].figures["rpo"] == 3600
+
+
+def test_a_run_that_runs_for_unreasonably_long_is_trouble(site: Site) -> None:
+    drills = (DeclaredDrill("his-restore"),)
+    backup(site.bench, site.wired)
+    for kind, name in ((RunKind.SHIP, "his"), (RunKind.COPY, "his"), (RunKind.DRILL, "his-restore")):
+        site.catalog.open_run(kind, name)
+    # neither is a run of this system
+    site.catalog.open_run(RunKind.DRILL, "his")
+    site.catalog.open_run(RunKind.BACKUP, "lis")
+
+    def overlong() -> list[str]:
+        return [each.subject for each in look(site, drills=drills).problems if each.code == "run-overlong"]
+
+    site.clock.sleep(7100)
+    assert overlong() == []
+    site.clock.sleep(200)
+    assert overlong() == ["ship his"]
+    site.clock.sleep(DAY)
+    assert sorted(overlong()) == ["copy his", "drill his-restore", "ship his"]
+
+
+def test_a_run_may_take_twice_as_long_as_any_before_it(site: Site) -> None:
+    backup(site.bench, site.wired)
+    usual = site.catalog.open_run(RunKind.COPY, "his")
+    site.clock.sleep(DAY)
+    site.catalog.close_run(usual.id, RunStatus.OK, {})
+    site.catalog.open_run(RunKind.COPY, "his")
+    site.clock.sleep(1.9 * DAY)
+    assert "run-overlong" not in codes(look(site))
+    site.clock.sleep(0.2 * DAY)
+    assert "run-overlong" in codes(look(site))
 
 
 @pytest.mark.parametrize("phase", list(SwapPhase))

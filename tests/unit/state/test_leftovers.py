@@ -8,6 +8,8 @@ from pathlib import Path
 from drmgr.model import RunKind, RunStatus
 from drmgr.state.catalog import SqlCatalog, open_catalog
 from drmgr.state.database import open_database
+from drmgr.state.marks import Marks
+from drmgr.state.runtime import ALIVE, runtime_directory
 from drmgr.system.clock import SystemClock
 from drmgr.system.command import Command, Runner
 from drmgr.system.process import ProcessIdentity, is_alive, process_started, this_process
@@ -18,7 +20,11 @@ from pathlib import Path
 from drmgr.model import RunKind
 from drmgr.state.catalog import open_catalog
 from drmgr.system.clock import SystemClock
-print(open_catalog(None, Path(sys.argv[1]), SystemClock()).open_run(RunKind.BACKUP, "his").id, flush=True)
+catalog = open_catalog(None, Path(sys.argv[1]), SystemClock())
+if len(sys.argv) > 2:
+    from dataclasses import replace
+    catalog._process = replace(catalog._process, host=sys.argv[2])
+print(catalog.open_run(RunKind.BACKUP, "his").id, flush=True)
 time.sleep(600)
 """
 
@@ -36,7 +42,45 @@ def test_the_run_of_a_killed_process_becomes_interrupted(tmp_path: Path) -> None
     assert found.error["code"] == "interrupted"
 
 
-def test_only_dead_processes_of_this_host_are_judged(tmp_path: Path) -> None:
+def test_the_run_of_a_host_that_was_renamed_becomes_interrupted_once_its_process_is_gone(tmp_path: Path) -> None:
+    command = Command((sys.executable, "-c", OPEN_A_RUN, str(tmp_path), "its-old-name"))
+    with Runner().start(command) as process:
+        next(process.lines())
+        with open_catalog(None, tmp_path, SystemClock()) as catalog:
+            assert [run.status for run in catalog.open_runs()] == [RunStatus.RUNNING]
+    with open_catalog(None, tmp_path, SystemClock()) as catalog:
+        assert catalog.open_runs() == []
+        assert catalog.runs()[0].status is RunStatus.INTERRUPTED
+    assert list((tmp_path / "running").iterdir()) == []
+
+
+def test_a_run_of_an_older_drmgr_in_this_state_folder_is_judged_by_its_process(tmp_path: Path) -> None:
+    database = open_database(None, tmp_path)
+    before = replace(this_process(), host="its-old-name")
+    alive = SqlCatalog(database, SystemClock(), before).open_run(RunKind.BACKUP, "his").id
+    gone = SqlCatalog(database, SystemClock(), replace(before, started="boot/1")).open_run(RunKind.BACKUP, "lis").id
+    for run in (alive, gone):
+        (tmp_path / "running" / run).unlink()
+    catalog = SqlCatalog(database, SystemClock(), this_process())
+    assert [run.id for run in catalog.interrupt_leftovers()] == [gone]
+
+
+def test_the_private_folder_of_a_host_that_was_renamed_goes_once_its_process_is_gone(tmp_path: Path) -> None:
+    left = tmp_path / "run-its-old-name+1+boot-1+x"
+    for folder in (left, tmp_path / "run-its-old-name+2+boot-2+y"):
+        folder.mkdir()
+    alive = Marks(left)
+    alive.set(ALIVE)
+    with runtime_directory(tmp_path):
+        assert len(list(tmp_path.iterdir())) == 3
+    (left / "secret").touch()
+    os.close(alive._held.pop(ALIVE))
+    with runtime_directory(tmp_path):
+        # nobody knows of the other one whether its process has yet to mark it
+        assert sorted(path.name for path in tmp_path.glob("run-its*")) == ["run-its-old-name+2+boot-2+y"]
+
+
+def test_only_dead_processes_are_judged(tmp_path: Path) -> None:
     me = this_process()
     database = open_database(None, tmp_path)
 

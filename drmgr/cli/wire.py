@@ -88,6 +88,11 @@ class Site:
     def audit_file(self) -> Path:
         return self.state / "audit" / "audit.jsonl"
 
+    @property
+    def audit_note(self) -> Path:
+        """How far the audit log was proven."""
+        return self.state / "audit" / "proven.json"
+
     # --- secrets ---
 
     @cached_property

@@ -39,6 +39,7 @@ _PHRASES: Mapping[str, tuple[str, str]] = {
     "unprotected": ("备份对象失去锁定保护 {subject}", "stored objects are not locked as they should be {subject}"),
     "clock": ("时钟异常,时间不可信", "the clock is wrong"),
     "evidence-broken": ("演练证据异常 {subject}", "evidence of drill {subject} does not hold"),
+    "audit-broken": ("审计日志异常,请立即核查", "the audit log does not hold: see to it now"),
     "repository-unreachable": ("备份存储无法访问", "the object store cannot be reached"),
     "repository-missing": ("备份仓库不存在", "the repository is not there"),
     "repository-access": ("备份存储拒绝访问", "the store refuses access"),

@@ -2,10 +2,10 @@
 
 import hashlib
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 from drmgr.errors import EvidenceError
 from drmgr.model import AuditHead, Json
@@ -47,25 +47,59 @@ class AuditVerdict:
             self.findings.append(Finding(line, sequence, reason))
 
 
+@dataclass(frozen=True)
+class Against:
+    """What lines are held against; ``folder`` is where torn ones are kept."""
+
+    folder: Path
+    key: "Ed25519PublicKey"
+    anchors: Sequence[Anchor]
+
+
+@dataclass(frozen=True)
+class Before:
+    """What is known of the ``size`` bytes before those that are verified: lines, newest proven one, and what was wrong."""
+
+    size: int = 0
+    lines: int = 0
+    head: AuditHead | None = None
+    faults: int = 0
+    reason: str = ""
+
+
 def verify(path: Path, key: "Ed25519PublicKey", anchors: Sequence[Anchor] = ()) -> AuditVerdict:
     """Finds every line that was edited, removed, inserted or moved, and a torn end.
 
     That the newest lines were cut off, or the whole file put back to an older one, only the ``anchors`` can tell.
     Raises EvidenceError when the file cannot be read.
     """
-    reader = _Reader(path.parent, key, anchors)
+    against = Against(path.parent, key, anchors)
     try:
         with path.open("rb") as file:
-            for number, raw in enumerate(file, start=1):
-                reader.take(number, raw)
+            return verify_lines(file, Before(), against)
     except FileNotFoundError as error:
         if not anchors:
             raise EvidenceError(
                 f"there is no audit log at {path}",
                 hint="drmgr begins it with the first act; is state the right folder?",
             ) from error
+        return _Reader(against, Before()).end()
     except OSError as error:
-        raise _unreadable(path, error) from error
+        raise unreadable(path, error) from error
+
+
+def verify_lines(
+    file: BinaryIO, before: Before, against: Against, *, end: int | None = None, taken: Callable[[bytes], object] = len
+) -> AuditVerdict:
+    """As ``verify``, after what is known already and up to the byte ``end``; ``taken`` gets each line. Raises OSError."""
+    reader = _Reader(against, before)
+    place = file.seek(before.size)
+    for number, raw in enumerate(file, start=before.lines + 1):
+        place += len(raw)
+        if end is not None and place > end:
+            break
+        reader.take(number, raw)
+        taken(raw)
     return reader.end()
 
 
@@ -77,7 +111,7 @@ def last_lines(path: Path, count: int) -> list[dict[str, Json]]:
     except FileNotFoundError:
         return []
     except OSError as error:
-        raise _unreadable(path, error) from error
+        raise unreadable(path, error) from error
     return [found for line in newest if (found := read_object(line)) is not None]
 
 
@@ -97,17 +131,20 @@ class _Reader:
     ``unsound`` counts the lines since then that prove nothing; each may have stood for one number.
     """
 
-    def __init__(self, folder: Path, key: "Ed25519PublicKey", anchors: Iterable[Anchor]) -> None:
-        self.verdict = AuditVerdict()
-        self._folder = folder
-        self._key = key
+    def __init__(self, against: Against, before: Before) -> None:
+        findings = [Finding(None, None, before.reason)] if before.faults else []
+        self.verdict = AuditVerdict(before.lines, before.head, findings, before.faults)
+        self._folder = against.folder
+        self._key = against.key
         self._anchors: dict[int, list[Anchor]] = {}
-        for anchor in anchors:
+        for anchor in against.anchors:
             self._anchors.setdefault(anchor.head.sequence, []).append(anchor)
         self._unsound = 0
         self._early: _Early | None = None
         self._misplaced: set[int] = set()
         self._missing: list[range] = []
+        if before.head is not None:
+            self._against_anchors(before.lines, before.head)
 
     def take(self, number: int, raw: bytes) -> None:
         self.verdict.lines = number
@@ -229,7 +266,8 @@ def _numbers(gap: range) -> str:
     return f"no. {gap.start} is" if len(gap) == 1 else f"no. {gap.start} to {gap.stop - 1} are"
 
 
-def _unreadable(path: Path, error: OSError) -> EvidenceError:
+def unreadable(path: Path, error: OSError) -> EvidenceError:
+    """The error for a log, or what belongs to it, that cannot be read."""
     return EvidenceError(
         f"the audit log {path} cannot be read: {(error.strerror or type(error).__name__).lower()}",
         hint="give drmgr's account the right to read it",

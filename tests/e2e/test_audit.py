@@ -85,7 +85,10 @@ def cut_off(lines: list[bytes]) -> list[bytes]:
 @pytest.mark.parametrize(("change", "reason"), [(edited, "line 5 is not sound"), (cut_off, "the log was cut off")])
 def test_a_changed_log_is_named(site: Site, change: Callable[[list[bytes]], list[bytes]], reason: str) -> None:
     lines = log_of(site).read_bytes().splitlines(keepends=True)
+    assert site.json("status")["ok"]
     log_of(site).write_bytes(b"".join(change(lines)))
+    for _ in range(2):
+        assert [each["code"] for each in site.json("status", code=4)["problems"]] == ["audit-broken"]
     document = verified(site, code=23)
     assert reason in document["findings"][0]["reason"]
     told = site.run("audit", "verify")
@@ -94,6 +97,7 @@ def test_a_changed_log_is_named(site: Site, change: Callable[[list[bytes]], list
     # whoever breaks the log does not stop the backups, and the break does not heal
     site.json("backup", "docs")
     verified(site, code=23)
+    assert [each["code"] for each in site.json("status", code=4)["problems"]] == ["audit-broken"]
 
 
 def test_an_auditor_needs_a_copy_and_the_public_key_only(site: Site, tmp_path: Path) -> None:

@@ -1,11 +1,13 @@
 """Looks at all systems at once, and at the site itself: for status, alarms and metrics."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
+from drmgr.cli.asked_copies import asked_copies
 from drmgr.cli.background import unfinished
 from drmgr.cli.proofs import Proofs, missing_evidence, newest_proofs
 from drmgr.errors import DrmgrError, RepositoryError
@@ -18,6 +20,8 @@ from drmgr.trouble import Problem
 if TYPE_CHECKING:
     from drmgr.cli.wire import Site
     from drmgr.flows.copying import Standing
+
+    AskCopies = Callable[[str], Mapping[str, Standing | DrmgrError]]
 
 AT_THE_SAME_TIME = 4
 """Repositories that are listed beside each other; most of it is waiting for the store."""
@@ -47,12 +51,14 @@ def look(opened: "Site", systems: list[str]) -> SiteHealth:
     site, proofs = _site_problems(opened, begun)
     # opened once, before the threads ask for it
     _ = opened.catalog, opened.bucket
-    with ThreadPoolExecutor(max_workers=AT_THE_SAME_TIME) as pool:
-        found = list(pool.map(lambda name: _look_at(opened, name, proofs.get(name, Proofs()), begun.get(name)), names))
+    with asked_copies(opened, names) as copies:
+        look_at = partial(_look_at, opened, copies=copies)
+        with ThreadPoolExecutor(max_workers=AT_THE_SAME_TIME) as pool:
+            found = list(pool.map(lambda name: look_at(name, proofs.get(name, Proofs()), begun.get(name)), names))
     return SiteHealth(opened.clock.now(), tuple(by_trouble(found)), tuple(site))
 
 
-def _look_at(opened: "Site", name: str, proofs: Proofs, begun: datetime | None) -> Health:
+def _look_at(opened: "Site", name: str, proofs: Proofs, begun: datetime | None, *, copies: "AskCopies") -> Health:
     from drmgr.config.models import system_of
 
     job = opened.loaded.job(name)
@@ -69,19 +75,10 @@ def _look_at(opened: "Site", name: str, proofs: Proofs, begun: datetime | None) 
         locked=_locked(opened, name),
         swaps=lambda: opened.swap_book.all(name),
         sources=frozenset(source.name for source in job.sources),
-        copies=lambda: _copies(opened, name),
+        copies=lambda: copies(name),
         begun=begun,
     )
     return health(watched, opened.catalog, opened.clock)
-
-
-def _copies(opened: "Site", name: str) -> "dict[str, Standing | DrmgrError]":
-    """What each copy of the system holds, or why it cannot be asked."""
-    from drmgr.cli.repo_copy import ask_copies
-
-    asked = ask_copies(opened, name)
-    known = {copy: held for copy, held in asked.held.items() if held is not None}
-    return {**known, **asked.errors}
 
 
 def _locked(opened: "Site", name: str) -> dict[str, timedelta]:

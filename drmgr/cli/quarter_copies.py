@@ -1,16 +1,14 @@
 """What the copies are worth at the quarter's end: declared is not held."""
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from drmgr.cli.repo_copy import ask_copies
+from drmgr.cli.asked_copies import asked_copies
+from drmgr.errors import DrmgrError
 from drmgr.model import Json
 
 if TYPE_CHECKING:
     from drmgr.cli.wire import Site
     from drmgr.flows.quarter import Period
-
-AT_THE_SAME_TIME = 4
 
 
 def sound_copies(opened: "Site", period: "Period") -> tuple[int, list[Json]]:
@@ -20,13 +18,13 @@ def sound_copies(opened: "Site", period: "Period") -> tuple[int, list[Json]]:
     if not opened.config.copies:
         return 0, []
     systems = sorted(opened.loaded.jobs)
-    with ThreadPoolExecutor(max_workers=AT_THE_SAME_TIME) as pool:
-        asked = dict(zip(systems, pool.map(lambda system: ask_copies(opened, system), systems), strict=True))
+    with asked_copies(opened, systems) as copies:
+        asked = {system: copies(system) for system in systems}
     problems = [
         problem(period, system, "copy-behind", copy=name)
-        for system, copies in asked.items()
-        for name, held in copies.held.items()
-        if held is None or held.problems or not held.met
+        for system, answers in asked.items()
+        for name, held in answers.items()
+        if isinstance(held, DrmgrError) or held.problems or not held.met
     ]
     wanting = {row["figures"]["copy"] for row in problems}
     return len(set(opened.config.copies) - wanting), problems

@@ -231,17 +231,24 @@ def ask_copies(opened: "Site", system: str) -> Copies:
     asked = Copies({}, {})
     for name in sorted(opened.config.copies):
         try:
-            asked.held[name] = _ask(opened, system, name)
+            asked.held[name] = ask_copy(opened, system, copy=name)
         except (RepositoryError, KeystoreError) as error:
             asked.held[name], asked.errors[name] = None, error
     return asked
 
 
-def _ask(opened: "Site", system: str, name: str) -> "Standing":
-    from drmgr.flows.copying import nothing_held, standing
+def ask_copy(opened: "Site", system: str, copy: str) -> "Standing":
+    """What that copy holds of the system, as it tells itself. Raises RepositoryError, KeystoreError."""
+    from drmgr.flows.copying import standing
+
+    return never_begun(opened, system, copy) or standing(opened.clock, system, copy_of(opened, system, copy))
+
+
+def never_begun(opened: "Site", system: str, copy: str) -> "Standing | None":
+    """That nothing of the system was ever taken there, which is known without asking; None when something was."""
+    from drmgr.flows.copying import nothing_held
     from drmgr.keystore.store import repository_entry
 
-    copy = copy_of(opened, system, name)
-    if repository_entry(system, name) not in opened.keystore.names() and not copy.memory.seals(system):
-        return nothing_held(copy)
-    return standing(opened.clock, system, copy)
+    asked = copy_of(opened, system, copy)
+    begun = repository_entry(system, copy) in opened.keystore.names() or asked.memory.seals(system)
+    return None if begun else nothing_held(asked)

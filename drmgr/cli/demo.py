@@ -103,14 +103,15 @@ def _told(answers: "Output", hospital: "Hospital", scale: str) -> None:
     for step in (["config", "check"], ["keys", "init"]):
         _type(answers, config, step)
     plant_canaries(hospital, config)
-    for step in (["repo", "init"], ["doctor"], ["backup", "--all"]):
+    shipped = [system for system in PHYSICAL if system in hospital.systems]
+    # the log first: what is shipped from here on carries the first point on
+    for step in (["repo", "init"], ["doctor"], ["ship", *shipped], ["backup", "--all"]):
         _type(answers, config, step)
     answers.note("\n== an hour later in the hospital")
     changed = hospital.change(datetime.now(UTC))
     _tell_counts(answers, changed)
     _type(answers, config, ["backup", "--all"])
     moment = datetime.now(UTC)
-    shipped = [system for system in PHYSICAL if system in hospital.systems]
     whole = set(hospital.systems) == set(HOMES)
     played = ["drill", "run", *(["hospital-restore"] if whole else ["--all"])]
     for step in (["ship", *shipped], ["points", "his"], played):

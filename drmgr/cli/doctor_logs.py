@@ -53,7 +53,7 @@ def look_at_logs(opened: "Site", system: str, source: "Source") -> Iterator[Foun
 def _slot(name: str, system: str, state: "SlotState") -> Found:
     what, behind = f"{name} log", f"slot {state.name}, {state.behind / MIB:.0f} MiB not shipped"
     if not state.status:
-        return Found(what, "warn", "nothing is shipped yet", f"run: drmgr ship {system}")
+        return Found(what, "warn", "nothing is shipped yet", f"run: drmgr ship {system}, then drmgr backup {system}")
     if state.status == "lost":
         hint = f"run: drmgr backup {system}, then drmgr ship {system}; no restore can pass the gap"
         return Found(what, "fail", f"the server gave up the slot {state.name}", hint)

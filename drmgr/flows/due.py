@@ -146,7 +146,10 @@ def _retry_at(runs: Sequence[Run]) -> datetime | None:
 
 
 def promised_too_much(planned: Sequence[Planned], rpo: timedelta, now: datetime) -> timedelta | None:
-    """The longest pause between a system's backups or shipments in the next days, when it is longer than the RPO."""
+    """The longest pause between a system's backups or shipments in the next days, when the RPO is no longer than it.
+
+    As long is too long: the next one takes its time, and until it is done the newest data are older than promised.
+    """
     kinds = (RunKind.BACKUP, RunKind.SHIP)
     lists = [each.cron.following(now, LOOKED_AHEAD) for each in planned if each.kind in kinds]
     # past the end of the shortest list its runs would be missed, and a pause be seen that is none
@@ -154,4 +157,4 @@ def promised_too_much(planned: Sequence[Planned], rpo: timedelta, now: datetime)
     times = sorted(at for each in lists for at in each if at <= end)
     gaps = [later - earlier for earlier, later in pairwise(times)]
     longest = max(gaps, default=timedelta(0))
-    return longest if longest > rpo else None
+    return longest if longest >= rpo else None

@@ -73,7 +73,7 @@ class Wanted:
     """What every system of the drill is brought back to.
 
     ``together``: all stay up until the drill lets go of them. ``several``: one that ships no logs comes back to its
-    newest recovery point before ``at``, beside others that go on to it.
+    newest recovery point before ``at``, beside others that go on to it; for ``newest`` it does so alone too.
     """
 
     run: str
@@ -134,7 +134,7 @@ class Story:
             points = [choose(there, self.system, wanted.point)]
         if not wanted.at:
             return Aim(points[0].point, {})
-        if wanted.several and not ships_logs(wired):
+        if not ships_logs(wired) and (wanted.several or wanted.at == NEWEST):
             return self._before(points)
         if wanted.at == NEWEST:
             return newest(wired, points[0], self._fault.at)

@@ -111,6 +111,15 @@ def test_a_name_says_no_instant_to_what_has_no_logs(
     assert other.error is not None and "is no time" in str(other.error["message"])
 
 
+def test_alone_newest_is_its_newest_point_too(site: Site, lis: WiredSystem) -> None:
+    _, late = points_of(site, lis, timedelta(minutes=1))
+
+    (outcome,) = drill(site.bench, site.plan(systems=(lis,), at="newest")).record.outcomes
+
+    assert outcome.point is not None and outcome.point.id == late.id
+    assert outcome.verdict is Verdict.PASSED and len(without_logs(outcome)) == 1
+
+
 def test_alone_it_is_refused_as_before(site: Site, lis: WiredSystem) -> None:
     points_of(site, lis)
 

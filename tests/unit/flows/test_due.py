@@ -200,10 +200,12 @@ def test_a_schedule_that_cannot_keep_the_rpo_is_told() -> None:
     now = datetime(2026, 1, 5, tzinfo=UTC)
     nightly = Planned(RunKind.BACKUP, "his", 1, ("his",), Cron("0 1 * * *", SHANGHAI))
     shipped = Planned(RunKind.SHIP, "his", 1, ("his",), Cron("*/5 * * * *", SHANGHAI))
-    assert promised_too_much([nightly], timedelta(hours=24), now) is None
+    assert promised_too_much([nightly], timedelta(hours=25), now) is None
+    # until the next one is done the data are older
+    assert promised_too_much([nightly], timedelta(hours=24), now) == timedelta(days=1)
     assert promised_too_much([nightly], timedelta(hours=1), now) == timedelta(days=1)
-    assert promised_too_much([shipped], timedelta(minutes=5), now) is None
+    assert promised_too_much([shipped], timedelta(minutes=6), now) is None
     # 400 shipments end after 33 hours, and 400 nights after a year: in between there is no pause
-    assert promised_too_much([nightly, shipped], timedelta(minutes=5), now) is None
+    assert promised_too_much([nightly, shipped], timedelta(minutes=6), now) is None
     hourly = replace(shipped, cron=Cron("0 * * * *", SHANGHAI))
     assert promised_too_much([nightly, hourly], timedelta(minutes=5), now) == timedelta(hours=1)

@@ -192,7 +192,7 @@ def _prove_across(bench: Bench, plan: DrillPlan, stories: Mapping[str, Story]) -
     for check in plan.across:
         result = prove_across(bench, check, restored)
         for name in check.systems:
-            stories[name].note(result)
+            stories[name].agree(result)
 
 
 def _let_go(held: ExitStack, stories: Mapping[str, Story]) -> None:

@@ -99,6 +99,7 @@ class Story:
         self._course = Course(bench.clock, fault.at, fault.monotonic)
         self._phases = Phases(bench, self.system)
         self._checks: tuple[CheckResult, ...] = ()
+        self._across: tuple[CheckResult, ...] = ()
         self._aimed: Aim | None = None
         self._into: Mapping[str, Mapping[str, str]] = {}
 
@@ -233,8 +234,13 @@ class Story:
     # --- what it came to ----------------------------------------------------------------------------------------------
 
     def note(self, result: CheckResult) -> None:
-        """Takes in what was proven of this system and others together."""
+        """Takes in what follows for this system from others."""
         self._checks += (result,)
+
+    def agree(self, result: CheckResult) -> None:
+        """Takes in what was proven of this system and others together."""
+        self._across += (result,)
+        self.note(result)
 
     @property
     def seconds(self) -> float | None:
@@ -243,8 +249,12 @@ class Story:
 
     @property
     def sound(self) -> Verdict:
-        """The verdict as if every time had been met: whether it is back, and right."""
-        return verdict(self._checks, self.error, objectives_met=True)
+        """The verdict as if every time had been met: whether it is back, and right by itself.
+
+        Where it differs from another system, the fault may lie there, and does not keep a third from its work.
+        """
+        own = [check for check in self._checks if check not in self._across]
+        return verdict(own, self.error, objectives_met=True)
 
     @cached_property
     def depends_on(self) -> tuple[str, ...]:

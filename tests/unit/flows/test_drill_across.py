@@ -78,3 +78,19 @@ def test_a_system_that_did_not_come_back_leaves_nothing_proven(site: Site, both:
     assert record.verdict is Verdict.FAILED
     assert {outcome.checks[-1].status for outcome in record.outcomes} == {CheckStatus.SKIPPED}
     assert [proof.gone for proof in record.destruction] == [True, True]
+
+
+def test_what_depends_on_one_that_differs_from_a_third_is_not_lost(site: Site, both: tuple[WiredSystem, ...]) -> None:
+    his, lis = both
+    repository = FakeRepository(site.folder / "third-repository")
+    repository.init()
+    emr = replace(his, system=replace(his.system, id="emr", depends_on=("his",)), repository=repository)
+    backup(site.bench, emr)
+
+    outcomes = drill(
+        site.bench, site.plan(systems=(his, lis, emr), across=(Agreement(CheckStatus.FAIL),))
+    ).record.outcomes
+
+    # the fault may lie in the one as in the other, and the HIS is back
+    assert [each.verdict for each in outcomes] == [Verdict.FAILED, Verdict.FAILED, Verdict.PASSED]
+    assert "depends-on-his" not in [check.name for check in outcomes[2].checks]

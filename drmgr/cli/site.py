@@ -40,7 +40,8 @@ def init(
 ) -> None:
     """Write a commented site file, example jobs and drills, and keys.
 
-    On a terminal it asks for the names. What is already there is never overwritten. The passphrase that opens the keys
+    On a terminal it asks for the names. What is already there is never overwritten, and beside a site file that is there
+    already no examples are written: those that were removed would come back. The passphrase that opens the keys
     is taken from DRMGR_PASSPHRASE; without it one is made up and written to secrets/passphrase.
     """
     from drmgr.config.template import example_files, site_template
@@ -70,9 +71,11 @@ def init(
         made.append(str(path))
 
     text = site_template(site_id, name_zh, name_en, timezone=timezone, passphrase=reference)
+    if not (folder / "drmgr.yaml").exists():
+        for name, example in example_files().items():
+            write(folder / name, example.read_bytes(), 0o644)
+    # last: it says that the examples are there
     write(folder / "drmgr.yaml", text.encode(), 0o644)
-    for name, example in example_files().items():
-        write(folder / name, example.read_bytes(), 0o644)
     if not from_environment:
         write(folder / PASSPHRASE_FILE, f"{secrets.token_urlsafe(32)}\n".encode(), PRIVATE)
     made += _keys(folder / "drmgr.yaml")

@@ -128,7 +128,7 @@ class AcrossCheck:
             CheckStatus.PASS if holds else CheckStatus.FAIL,
             self.level,
             {"missing": 0, "beyond": 0, "known": len(self._baseline)},
-            {**counts, **window.told(), **({"hashes": list(shown)} if shown else {})},
+            {**counts, **window.told(self._zone), **({"hashes": list(shown)} if shown else {})},
             source=f"{left} → {right}",
             title=self._title,
             message=_message(counts, left, right),
@@ -150,10 +150,11 @@ class _Window:
     def is_beyond(self, at: datetime) -> bool:
         return self.end is not None and at > self.end
 
-    def told(self) -> dict[str, Json]:
+    def told(self, zone: tzinfo) -> dict[str, Json]:
         if self.horizon is None:
             return {}
-        return {"later_than": rfc3339(self.horizon), "later_until": rfc3339(self.until)}
+        ends = (rfc3339(each.astimezone(zone)) for each in (self.horizon, self.until))
+        return dict(zip(("later_than", "later_until"), ends, strict=True))
 
 
 def _message(counts: Mapping[str, int], left: str, right: str) -> str:
@@ -163,7 +164,7 @@ def _message(counts: Mapping[str, int], left: str, right: str) -> str:
     if counts["beyond"]:
         told.append(f"{counts['beyond']} rows of {left} are later than what either system was brought to")
     if counts["later"]:
-        told.append(f"{counts['later']} rows of {left} came after what {right} was brought to, and were not looked for")
+        told.append(f"{counts['later']} rows of {left} are later than {right} has to know, and were not looked for")
     return "; ".join(told)
 
 

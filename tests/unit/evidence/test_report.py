@@ -90,9 +90,21 @@ def test_the_drill_report_says_everything_that_the_evidence_says(
                 "1 小时 30 分",
                 "各系统自身用时之和",
                 "细竖线",
+                "数据恢复到 2026-01-05 13:50:00",
             ],
         ),
-        ("en", ["Tier 1", "Tier 2", "after his", "All verified (since T0)", "1 h 30 min", "Sum of their own times"]),
+        (
+            "en",
+            [
+                "Tier 1",
+                "Tier 2",
+                "after his",
+                "All verified (since T0)",
+                "1 h 30 min",
+                "Sum of their own times",
+                "Brought back to",
+            ],
+        ),
     ],
 )
 def test_systems_that_came_back_at_once_are_drawn_by_tier_with_their_total(
@@ -102,6 +114,8 @@ def test_systems_that_came_back_at_once_are_drawn_by_tier_with_their_total(
     pacs = replace(
         pacs, system=replace(pacs.system, depends_on=("his", "absent")), rto=replace(pacs.rto, measured=5400.0)
     )
+    at = datetime(2026, 1, 5, 5, 50, tzinfo=UTC)
+    his = replace(his, timeline=replace(his.timeline, brought_back=at))
     _, text, _ = make(tmp_path, replace(records.passed(), outcomes=(pacs, his)), "drill", lang)
 
     assert [word for word in words if word not in text] == []

@@ -264,7 +264,11 @@ def _show_instants(console: "Console", record: "DrillRecord") -> None:
     for outcome in record.outcomes:
         if outcome.timeline.brought_back is None:
             continue
-        why = ", its newest recovery point before that: it ships no logs" if outcome.system.id in left_behind else ""
+        why = (
+            ", of its newest recovery point before that: not every source ships logs"
+            if outcome.system.id in left_behind
+            else ""
+        )
         instant = human_time(outcome.timeline.brought_back, zone_of(record.timezone))
         console.print(f"{outcome.system.id}: data of {instant}{why}", markup=False, soft_wrap=True)
 

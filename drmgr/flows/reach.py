@@ -235,14 +235,17 @@ def before(system: str, points: Sequence[SealedPoint], at: str, timezone: str) -
     instant = _time(at, timezone)
     if instant is None:
         raise UsageError(
-            f"{at} is no time, and {system} ships no logs in which it could be found",
+            f"{at} is no time, and not every source of {system} ships logs in which it could be found",
             hint="name a time, or leave the system out of this drill",
         )
     complete = [sealed.point for sealed in points if sealed.point.status is PointStatus.COMPLETE]
     for point in reversed(complete):
         if all(_nothing_after(member) <= instant for member in point.members):
             return Aim(point, {}), instant
-    raise PointNotFoundError(f"{system} ships no logs, and has no recovery point that is not later than {at}")
+    raise PointNotFoundError(
+        f"not every source of {system} ships logs, and it has no recovery point that is not later than {at}",
+        hint="choose a later time, or leave the system out of this drill",
+    )
 
 
 def _nothing_after(member: Member) -> datetime:

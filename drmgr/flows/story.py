@@ -156,7 +156,7 @@ class Story:
             expected={"not_after": rfc3339(instant)},
             actual={"brought_back": rfc3339(back)},
             title=_WITHOUT_LOGS,
-            message=f"{self.system} ships no logs: brought to its recovery point {found.point.id}, "
+            message=f"not every source of {self.system} ships logs: brought to its recovery point {found.point.id}, "
             f"{round((instant - back).total_seconds())} s before that instant",
         )
         self._checks += (result,)

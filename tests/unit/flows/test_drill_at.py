@@ -83,7 +83,7 @@ def test_newest_is_its_newest_point_and_the_terminal_says_which_instant(
     console = Console(record=True, width=200)
     show(console, [Played("d", DrillDone(record, ENTRY))])
     text = console.export_text()
-    assert "lis: data of 2026-" in text and "ships no logs" in text
+    assert "lis: data of 2026-" in text and "not every source ships logs" in text
     assert "his: data of 2026-" in text
 
 

@@ -1,5 +1,5 @@
 # make demo · make test · make faults · make bench · make lint: each sets up what it needs.
-.PHONY: pictures setup lint test test-sqlserver test-snapshots faults bench bench-setup demo clean
+.PHONY: pictures setup lint test test-sqlserver test-snapshots faults bench bench-drills bench-setup demo clean
 PYTHON_RUN = .venv/bin/python
 SCALE ?= tiny
 SIZE ?= full
@@ -43,6 +43,11 @@ pictures: setup
 # drmgr beside other tools, in turns; writes its tables into docs/benchmarks.md when SIZE is full. 20 minutes on two quiet cores.
 bench: setup
 	$(PYTHON_RUN) -m bench --size $(SIZE) $(if $(filter full,$(SIZE)),--write) $(ARGS)
+
+# the whole hospital's drill beside the ten single ones, on a hospital that "drmgr demo --keep" left up in DIR
+DIR ?= drmgr-demo
+bench-drills: setup
+	$(PYTHON_RUN) -m bench.alone $(DIR)/drmgr.yaml $(ARGS)
 
 # the other tools' Debian packages; borgmatic comes from PyPI into an environment that each run makes and removes
 bench-setup: setup

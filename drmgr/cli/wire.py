@@ -302,19 +302,29 @@ class Site:
         return {
             "drmgr": __version__,
             "restic": restic,
+            "key-version": self._newest_key_version(),
         }
 
+    def _newest_key_version(self) -> str:
+        """The highest that a repository's password has reached, whichever it is."""
+        versions = self._key_versions()
+        if versions is None:
+            return "unknown"
+        return str(max((version for name, version in versions.items() if name.startswith("repository/")), default=1))
+
     def _key_version(self, system: str, copy: str) -> str:
-        """Of the repository's password: 1 at first, one more each time it is renewed. Empty when there is none."""
+        """Of the repository's own password; empty when nobody knows."""
         from drmgr.keystore.store import repository_entry
 
-        entry = repository_entry(system, copy)
+        return str((self._key_versions() or {}).get(repository_entry(system, copy), ""))
+
+    def _key_versions(self) -> Mapping[str, int] | None:
+        """1 at first, one more each time a key is renewed. None when the keystore cannot be read."""
         try:
-            infos = self.keystore.status() if self.keystore.exists() else []
+            return {info.name: info.version for info in self.keystore.status()} if self.keystore.exists() else {}
         except KeystoreError:
             # the first use of a key raises it, inside the run that it ends
-            return ""
-        return next((str(info.version) for info in infos if info.name == entry), "")
+            return None
 
     def bench(self, progress: ProgressFor) -> Bench:
         """The flows' workbench. Workspaces that dead runs left are destroyed first."""

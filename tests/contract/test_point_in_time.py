@@ -79,6 +79,11 @@ def play(place: Place, at: str) -> tuple[DrillDone, list[str]]:
     return drill(place.bench, plan), seen
 
 
+def minor(place: Place) -> int:
+    ((number,),) = place.sql("SELECT current_setting('server_version_num')::int % 10000")
+    return int(number)
+
+
 def test_a_drill_goes_to_the_last_shipped_instant_and_its_rpo_is_measured_from_there(place: Place) -> None:
     point = place.back_up()
     note(place, "a")
@@ -97,6 +102,10 @@ def test_a_drill_goes_to_the_last_shipped_instant_and_its_rpo_is_measured_from_t
     proof = next(phase for phase in outcome.phases if phase.name == "prove-facts")
     assert outcome.timeline.t6 is not None and proof.started_at >= outcome.timeline.t6
     assert [each.gone for each in done.record.destruction] == [True, True]
+    # a physical backup has no programs of its own, and comes back as the very server that it was
+    origin, (member,) = outcome.origin, point.members
+    assert origin.into["main"] == member.versions == {"server": f"{place.server.plan.version}.{minor(place)}"}
+    assert (origin.replayed["main"].target.kind, origin.replayed["main"].snapshots > 0) == ("time", True)
     # what was shipped after the fault was not there for it
     (sealed,) = find(place.repository, place.bench.catalog, "his").points
     assert newest(place.wired, sealed, point.created_at).replays == {}

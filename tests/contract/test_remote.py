@@ -51,6 +51,8 @@ def test_a_drill_plays_what_was_streamed_and_goes_on_by_the_log(server: Postgres
     title = Text("演练", "drill")
     plan = DrillPlan("d", title, "server-lost", "hands-on", (place.wired,), point.id, Level.FACTS, at="newest")
     done = drill(place.bench, plan)
+    assert set(point.members[0].versions) == {"server", "pg_basebackup"}
+    assert set(done.record.outcomes[0].origin.into["main"]) == {"server"}
     (outcome,) = done.record.outcomes
     assert (outcome.error, outcome.verdict, outcome.level) == (None, Verdict.PASSED, Level.FACTS)
     assert server.execute("his", "SELECT count(*) FROM pg_replication_slots WHERE temporary") == [(0,)]

@@ -1,5 +1,8 @@
 """New repository passwords on a real repository: the old one opens nothing, and everything goes on."""
 
+from pathlib import Path
+
+from drmgr.evidence.store import load_document
 from tests.support.site import Site
 
 
@@ -22,5 +25,10 @@ def test_passwords_and_master_key_are_renewed(site: Site) -> None:
     site.json("keys", "rotate", "--master")
     (info,) = [key for key in site.json("keys", "status", "--verify")["keys"] if key["name"] == "repository/docs"]
     assert info["version"] == 2
-    assert site.json("drill", "run", "docs-restore")["drills"][0]["verdict"] == "passed"
+    drills = {name: site.json("drill", "run", f"{name}-restore")["drills"][0] for name in ("docs", "his")}
+    assert {drill["verdict"] for drill in drills.values()} == {"passed"}
+    sealed = {name: load_document(Path(drill["evidence"])).predicate for name, drill in drills.items()}
+    (docs,), (his,) = (predicate["backup_set"] for predicate in sealed.values())
+    # of its own repository, and not of the one that was renewed most often
+    assert (docs["key_version"], his["key_version"], his["medium"]) == ("2", "1", "folder")
     site.refused(2, "keys", "rotate", "--master", "--repositories")

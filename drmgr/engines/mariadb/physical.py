@@ -51,7 +51,7 @@ class PhysicalMariadbEngine(MariadbEngine):
     """See interfaces.SqlEngine. ``data_directory`` is the server's own, on this host; ``staging`` a folder for the copy."""
 
     name = PHYSICAL
-    _maker, _loader = "mariadb-backup", "mariadb-binlog"
+    _maker = "mariadb-backup"
     patience: float = LOCK_SECONDS
     """How long the copy may wait for a lock, in seconds."""
 

@@ -78,6 +78,8 @@ def test_a_backup_under_load_comes_back_with_its_very_facts(server: MariadbServe
         assert recovery["log"] == label["binlog"]
         try:
             done = restore(place.bench, place.wired, RestorePlan(point.id, ToScratch(timedelta(hours=1))))
+            assert set(point.members[0].versions) == {"server", "mariadb-backup"}
+            assert set(done.outcome.origin.into["main"]) == {"server", "mariadb"}
             assert {check.name: check.status for check in done.outcome.checks} == dict.fromkeys(
                 ("opens-main", "facts-main", "integrity-main"), CheckStatus.PASS
             )

@@ -26,6 +26,9 @@ def test_a_point_is_a_full_backup_and_the_log_to_the_facts_and_leaves_nothing_be
     assert place.left() == []
     done = place.restore()
     assert passed(done, Level.FACTS)
+    versions = made.point.members[0].versions
+    assert versions == done.outcome.origin.into["main"]
+    assert set(versions) == {"server"} and versions["server"].startswith(f"{facts.groups['origin']['version']}.")
     (check,) = [check for check in done.outcome.checks if check.name == "facts-main"]
     assert "no table changed meanwhile" in check.message
 

@@ -174,6 +174,14 @@ def test_the_occasion_cannot_be_mistaken(tmp_path: Path, occasion: OccasionKind,
     assert box in text
 
 
+def test_the_reason_that_the_program_gives_is_in_the_papers_language(tmp_path: Path) -> None:
+    record = replace(records.passed(), reason="drill quarterly-restore from the copy fire", copy="fire")
+    _, text, _ = make(tmp_path, record, "drill", "zh")
+
+    assert "按演练计划 quarterly-restore，副本 fire" in text
+    assert "from the copy" not in text
+
+
 @pytest.mark.parametrize("many", [1, 40])
 @pytest.mark.parametrize("lang", ["zh", "en"])
 def test_the_test_record_is_one_page_for_each_system(tmp_path: Path, lang: Language, many: int) -> None:

@@ -345,6 +345,7 @@ def sealed_as(bench: Bench, plan: RestorePlan, run: str, outcome: Outcome, copy:
         reason="; ".join(text for text in (plan.reason, f"from the copy {copy}" if copy else "", _part(plan)) if text),
         tools=bench.tools,
         timezone=bench.timezone,
+        copy=copy,
     )
 
 

@@ -170,4 +170,5 @@ def test_a_drill_is_played_from_a_copy_alone(pair: Pair) -> None:
     assert done.record.verdict is Verdict.PASSED
     assert done.record.outcomes[0].point == point
     assert "from the copy fire" in done.record.reason
+    assert done.record.copy == "fire"
     assert find(pair.there, pair.to.memory, "his").problems == ()

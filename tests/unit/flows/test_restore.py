@@ -64,6 +64,14 @@ def test_scratch_is_proven_and_kept(site: Site, done: BackupDone) -> None:
     assert (run.status, run.detail["evidence"]) == (RunStatus.OK, "E1")
 
 
+def test_its_record_says_from_where_and_into_what(site: Site, done: BackupDone) -> None:
+    wired = replace(site.wired, copy="fire", memory=site.catalog, medium="folder", key_version="2")
+    back = restore(site.bench, wired, RestorePlan("latest", SCRATCH))
+    origin, into = back.outcome.origin, {"server": "1.3"}
+    assert (back.record.copy, origin.medium, origin.key_version) == ("fire", "folder", "2")
+    assert origin.into == {"main": into, "images": into}
+
+
 def test_a_folder_gets_the_stored_files(site: Site, done: BackupDone) -> None:
     back = restore(site.bench, site.wired, RestorePlan(done.point.id[:20], folder_target(site)))
     assert (site.folder / "target" / "images" / "data" / "deep" / "a.txt").read_text() == "images"

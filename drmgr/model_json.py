@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import TypeVar
 
 from drmgr.model import (
+    ChainHead,
     Change,
     Doubt,
     DoubtKind,
@@ -44,6 +45,7 @@ def point_to_json(point: RecoveryPoint) -> dict[str, Json]:
         "host": point.host,
         **({} if point.standstill is None else {"standstill": _standstill_to_json(point.standstill)}),
         **({} if point.judgement is None else {"judgement": _judgement_to_json(point.judgement)}),
+        **({} if point.evidence is None else {"evidence": vars(point.evidence).copy()}),
     }
 
 
@@ -68,9 +70,17 @@ def point_from_json(document: Json) -> RecoveryPoint:
         host=fields.text("host"),
         standstill=fields.one_if_there("standstill", _standstill_from_json),
         judgement=fields.one_if_there("judgement", _judgement_from_json),
+        evidence=fields.one_if_there("evidence", _head_from_json),
     )
     fields.end()
     return point
+
+
+def _head_from_json(document: Json, where: str) -> ChainHead:
+    fields = _Fields(document, where)
+    head = ChainHead(fields.count("sequence"), fields.text("sha256"))
+    fields.end()
+    return head
 
 
 def _standstill_to_json(still: Standstill) -> dict[str, Json]:

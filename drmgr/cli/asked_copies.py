@@ -65,7 +65,7 @@ class AskedCopy(Generic[T]):
                 return error
         return answer.result()
 
-    def _wait(self, future: "Future[A]", patience: float) -> None:
+    def _wait(self, future: "Future[object] | Future[T]", patience: float) -> None:
         """Until it is done, or nothing was heard of the copy for so long."""
         while not future.done() and (left := self._heard + patience - time.monotonic()) > 0:
             with suppress(TimeoutError):

@@ -76,6 +76,13 @@ def _look_at_all(opened: "Site") -> Iterator[Finding]:
     yield _asked("catalog", lambda: f"{len(opened.catalog.evidence())} evidence documents remembered")
     if opened.bucket is not None:
         yield from _store(opened)
+    if opened.bucket is None:
+        yield Finding(
+            "evidence anchors",
+            "warn",
+            "none outside this store: only recovery points know how much evidence there is",
+            "a bucket with object_lock as the store keeps anchors that nobody can remove",
+        )
     yield _asked("recovery kit", lambda: kit_state(opened))
     for name in sorted(opened.loaded.jobs):
         yield from _system(opened, name)

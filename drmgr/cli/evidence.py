@@ -77,12 +77,12 @@ def verify(
     paths: Annotated[list[Path] | None, typer.Argument(metavar="[PATH]...", help="Documents, or one folder.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="All of this site's documents, and their chain.")] = False,
     key: Annotated[Path | None, typer.Option(help="Public key to verify against; then no site file is needed.")] = None,
-    offline: Annotated[bool, typer.Option("--offline", help="Do not ask the bucket for anchors.")] = False,
+    offline: Annotated[bool, typer.Option("--offline", help="Do not ask bucket and repositories for anchors.")] = False,
 ) -> None:
     """Prove that evidence is what was sealed. Needs the public key only.
 
-    With --all the chain is also held against what the catalog remembers and against the anchors in the bucket, so that
-    removed documents show, also when the catalog was removed with them. An auditor
+    With --all the chain is also held against what the catalog remembers, against the anchors in the bucket, and against
+    what recovery points sealed of it, so that removed documents show, also when the catalog was removed with them. An auditor
     with nothing but a copy of the evidence folder and the public key names the folder and --key.
 
     Exit 0: all proven. 23: something was changed, is missing, or was signed by another key.
@@ -102,6 +102,7 @@ def verify(
 
 
 def _verified_at_site(context: typer.Context, paths: list[Path], key: Path | None, *, offline: bool) -> Json:
+    from drmgr.cli.sealed_heads import anchors_of, asked_points
     from drmgr.evidence.anchor import read_anchors
     from drmgr.evidence.verify import verify_all
     from drmgr.keystore.evidence_keys import EVIDENCE_PUBLIC_FILE, evidence_public_key
@@ -114,10 +115,15 @@ def _verified_at_site(context: typer.Context, paths: list[Path], key: Path | Non
         # before the documents: these may only be ahead of what is remembered
         found = [] if opened.bucket is None or offline else opened.bucket.anchors(opened.store_prefix, EVIDENCE_FOLDER)
         anchored, strange = read_anchors(found, public_key)
-        document = verify_all(opened.evidence_directory, public_key, opened.catalog.evidence(), anchored).to_json()
+        points, silent = ([], []) if offline else asked_points(opened)
+        sealed = anchors_of(points, opened.host)
+        document = verify_all(
+            opened.evidence_directory, public_key, opened.catalog.evidence(), [*anchored, *sealed]
+        ).to_json()
     document["chain"]["gaps"] += [{"sequence": 0, "reason": reason} for reason in strange]
     document["chain"]["ok"] &= not strange
-    return {**document, "ok": document["ok"] and not strange, "compared": {"catalog": True, "anchors": len(anchored)}}
+    compared = {"catalog": True, "anchors": len(anchored), "sealed": len(sealed), "not_asked": silent}
+    return {**document, "ok": document["ok"] and not strange, "compared": compared}
 
 
 def _verified(paths: list[Path], public_key: "Ed25519PublicKey") -> Json:
@@ -143,3 +149,5 @@ def _show_verdicts(console: "Console", document: Json) -> None:
         console.print(f"chain of {chain['length']}: {'unbroken' if chain['ok'] else 'BROKEN'}")
         for gap in chain["gaps"]:
             console.print(f"  no. {gap['sequence']}: {gap['reason']}", markup=False)
+    for silent in document.get("compared", {}).get("not_asked", ()):
+        console.print(f"  not compared with {silent}", markup=False, style="yellow")

@@ -55,6 +55,8 @@ def look(opened: "Site", systems: list[str]) -> SiteHealth:
         look_at = partial(_look_at, opened, copies=copies)
         with ThreadPoolExecutor(max_workers=AT_THE_SAME_TIME) as pool:
             found = list(pool.map(lambda name: look_at(name, proofs.get(name, Proofs()), begun.get(name)), names))
+        held = [each for name in names for each in copies(name).values() if not isinstance(each, DrmgrError)]
+    site += _shortened(opened, found, held)
     return SiteHealth(opened.clock.now(), tuple(by_trouble(found)), tuple(site))
 
 
@@ -147,6 +149,18 @@ def _undeclared(opened: "Site", begun: Mapping[str, datetime]) -> list[Problem]:
         for system in sorted(begun)
         if system not in expected
     ]
+
+
+def _shortened(opened: "Site", found: "list[Health]", held: "list[Standing]") -> list[Problem]:
+    """Evidence that recovery points know, here or in a copy, and that is not there any more."""
+    from drmgr.cli.sealed_heads import shortened
+
+    points = [point for each in found for point in each.known]
+    points += [sealed.point for each in held for sealed in each.points]
+    try:
+        return [Problem("", "evidence-broken", f"evidence: {text}") for text in shortened(opened, points)[:1]]
+    except DrmgrError as error:
+        return [Problem("", "evidence-broken", error.message)]
 
 
 def _kit_problems(opened: "Site") -> list[Problem]:

@@ -18,11 +18,16 @@ SCHEMA: Final = "drmgr/evidence-anchor/1"
 
 @dataclass(frozen=True)
 class Anchored:
-    """A document that was the newest one at ``at``; ``sha256`` is of its file."""
+    """A document that was the newest one at ``at``; ``sha256`` is of its file. ``where``: what knows it, if no anchor."""
 
     sequence: int
     sha256: str
     at: str
+    where: str = ""
+
+    @property
+    def named(self) -> str:
+        return f"{self.where} of {self.at}" if self.where else f"the anchor of {self.at} in the bucket"
 
 
 def anchor_name(link: "Link") -> str:

@@ -61,6 +61,19 @@ def links(directory: Path) -> list[Link]:
     return sorted(found, key=lambda link: (link.sequence, link.id))
 
 
+def newest(directory: Path) -> Link | None:
+    """The newest document; None when there is none, or no directory. Raises EvidenceError."""
+    try:
+        names = [path.name for path in directory.iterdir() if _NAME.fullmatch(path.name)] if directory.is_dir() else []
+        if not names:
+            return None
+        sequence, _, rest = max(names, key=lambda name: (int(name.partition("-")[0]), name)).partition("-")
+        path = directory / f"{sequence}-{rest}"
+        return Link(path, int(sequence), rest.removesuffix(".json"), hash_file(path))
+    except OSError as error:
+        raise EvidenceError(f"the evidence in {directory} cannot be read: {error.strerror}") from error
+
+
 def hash_file(path: Path) -> str:
     """SHA-256 of a file's bytes, in hex. Raises OSError."""
     with path.open("rb") as file:
@@ -83,7 +96,7 @@ def judge(
         *_numbering(chain),
         *_hashes(chain, previous),
         *_against_catalog(chain, remembered or ()),
-        *_against_anchors(chain, anchored),
+        *against_anchors(chain, anchored),
     ]
     ordered = tuple(sorted(gaps, key=lambda gap: gap.sequence))
     return ChainVerdict(not ordered, len(chain), ordered)
@@ -139,16 +152,15 @@ def _against_catalog(chain: Sequence[Link], remembered: Sequence[EvidenceEntry])
     return gaps
 
 
-def _against_anchors(chain: Sequence[Link], anchored: Sequence[Anchored]) -> list[Gap]:
+def against_anchors(chain: Sequence[Link], anchored: Sequence[Anchored]) -> list[Gap]:
+    """What was changed or taken away of the documents that are known elsewhere."""
     by_sequence = {link.sequence: link for link in chain}
     last = max(by_sequence, default=0)
     gaps = []
     for anchor in anchored:
         link = by_sequence.get(anchor.sequence)
         if link is not None and link.sha256 != anchor.sha256:
-            reason = (
-                f"document {anchor.sequence} ({link.path.name}) is not the one that the anchor of {anchor.at} holds"
-            )
+            reason = f"document {anchor.sequence} ({link.path.name}) is not the one that {anchor.named} holds"
             gaps.append(Gap(anchor.sequence, reason))
     furthest = max(anchored, key=lambda anchor: anchor.sequence, default=None)
     if furthest is not None and furthest.sequence > last:
@@ -157,5 +169,5 @@ def _against_anchors(chain: Sequence[Link], anchored: Sequence[Anchored]) -> lis
             if furthest.sequence == last + 1
             else f"documents {last + 1} to {furthest.sequence} were"
         )
-        gaps.append(Gap(last + 1, f"{missing} taken away: the anchor of {furthest.at} in the bucket knows of it"))
+        gaps.append(Gap(last + 1, f"{missing} taken away: {furthest.named} knows of it"))
     return gaps

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from drmgr.errors import EvidenceError, LockedError, UsageError
 from drmgr.evidence.build import build_document
-from drmgr.evidence.chain import Link, file_name, hash_file, links
+from drmgr.evidence.chain import Link, file_name, hash_file, links, newest
 from drmgr.evidence.note import build_note
 from drmgr.evidence.sign import key_id, read_envelope, sign_statement
 from drmgr.evidence.verify import verify_path
 from drmgr.interfaces import Catalog, Clock
-from drmgr.model import DrillRecord, EvidenceEntry, IncidentNote, Json, Verdict
+from drmgr.model import ChainHead, DrillRecord, EvidenceEntry, IncidentNote, Json, Verdict
 from drmgr.privacy import withhold_free_text
 from drmgr.system.files import write_atomically
 
@@ -60,6 +60,11 @@ class FileEvidenceStore:
         """
         kept = withhold_free_text(record)
         return self._append(lambda *place: build_document(kept, *place))
+
+    def head(self) -> ChainHead | None:
+        """The newest document as it lies in the folder. Raises EvidenceError."""
+        link = newest(self._directory)
+        return None if link is None else ChainHead(link.sequence, link.sha256)
 
     def add(self, note: IncidentNote) -> EvidenceEntry:
         """Chains what became known of an incident after its restore. Raises as ``seal``."""

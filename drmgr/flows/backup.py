@@ -7,7 +7,7 @@ from datetime import datetime
 
 from ulid import ULID
 
-from drmgr.errors import DrmgrError, PreflightError, SourceError
+from drmgr.errors import DrmgrError, EvidenceError, PreflightError, SourceError
 from drmgr.flows.acceptance import history_of, in_words
 from drmgr.flows.bench import Bench, Source, WiredSystem, beside, recorded
 from drmgr.flows.origin import versions_of
@@ -15,6 +15,7 @@ from drmgr.flows.points import MARK, SEAL_TAG, find, point_of, seal, tags
 from drmgr.flows.suspicion import judge
 from drmgr.interfaces import Capture, Progress, Repository
 from drmgr.model import (
+    ChainHead,
     DoubtKind,
     Entry,
     Judgement,
@@ -65,6 +66,7 @@ def backup(bench: Bench, wired: WiredSystem) -> BackupDone:
         captured = _captured(bench, wired, point_id, versions)
         members = captured.members
         judgement, doubts = _judged(bench, wired, point_id, members)
+        head, unread = _evidence(bench)
         complete = all(member.complete for member in members)
         point = RecoveryPoint(
             id=point_id,
@@ -78,11 +80,12 @@ def backup(bench: Bench, wired: WiredSystem) -> BackupDone:
             host=bench.host,
             standstill=captured.standstill,
             judgement=judgement,
+            evidence=head,
         )
         snapshot = seal(wired.repository, bench.catalog, point)
         record.status = RunStatus.OK if complete else RunStatus.INCOMPLETE
         record.detail.update(point=point_id, seal=snapshot, unreadable=sum(member.unreadable for member in members))
-        notes = (*captured.notes, *doubts)
+        notes = (*captured.notes, *doubts, *unread)
         if notes:
             record.detail["notes"] = list(notes)
         return BackupDone(record.run.id, record.status, point, snapshot, started_at, bench.clock.now(), notes=notes)
@@ -121,6 +124,14 @@ def _judged(
     missing = sorted(name for name, sound in canaries.items() if not sound and name not in told)
     notes += [f"{wired.system.id}/{name}: its canary is not there; plant it: drmgr canary plant" for name in missing]
     return judgement, tuple(notes)
+
+
+def _evidence(bench: Bench) -> tuple[ChainHead | None, tuple[str, ...]]:
+    """Where the evidence stands, so that documents which are taken away later show; a backup is not refused for it."""
+    try:
+        return bench.evidence.head(), ()
+    except EvidenceError as error:
+        return None, (f"this recovery point does not seal where the evidence stands: {error.message}",)
 
 
 @dataclass(frozen=True)

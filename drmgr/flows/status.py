@@ -34,7 +34,8 @@ OTHERWISE_OVERLONG = timedelta(days=1)
 class Health:
     """How one system stands. ``newest`` is the instant up to which its data can be brought back; None: unknown or none.
 
-    ``rests`` are restores whose rest is still to come, and whether a run is at work on it.
+    ``known`` are all points that the repository told. ``rests`` are restores whose rest is still to come, and whether a run
+    is at work on it.
     """
 
     system: System
@@ -46,6 +47,7 @@ class Health:
     points: int = 0
     reachable: bool = False
     rests: tuple[tuple[Rest, bool], ...] = ()
+    known: tuple[RecoveryPoint, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -113,6 +115,7 @@ class _Judge:
             points=len(self._points),
             reachable=self._reachable,
             rests=self._rests,
+            known=tuple(sealed.point for sealed in self._points),
         )
 
     def cannot(self, error: DrmgrError) -> None:

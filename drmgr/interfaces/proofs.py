@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from drmgr.model import (
+    ChainHead,
     CheckResult,
     Destruction,
     DrillRecord,
@@ -84,6 +85,9 @@ class AcrossCheck(Protocol):
 
 
 class EvidenceStore(Protocol):
+    def head(self) -> ChainHead | None:
+        """Where the chain stands now; None when there is no document. Raises EvidenceError."""
+
     def seal(self, record: DrillRecord) -> EvidenceEntry:
         """Signs the record, chains it to the document before it, writes it durably. Raises EvidenceError, KeystoreError."""
 

@@ -1,6 +1,7 @@
 """The nouns: what drmgr talks about. Values only, no I/O. The words are those of docs/architecture.md."""
 
 from drmgr.model.backup import (
+    ChainHead,
     Change,
     Entry,
     Facts,
@@ -62,6 +63,7 @@ __all__ = [
     "About",
     "AuditHead",
     "AuditResult",
+    "ChainHead",
     "Change",
     "CheckReport",
     "CheckResult",

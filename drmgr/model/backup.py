@@ -179,11 +179,19 @@ class Standstill:
 
 
 @dataclass(frozen=True)
+class ChainHead:
+    """The newest document of the evidence: its number, and the SHA-256 of its file."""
+
+    sequence: int
+    sha256: str
+
+
+@dataclass(frozen=True)
 class RecoveryPoint:
     """All sources of one system, sealed together; ``members`` stand in the order in which they were captured.
 
     ``consistent_at`` is the oldest of its members' instants: everything before it is surely inside. ``judgement``: None
-    in points that were made before drmgr judged them.
+    in points that were made before drmgr judged them. ``evidence`` is where the evidence of ``host`` stood then; None: none yet.
     """
 
     id: str
@@ -197,6 +205,7 @@ class RecoveryPoint:
     host: str
     standstill: Standstill | None = None
     judgement: Judgement | None = None
+    evidence: ChainHead | None = None
 
     def member(self, source: str) -> Member:
         """The member of that source. Raises KeyError."""

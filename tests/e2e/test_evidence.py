@@ -82,6 +82,24 @@ def test_unknown_id(drilled: Site) -> None:
     assert drilled.json("evidence", "verify", code=2)["error"]["code"] == "usage"
 
 
+def test_evidence_that_was_removed_with_the_catalog_shows_by_the_recovery_points(drilled: Site) -> None:
+    drilled.json("backup", "docs")
+    assert drilled.json("evidence", "verify", "--all")["compared"] == {
+        "catalog": True,
+        "anchors": 0,
+        "sealed": 1,
+        "not_asked": [],
+    }
+    assert not [each for each in drilled.run("status", "--json").document["problems"] if "broken" in each["code"]]
+    for path in (*drilled.directory.glob("state/catalog.db*"), documents(drilled)[-1]):
+        path.unlink()
+    assert drilled.json("evidence", "verify", "--all", "--offline")["ok"] is True
+    gone = drilled.json("evidence", "verify", "--all", code=23)["chain"]["gaps"][0]["reason"]
+    assert "taken away: the recovery point " in gone
+    told = [each["message"] for each in drilled.json("status", code=4)["problems"] if each["code"] == "evidence-broken"]
+    assert told == [f"evidence: {gone}"]
+
+
 def test_evidence_that_was_removed_with_the_catalog_shows_by_its_anchor(seeded_site: Site) -> None:
     site = seeded_site
     site.json("backup", "docs")

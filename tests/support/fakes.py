@@ -11,6 +11,7 @@ from pathlib import Path
 from drmgr.errors import DrmgrError, EvidenceError, Interrupted, LockedError
 from drmgr.interfaces import Progress, Sink
 from drmgr.model import (
+    ChainHead,
     CheckResult,
     CheckStatus,
     Destruction,
@@ -191,6 +192,12 @@ class FakeEvidence:
         self.sealed: list[DrillRecord] = []
         self.notes: list[IncidentNote] = []
         self.broken = False
+        self.standing: ChainHead | None = None
+
+    def head(self) -> ChainHead | None:
+        if self.broken:
+            raise EvidenceError("the chain is broken")
+        return self.standing
 
     def seal(self, record: DrillRecord) -> EvidenceEntry:
         if self.broken:

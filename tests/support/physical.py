@@ -20,7 +20,7 @@ from drmgr.flows.restore import RestoreDone, restore
 from drmgr.flows.restoreplan import RestorePlan, ToScratch
 from drmgr.flows.ship_logs import Shipped, Spool, ship
 from drmgr.interfaces import Check, Repository
-from drmgr.model import DrillRecord, EvidenceEntry, Objectives, Part, Payload, RecoveryPoint, System, Text
+from drmgr.model import ChainHead, DrillRecord, EvidenceEntry, Objectives, Part, Payload, RecoveryPoint, System, Text
 from drmgr.repository.restic import ResticRepository
 from drmgr.scratch.server import PostgresServer as PrivateServer
 from drmgr.scratch.server import ServerPlan, give_to, server_programs
@@ -143,6 +143,9 @@ class Sealed:
 
     def __init__(self) -> None:
         self.records: list[DrillRecord] = []
+
+    def head(self) -> ChainHead | None:
+        return None
 
     def seal(self, record: DrillRecord) -> EvidenceEntry:
         self.records.append(record)

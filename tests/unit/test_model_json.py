@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drmgr.model import Change, Doubt, DoubtKind, Facts, Judgement, Member, Part, PointStatus, RecoveryPoint
+from drmgr.model import ChainHead, Change, Doubt, DoubtKind, Facts, Judgement, Member, Part, PointStatus, RecoveryPoint
 from drmgr.model_json import point_from_json, point_to_json
 
 words = st.text(max_size=12)
@@ -82,6 +82,7 @@ points = st.builds(
     tools=st.dictionaries(words, words, max_size=3),
     host=words,
     judgement=st.none() | judgements,
+    evidence=st.none() | st.builds(ChainHead, sequence=counts, sha256=words),
 )
 
 

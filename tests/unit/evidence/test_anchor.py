@@ -1,12 +1,16 @@
 """Anchors of the evidence: a tail that was taken away together with the catalog shows, and so does a chain begun anew."""
 
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from drmgr.cli.sealed_heads import anchors_of
 from drmgr.evidence.anchor import anchor_bytes, anchor_name, read_anchors
-from drmgr.evidence.chain import links
+from drmgr.evidence.chain import links, newest
 from drmgr.evidence.verify import verify_all
+from drmgr.model import ChainHead, PointStatus, RecoveryPoint
 from tests.support.fake_catalog import FakeCatalog
 from tests.unit.evidence.sealing import KEY, OTHER_KEY, seal
 
@@ -29,6 +33,28 @@ def gaps(folder: Path, kept: list[tuple[str, bytes]]) -> list[str]:
     verification = verify_all(folder, PUBLIC, [], found)
     assert verification.ok is not bool(verification.chain.gaps)
     return [gap.reason for gap in verification.chain.gaps]
+
+
+def test_the_newest_document_is_found_without_reading_the_others(folder: Path) -> None:
+    assert newest(folder) == links(folder)[-1]
+    assert newest(folder / "none") is None
+    (folder / "empty").mkdir()
+    assert newest(folder / "empty") is None
+
+
+def test_points_of_another_host_know_another_evidence(folder: Path) -> None:
+    last = links(folder)[-1]
+    head = ChainHead(last.sequence, last.sha256)
+    at = datetime(2026, 11, 27, tzinfo=UTC)
+    made = RecoveryPoint("P1", "his", "R", at, at, PointStatus.COMPLETE, (), {}, "backup-1", evidence=head)
+    older = replace(made, id="P0", created_at=at - timedelta(days=1))
+    points = [made, older, replace(made, host="drills"), replace(made, evidence=None)]
+    found = anchors_of(points, "backup-1")
+    assert [each.named for each in found] == ["the recovery point P0 of 2026-11-26T00:00:00+00:00"]
+    assert verify_all(folder, PUBLIC, [], found).ok
+    last.path.unlink()
+    (gap,) = verify_all(folder, PUBLIC, [], found).chain.gaps
+    assert gap.reason.startswith("document 4 was taken away: the recovery point P0 of 2026")
 
 
 @pytest.mark.parametrize(

@@ -16,9 +16,10 @@ from drmgr.errors import (
 from drmgr.flows.backup import backup
 from drmgr.flows.points import find, read
 from drmgr.interfaces import Progress
-from drmgr.model import Payload, PointStatus, RunKind, RunStatus, Snapshot
+from drmgr.model import ChainHead, Payload, PointStatus, RunKind, RunStatus, Snapshot
 from tests.support.fake_catalog import FakeCatalog
 from tests.support.fake_repository import FakeRepository
+from tests.support.fakes import FakeEvidence
 from tests.unit.flows.conftest import Site
 
 
@@ -43,6 +44,25 @@ def test_a_point_says_from_where_each_source_was_taken(site: Site) -> None:
         ("his-db", {"server": "1.2"}),
         ("", {}),
     ]
+
+
+def test_a_point_seals_where_the_evidence_stands(site: Site) -> None:
+    assert backup(site.bench, site.wired).point.evidence is None
+    evidence = site.bench.evidence
+    assert isinstance(evidence, FakeEvidence)
+    evidence.standing = ChainHead(3, "h")
+    done = backup(site.bench, site.wired)
+    assert done.point.evidence == read(site.repository, done.seal).evidence == ChainHead(3, "h")
+    assert done.notes == ()
+
+
+def test_evidence_that_cannot_be_read_stops_no_backup_and_is_told(site: Site) -> None:
+    evidence = site.bench.evidence
+    assert isinstance(evidence, FakeEvidence)
+    evidence.broken = True
+    done = backup(site.bench, site.wired)
+    assert (done.status, done.point.evidence) == (RunStatus.OK, None)
+    assert "does not seal where the evidence stands: the chain is broken" in done.notes[0]
 
 
 def test_the_points_instant_is_the_oldest_of_its_members(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -231,14 +231,15 @@ class _Judge:
                 )
 
     def look_at_care(self) -> None:
-        begun = min((sealed.point.created_at for sealed in self._points), default=self._now)
-        self._problems += care_problems(self._watched, self._catalog, begun, self._now)
+        self._problems += care_problems(self._watched, self._catalog, self._begun() or self._now, self._now)
 
     def look_at_drills(self) -> None:
+        self._problems += drill_problems(self._watched, self._catalog, self._begun(), self._now)
+
+    def _begun(self) -> datetime | None:
+        """When the first point was made, also one that is gone: a system becomes no younger by losing its points."""
         made = [sealed.point.created_at for sealed in self._points]
-        # points that have expired count: a system does not become new by it
-        begun = min([*made, *([self._watched.begun] if self._watched.begun else [])], default=None)
-        self._problems += drill_problems(self._watched, self._catalog, begun, self._now)
+        return min([*made, *([self._watched.begun] if self._watched.begun else [])], default=None)
 
     def look_at_swaps(self) -> None:
         for swap in self._watched.swaps():

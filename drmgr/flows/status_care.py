@@ -15,7 +15,7 @@ LOOKS = 400
 
 
 def care_problems(watched: Watched, catalog: Catalog, begun: datetime, now: datetime) -> Iterator[Problem]:
-    """``begun`` is when the oldest recovery point that is there was made, now if there is none."""
+    """``begun`` is when the system's first recovery point was made, whether it is still there; now if there was none."""
     yield from _protection(watched, catalog, begun, now)
     copies = watched.copies()
     for name, held in copies.items():

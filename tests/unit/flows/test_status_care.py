@@ -1,6 +1,8 @@
 """How systems stand by the care of their repositories: locks, copies, what looking through them found."""
 
+from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -46,6 +48,20 @@ def test_locks_that_drifted_or_are_not_extended_any_more_are_trouble_by_place(si
     assert found() == []
     site.clock.sleep(timedelta(days=21).total_seconds())
     assert found() == [("unprotected", ""), ("unprotected", "far")]
+
+
+def test_a_repository_that_was_wiped_is_no_younger_for_its_locks(site: Site, tmp_path: Path) -> None:
+    backup(site.bench, site.wired)
+    begun, locked = site.clock.now(), {"": timedelta(days=10)}
+    site.clock.sleep(timedelta(days=6).total_seconds())
+    assert "unprotected" in codes(look(site, locked=locked, begun=begun))
+    site.repository = FakeRepository(tmp_path / "wiped")
+    site.repository.init()
+    site.wired = replace(site.wired, repository=site.repository)
+    assert "unprotected" in codes(look(site, locked=locked, begun=begun))
+    backup(site.bench, site.wired)
+    assert "unprotected" in codes(look(site, locked=locked, begun=begun))
+
 
 
 def test_a_copy_that_is_empty_late_damaged_or_away_is_trouble(site: Site) -> None:

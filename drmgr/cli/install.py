@@ -54,6 +54,9 @@ def wanted_beats(opened: "Site") -> list[timers.Beat]:
     if beats:
         # also without recipients: who is named later hears of what was wrong before
         beats.append(timers.Beat("notify", 10, ("notify", "check")))
+        textfile = opened.config.metrics.textfile
+        if textfile is not None:
+            beats.append(timers.Beat("metrics", 5, ("metrics", "--textfile", str(opened.place(textfile)))))
     return beats
 
 
@@ -65,6 +68,8 @@ def program(opened: "Site") -> timers.Program:
     writable = [opened.state, opened.evidence_directory, opened.place(config.scratch.directory)]
     if config.store.kind == "folder":
         writable.append(opened.place(config.store.path))
+    if config.metrics.textfile is not None:
+        writable.append(opened.place(config.metrics.textfile).parent)
     return timers.Program(config.site.id, argv, opened.loaded.path, tuple(writable), _shares_tmp(opened))
 
 
@@ -195,7 +200,7 @@ class Installer:
     def _unit_changes(self, beats: list[timers.Beat]) -> Iterator[Change]:
         wanted: Mapping[str, str] = timers.unit_files(self._program, beats)
         prefix = timers.unit_prefix(self._program)
-        names = ("ship", "backup", "drill", "notify")
+        names = ("ship", "backup", "drill", "notify", "metrics")
         possible = [f"{prefix}{name}.{kind}" for name in names for kind in ("service", "timer")]
         for name in possible:
             path = self.units / name

@@ -1,6 +1,7 @@
 """``drmgr status`` and ``drmgr metrics``."""
 
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -196,11 +197,15 @@ def metrics(
     from drmgr.system.files import write_atomically
 
     answers = output(context)
-    with site(context) as opened:
+    if textfile is None and answers.wants_json:
+        raise UsageError("metrics are OpenMetrics text; for JSON there is: drmgr status --json")
+    with site(context) as opened, ExitStack() as held:
+        if textfile is not None:
+            # one that waits for its store must not be joined by another every five minutes
+            held.enter_context(opened.locks.hold("metrics"))
+            opened.schedule_book.beat("metrics")
         text = exposition(look(opened, []), opened.catalog, len(opened.alarm_book.open_alarms()))
     if textfile is None:
-        if answers.wants_json:
-            raise UsageError("metrics are OpenMetrics text; for JSON there is: drmgr status --json")
         sys.stdout.write(text)
         return
     try:

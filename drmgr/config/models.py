@@ -25,7 +25,7 @@ from drmgr.config.connections import (
     SqliteConnection,
     SqlServerConnection,
 )
-from drmgr.config.nightly import JobSchedule, Notify, ScheduleRules
+from drmgr.config.nightly import JobSchedule, Metrics, Notify, ScheduleRules
 from drmgr.config.part import Part
 from drmgr.config.parts import BilingualText, refuse
 from drmgr.config.references import job_mistakes, site_mistakes
@@ -199,6 +199,7 @@ class SiteFile(Part):
     )
     schedule: ScheduleRules = Field(default=ScheduleRules(), description="what scheduled runs may do")
     notify: Notify = Field(default=Notify(), description="who hears of trouble")
+    metrics: Metrics = Field(default=Metrics(), description="figures for monitoring")
     retired: list[Id] = Field(
         default_factory=list, description="systems that were backed up once and are no more; their job files are gone"
     )

@@ -1,4 +1,4 @@
-"""What the configuration says of schedules and alarms, as pydantic models."""
+"""What the configuration says of schedules, alarms and metrics, as pydantic models."""
 
 from datetime import timedelta
 from typing import Literal
@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from drmgr.config.part import Part
-from drmgr.config.values import CronText, Duration, Id, SecretRef, TimeOfDay, Whole
+from drmgr.config.values import AnyPath, CronText, Duration, Id, SecretRef, TimeOfDay, Whole
 
 
 class JobSchedule(Part):
@@ -59,3 +59,11 @@ class Notify(Part):
         if twice:
             raise ValueError(f"each recipient has a name of its own, but {twice[0]} is there twice")
         return self
+
+
+class Metrics(Part):
+    """Figures for monitoring that are written again and again."""
+
+    textfile: AnyPath | None = Field(
+        default=None, description="file for a collector of text files, written every five minutes; null for none"
+    )

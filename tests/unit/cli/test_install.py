@@ -1,6 +1,7 @@
 """Installing as an ordinary account: a block in the crontab, by a crontab program of the test."""
 
 import os
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from drmgr.cli import install
 from drmgr.cli.install import Installer, environment_secrets
 from drmgr.cli.wire import Site, open_site
+from drmgr.config.load import load_site
 from drmgr.errors import PreflightError
 
 SITE = """
@@ -68,6 +70,31 @@ def test_an_ordinary_account_gets_a_block_and_keeps_its_other_lines(opened: Site
     assert Installer(opened).installed() == "cron"
     Installer(opened).apply(Installer(opened).plan(None))
     assert crontab.read_text() == OTHERS
+
+
+def test_the_textfile_of_metrics_is_written_as_long_as_the_site_file_names_one(opened: Site, tmp_path: Path) -> None:
+    def with_textfile(path: str | None) -> Installer:
+        text = f"{SITE}metrics: {{textfile: {path}}}\n" if path else SITE
+        (tmp_path / "drmgr.yaml").write_text(text, encoding="utf-8")
+        opened.loaded = load_site(tmp_path / "drmgr.yaml")
+        opened.config = opened.loaded.site
+        return Installer(opened, tmp_path / "into")
+
+    for how, stem in (("cron", "drmgr-test"), ("systemd", "drmgr-test-metrics.service")):
+        written = tmp_path / "into" / stem
+        for path in ("figures/drmgr.prom", "/srv/other figures/drmgr.prom"):
+            installer = with_textfile(path)
+            changes = installer.plan(how)
+            assert str(written) in [change.name for change in changes if change.diff]
+            installer.apply(changes)
+            assert installer.plan(how) == []
+            place = opened.place(Path(path))
+            assert f"metrics --textfile {shlex.quote(str(place)) if how == 'cron' else ''}" in written.read_text()
+            assert how == "cron" or f"{place.parent}" in written.read_text()
+        installer = with_textfile(None)
+        installer.apply(installer.plan(how))
+        assert not written.exists() or "--textfile" not in written.read_text()
+        installer.apply(installer.plan(None))
 
 
 def test_a_crontab_that_cannot_be_read_is_not_taken_for_an_empty_one(opened: Site, crontab: Path) -> None:

@@ -63,7 +63,6 @@ def test_a_repository_that_was_wiped_is_no_younger_for_its_locks(site: Site, tmp
     assert "unprotected" in codes(look(site, locked=locked, begun=begun))
 
 
-
 def test_a_copy_that_is_empty_late_damaged_or_away_is_trouble(site: Site) -> None:
     done = backup(site.bench, site.wired)
     there = FakeRepository(site.folder / "copy")

@@ -1,10 +1,13 @@
 """The questions of ``drmgr restore`` on a terminal: which system, what happened, which point, where to."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import TYPE_CHECKING
 
+from drmgr.cli.sure import Prompt, confirmed
+from drmgr.cli.ways import Wish, lost_server_advice, pairs, ways
 from drmgr.errors import NotAllowedError
 
 if TYPE_CHECKING:
@@ -14,11 +17,13 @@ if TYPE_CHECKING:
     from drmgr.cli.ship import Windows
     from drmgr.cli.wire import Site
     from drmgr.flows.points import Found
-
-Prompt = Callable[[str], str]
-"""Shows a text and gives what the person typed. Raises typer.Abort."""
+    from drmgr.model import RecoveryPoint
 
 SHOWN_POINTS = 10
+NEWEST = "newest"
+"""As ``--at`` takes it; see flows.reach."""
+
+INTO_USE = ("original", "connection")
 
 
 @dataclass(frozen=True)
@@ -37,25 +42,31 @@ class Wanted:
 
     @property
     def whole(self) -> bool:
-        """Whether nothing has to be asked."""
+        """Whether it is known what is wanted."""
         return bool(self.system and self.to)
+
+    @property
+    def sure(self) -> bool:
+        """Whether nobody has to be asked if it is meant: production stays as it is, or it was confirmed with a reason."""
+        touched = self.to == "original" or self.to.startswith("connection:")
+        return not touched or bool(self.confirm and self.reason.strip())
 
 
 @dataclass(frozen=True)
 class Happening:
-    """What may have happened, what it leads to, and why. ``targets`` in the order in which they are advised."""
+    """What may have happened, what it leads to, and why. ``targets`` in the order in which they are advised.
+
+    ``lost``: the data are sound up to the last instant, so the newest is best, and the advice is the system's own.
+    """
 
     text: str
     targets: tuple[str, ...]
     advice: str
+    lost: bool = False
 
 
 HAPPENINGS = (
-    Happening(
-        "the server is lost",
-        ("original", "connection", "scratch", "folder"),
-        "Start an empty server in its place first. The newest point loses least.",
-    ),
+    Happening("the server is lost", ("original", "connection", "scratch", "folder"), "", lost=True),
     Happening(
         "the data are damaged or encrypted",
         ("original", "connection", "scratch", "folder"),
@@ -83,17 +94,18 @@ class Interview:
         self._opened = opened
         self._console = console
         self._prompt = prompt
+        self._chosen: RecoveryPoint | None = None
 
     def ask(self, wanted: Wanted) -> Wanted:
         """All that a restore must know; the plan is shown and agreed to afterwards."""
         if not wanted.system:
             wanted = replace(wanted, system=self._system())
-        happening = self._happening()
+        happening = self._happening(wanted.system)
         wanted = self._point(wanted, happening)
         if not wanted.to:
-            wanted = replace(wanted, to=self._target(wanted.system, happening))
-        if not wanted.sources and wanted.to.startswith("connection:"):
-            wanted = replace(wanted, sources=self._source(wanted.system))
+            wanted = replace(wanted, to=self._target(wanted, happening))
+        if wanted.to.startswith("connection:"):
+            wanted = replace(wanted, sources=self._source(wanted))
         return wanted
 
     # --- the questions ---
@@ -104,9 +116,9 @@ class Interview:
         rows = [f"{name:<12} {jobs[name].title.zh} / {jobs[name].title.en}" for name in names]
         return names[self._choose("Which system?", rows, names)]
 
-    def _happening(self) -> Happening:
+    def _happening(self, system: str) -> Happening:
         chosen = HAPPENINGS[self._choose("What happened?", [each.text for each in HAPPENINGS])]
-        self._say(chosen.advice)
+        self._say(lost_server_advice(self._opened, system) if chosen.lost else chosen.advice)
         return chosen
 
     def _point(self, wanted: Wanted, happening: Happening) -> Wanted:
@@ -120,20 +132,58 @@ class Interview:
         self._say("\nWhich point?")
         self._show_points(found, measured(self._opened, wanted.system))
         show_reachable(self._console, times, self._opened.zone)
-        any_time = any(times.values())
-        example = self._example(times) if any_time else ""
-        hint = f", or a time such as {example}" if any_time else ""
-        newest = [sealed.point.id for sealed in reversed(found.points)][:SHOWN_POINTS]
+        best = self._newest_time(wanted, happening, found, times)
+        newest = [sealed.point for sealed in reversed(found.points)]
         while True:
-            text = self._prompt(f"number or id{hint} [1]").strip() or "1"
-            if text in map(str, range(1, len(newest) + 1)):
-                return replace(wanted, point=newest[int(text) - 1])
-            if any_time and re.match(r"\d{4}-\d\d-\d\d", text):
-                return replace(wanted, at=text.replace(" ", "T"))
-            ids = [sealed.point.id for sealed in found.points if sealed.point.id.startswith(text.upper())]
-            if len(ids) == 1:
-                return replace(wanted, point=ids[0])
+            text = self._prompt(self._question(times, best)).strip() or (NEWEST if best else "1")
+            if best and text == NEWEST:
+                return replace(wanted, at=NEWEST)
+            if text in map(str, range(1, min(SHOWN_POINTS, len(newest)) + 1)):
+                return self._took(wanted, newest[int(text) - 1])
+            if any(times.values()) and re.match(r"\d{4}-\d\d-\d\d", text):
+                return self._with_logs(replace(wanted, at=text.replace(" ", "T")), times)
+            fitting = [point for point in newest if point.id.startswith(text.upper())]
+            if len(fitting) == 1:
+                return self._took(wanted, fitting[0])
             self._say(f"{text} is none of them")
+
+    def _took(self, wanted: Wanted, point: "RecoveryPoint") -> Wanted:
+        self._chosen = point
+        return replace(wanted, point=point.id)
+
+    def _question(self, times: "Windows", best: datetime | None) -> str:
+        hint = f", or a time such as {self._example(times)}" if any(times.values()) else ""
+        return f"number or id{hint} [{'1' if best is None else NEWEST}]"
+
+    def _newest_time(self, wanted: Wanted, happening: Happening, found: "Found", times: "Windows") -> datetime | None:
+        """The last instant that the logs reach, where it loses less than the newest point and nothing speaks against it."""
+        names = wanted.sources or tuple(source.name for source in self._opened.loaded.job(wanted.system).sources)
+        if not all(times.get(name) for name in names):
+            return None
+        reached = min(times[name][-1].newest for name in names)
+        if not happening.lost or reached <= found.points[-1].point.consistent_at:
+            return None
+        allowed = wanted.to or next(
+            iter(self._in_order(ways(self._opened, Wish(wanted.system, wanted.sources)).offered, happening))
+        )
+        between = ways(self._opened, Wish(wanted.system, wanted.sources, between=True)).offered
+        if allowed in between:
+            self._say(f"{NEWEST}: {self._shown(reached)}, which the shipped log reaches.")
+            return reached
+        self._say(f"The log reaches {self._shown(reached)}, but {allowed} only takes whole points.")
+        return None
+
+    def _with_logs(self, wanted: Wanted, times: "Windows") -> Wanted:
+        """Only what has a log can go to a time of its own."""
+        names = [source.name for source in self._opened.loaded.job(wanted.system).sources]
+        logged = tuple(name for name in names if times.get(name))
+        if wanted.sources or len(logged) == len(names):
+            return wanted
+        others = ", ".join(name for name in names if name not in logged)
+        self._say(
+            f"Only {', '.join(logged)} can go to a time; bring {others} back by a point, with a command of its own."
+        )
+        return replace(wanted, sources=logged)
 
     def _found(self, wanted: Wanted) -> "Found":
         from drmgr.errors import PointNotFoundError
@@ -175,12 +225,28 @@ class Interview:
         newest = max(found[-1].newest for found in times.values() if found)
         return newest.astimezone(self._opened.zone).strftime("%Y-%m-%dT%H:%M:%S")
 
-    def _target(self, system: str, happening: Happening) -> str:
-        offered = targets(self._opened, system)
-        kinds = sorted(offered, key=lambda to: happening.targets.index(to.partition(":")[0]))
-        rows = [f"{to}{' (advised)' if number == 0 else ''}: {offered[to]}" for number, to in enumerate(kinds)]
+    def _shown(self, instant: datetime) -> str:
+        from drmgr.cli.output import human_time
+
+        return human_time(instant, self._opened.zone)
+
+    def _target(self, wanted: Wanted, happening: Happening) -> str:
+        wish = Wish(wanted.system, wanted.sources, self._chosen, between=bool(wanted.at))
+        there = ways(self._opened, wish)
+        kinds = self._in_order(there.offered, happening)
+        rows = [f"{to}{' (advised)' if number == 0 else ''}: {there.offered[to]}" for number, to in enumerate(kinds)]
+        for why in there.not_possible:
+            self._say(f"not possible: {why}")
+        if happening.lost and kinds[0].partition(":")[0] not in INTO_USE:
+            self._say(
+                "No target that the site file allows brings it into use: look at it first, then see docs/incident.md."
+            )
         chosen = kinds[self._choose("Where to?", rows)]
         return self._folder(chosen) if chosen.startswith("folder:") else chosen
+
+    @staticmethod
+    def _in_order(offered: Mapping[str, str], happening: Happening) -> list[str]:
+        return sorted(offered, key=lambda to: happening.targets.index(to.partition(":")[0]))
 
     def _folder(self, below: str) -> str:
         while True:
@@ -189,9 +255,12 @@ class Interview:
                 return f"{below}/{name}"
             self._say("one name, without a slash")
 
-    def _source(self, system: str) -> tuple[str, ...]:
-        names = [source.name for source in self._opened.loaded.job(system).sources]
-        return (names[self._choose("Which source?", names, names)],) if len(names) > 1 else ()
+    def _source(self, wanted: Wanted) -> tuple[str, ...]:
+        able = pairs(self._opened, Wish(wanted.system, wanted.sources, self._chosen))
+        names = [source for source, place in able if place == wanted.to.partition(":")[2]]
+        if not names[1:]:
+            return tuple(names) or wanted.sources
+        return (names[self._choose("Which source?", names, names)],)
 
     # --- asking ---
 
@@ -212,33 +281,6 @@ class Interview:
         self._console.print(text, markup=False)
 
 
-def targets(opened: "Site", system: str) -> dict[str, str]:
-    """What the site file lets this system be restored to, each with a word on it."""
-    allow = opened.config.restore.allow
-    found = {"scratch": "throw-away, kept 2 h; production is not touched"}
-    for folder in allow.folders:
-        found[f"folder:{opened.place(folder)}"] = "the files as they were stored"
-    for name in empty_places(opened, system):
-        found[f"connection:{name}"] = "an empty database, one source"
-    if system in allow.original:
-        found["original"] = "its own place; what is there is renamed and kept"
-    return found
-
-
-def empty_places(opened: "Site", system: str) -> list[str]:
-    """The connections that the site file lets a source of this system be restored into, and that are no source's place."""
-    from drmgr.cli.inplace import same_place
-
-    engines = {opened.config.connections[source.connection].engine for source in opened.loaded.job(system).sources}
-    used = {source.connection for job in opened.loaded.jobs.values() for source in job.sources}
-    return [
-        name
-        for name in opened.config.restore.allow.connections
-        if opened.config.connections[name].engine in engines
-        and not any(same_place(opened, name, each) for each in used)
-    ]
-
-
 def agree(prompt: Prompt, system: str, wanted: Wanted, *, touched: bool, users: int) -> Wanted:
     """Has the plan agreed to. Raises NotAllowedError when it is not: then nothing was done."""
     nothing = "nothing was done"
@@ -253,9 +295,5 @@ def agree(prompt: Prompt, system: str, wanted: Wanted, *, touched: bool, users: 
         if prompt(f"{users} sessions or programs work in it. May drmgr end sessions? yes/no [no]").strip() != "yes":
             raise NotAllowedError(nothing, hint="stop the programs that work in it, then call drmgr restore again")
         wanted = replace(wanted, end_sessions=True)
-    if prompt(f"This touches production. Type the system's name to go on ({system})").strip() != system:
-        raise NotAllowedError(f"that was not {system}; {nothing}", hint="call drmgr restore again")
-    reason = wanted.reason
-    while not reason.strip():
-        reason = prompt("Why? It goes into the record").strip()
-    return replace(wanted, confirm=system, reason=reason)
+    reason, confirm = confirmed(prompt, system, wanted.reason, wanted.confirm)
+    return replace(wanted, confirm=confirm, reason=reason)

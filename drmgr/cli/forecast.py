@@ -6,6 +6,7 @@ from pathlib import Path
 from textwrap import wrap
 from typing import TYPE_CHECKING
 
+from drmgr.cli.ask import NEWEST
 from drmgr.cli.measured import Proven, Took, measured
 from drmgr.cli.restored import check_json
 from drmgr.model import CheckResult, Json, Member, Move, move_to_json
@@ -15,7 +16,8 @@ if TYPE_CHECKING:
 
     from drmgr.cli.wire import Site
     from drmgr.flows.bench import Bench, WiredSystem
-    from drmgr.flows.restoreplan import RestorePlan
+    from drmgr.flows.reach import Aim
+    from drmgr.flows.restoreplan import RestorePlan, Target
     from drmgr.model import RecoveryPoint
 
 RUN = "<run>"
@@ -53,6 +55,15 @@ class Forecast:
     expected: Took | None = None
     proven: Proven | None = None
     failing: tuple[CheckResult, ...] = ()
+    between: bool = True
+    """Whether the target can go to an instant between recovery points."""
+    reaches: datetime | None = None
+    """How far the shipped logs would go from this point, where that is further than what was asked for."""
+
+    @property
+    def aside(self) -> tuple[str, ...]:
+        """The sources of which something is there to be set aside."""
+        return tuple(dict.fromkeys(move.source for move in self.moves if move.kept))
 
     @property
     def lost(self) -> float:
@@ -93,7 +104,34 @@ def forecast(opened: "Site", bench: "Bench", wired: "WiredSystem", plan: "Restor
         expected=known.expected(),
         proven=known.proven.get(aim.point.id),
         failing=failing,
+        between=_between(target, chosen),
+        reaches=_reaches(wired, aim, plan, bench.clock.now()),
     )
+
+
+def _between(target: "Target", chosen: tuple[Member, ...]) -> bool:
+    from drmgr.flows.original import ToOriginal
+    from drmgr.flows.restoreplan import ToScratch
+
+    if isinstance(target, ToOriginal):
+        places = [target.places[member.source] for member in chosen]
+        return all(place.by_scratch or place.replays for place in places)
+    return isinstance(target, ToScratch)
+
+
+def _reaches(wired: "WiredSystem", aim: "Aim", plan: "RestorePlan", now: datetime) -> datetime | None:
+    from drmgr.errors import PointNotFoundError
+    from drmgr.flows.points import SealedPoint
+    from drmgr.flows.reach import newest
+
+    chosen = [source for source in wired.sources if not plan.sources or source.name in plan.sources]
+    if plan.at or not all(source.logs for source in chosen):
+        return None
+    try:
+        return newest(wired, SealedPoint(aim.point, ""), now, tuple(source.name for source in chosen)).instant
+    except PointNotFoundError:
+        # its clock was set back: nobody can tell which of two equal times is meant
+        return None
 
 
 def _rooms(opened: "Site", plan: "RestorePlan", chosen: tuple[Member, ...]) -> tuple[Room, ...]:
@@ -144,7 +182,8 @@ def forecast_json(plan: Forecast) -> Json:
         "reads": plan.reads,
         "sources": [member.source for member in plan.members],
         "instant": rfc3339(plan.instant),
-        "lost": {"seconds": plan.lost, "production": plan.touched},
+        "lost": {"seconds": plan.lost, "production": plan.touched, "kept_of": list(plan.aside)},
+        "log_reaches": None if plan.reaches is None else rfc3339(plan.reaches),
         "rto": plan.rto,
         "expected": None
         if expected is None
@@ -166,6 +205,7 @@ def show_forecast(console: "Console", opened: "Site", plan: Forecast) -> None:
         ("recovery point", plan.point.id),
         ("as of", f"{as_of} ({zone})"),
         ("will be lost", _lost(plan)),
+        *(() if plan.reaches is None else (("log reaches", _log(plan, zone)),)),
         ("drilled", _drilled(plan, opened)),
         *(("BEWARE", f"{check.name}: {check.message}") for check in plan.failing),
         ("sources", ", ".join(member.source for member in plan.members)),
@@ -188,7 +228,7 @@ def as_of_text(at: str, instant: datetime, zone: tzinfo) -> str:
     """The target of a restore for people, in that zone; a name or a position in a log as it was given."""
     from drmgr.cli.output import human_time
 
-    if not at:
+    if at in ("", NEWEST):
         return human_time(instant, zone)
     try:
         asked = datetime.fromisoformat(at)
@@ -208,8 +248,31 @@ def _lost(plan: Forecast) -> str:
 
     age = human_seconds(plan.lost)
     if plan.target == "original":
-        return f"the last {age}: written since then, it is kept only in what is set aside"
+        return f"the last {age}: {_kept(plan)}"
     return f"nothing in production; what comes back lacks the last {age}"
+
+
+def _kept(plan: Forecast) -> str:
+    gone = [member.source for member in plan.members if member.source not in plan.aside]
+    if not gone:
+        return "written since then, it is kept only in what is set aside"
+    if not plan.aside:
+        return "nothing is there that could be set aside, so what was written since then is nowhere"
+    kept = ", ".join(plan.aside)
+    return f"what was written to {kept} since then is kept only in what is set aside; of {', '.join(gone)} nothing is there"
+
+
+def _log(plan: Forecast, zone: tzinfo) -> str:
+    from drmgr.cli.output import human_seconds, human_time
+
+    assert plan.reaches is not None
+    age = human_seconds(max(0.0, (plan.now - plan.reaches).total_seconds()))
+    return f"{human_time(plan.reaches, zone)}: --at newest lacks only the last {age}{_where(plan)}"
+
+
+def _where(plan: Forecast) -> str:
+    """Where the log is gone through, if not by the target of the plan."""
+    return "" if plan.between else " (with --to scratch)"
 
 
 def _drilled(plan: Forecast, opened: "Site") -> str:

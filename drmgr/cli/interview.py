@@ -1,12 +1,12 @@
 """Whether ``drmgr restore`` has to ask, and the plan it shows before it does what was answered."""
 
-import sys
 from typing import TYPE_CHECKING
 
 import typer
 
-from drmgr.cli.ask import Interview, Prompt, Wanted, agree
-from drmgr.cli.context import output, site
+from drmgr.cli.ask import Interview, Wanted, agree
+from drmgr.cli.context import site
+from drmgr.cli.sure import Prompt, askable, typed
 from drmgr.errors import UsageError
 
 if TYPE_CHECKING:
@@ -16,11 +16,13 @@ if TYPE_CHECKING:
 
 
 def answered(context: typer.Context, given: Wanted, *, dry_run: bool) -> Wanted:
-    """What a person at a terminal answers and agrees to.
+    """What a person at a terminal answers and agrees to; what was given, where nothing is missing.
 
     Raises UsageError where nobody can be asked, NotAllowedError when the plan is not agreed to.
     """
-    if output(context).wants_json or not (sys.stdin.isatty() and sys.stdout.isatty()):
+    if given.whole and (dry_run or given.sure or not askable(context)):
+        return given
+    if not askable(context):
         missing = "the target" if given.system else "the system"
         raise UsageError(
             f"{missing} is missing",
@@ -36,7 +38,7 @@ def interview(opened: "Site", console: "Console", prompt: Prompt, given: Wanted,
     """Asks, shows the plan, and has it agreed to; a dry run needs no agreement."""
     if given.system:
         opened.loaded.job(given.system)
-    wanted = Interview(opened, console, prompt).ask(given)
+    wanted = given if given.whole else Interview(opened, console, prompt).ask(given)
     if dry_run:
         return wanted
     from drmgr.cli.forecast import forecast, show_forecast
@@ -51,8 +53,3 @@ def interview(opened: "Site", console: "Console", prompt: Prompt, given: Wanted,
     show_forecast(console, opened, told)
     console.print()
     return agree(prompt, wanted.system, wanted, touched=told.touched, users=told.users)
-
-
-def typed(text: str) -> str:
-    """What a person types."""
-    return str(typer.prompt(text, default="", show_default=False))

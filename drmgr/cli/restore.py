@@ -12,7 +12,8 @@ from drmgr.cli.forecast import forecast, forecast_json, show_dry_run
 from drmgr.cli.restored import done_json, show_done
 from drmgr.cli.restoretarget import gone_on_with, left_of, newest_first, target
 from drmgr.cli.safekeeping import keep_safe
-from drmgr.cli.swap import end, insist
+from drmgr.cli.sure import insist
+from drmgr.cli.swap import end
 from drmgr.cli.told import ACCEPTED, DECIDED, FAULT, NOTICED, incident_of
 from drmgr.errors import IncompleteError, UsageError
 from drmgr.model import OccasionKind
@@ -97,7 +98,7 @@ def restore(
         end(context, system, undo, finish, sure=(reason, confirm), end_sessions=end_sessions, times=times)
         return
     given = Wanted(system, to, point, at, tuple(source or ()), from_copy, reason, confirm, end_sessions)
-    wanted = given if given.whole else answered(context, given, dry_run=dry_run)
+    wanted = answered(context, given, dry_run=dry_run)
     system, to, at, reason = wanted.system, wanted.to, wanted.at, wanted.reason
     with site(context) as opened, answers.progress() as progress:
         opened.loaded.job(system)

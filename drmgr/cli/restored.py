@@ -84,9 +84,11 @@ def course_json(outcome: "Outcome") -> Json:
             for name, measure, met in (
                 # counted from later than the fault, time within the objective proves nothing
                 ("rto", outcome.rto, None if line.t0 is None and outcome.rto.met else outcome.rto.met),
-                ("rpo", outcome.rpo, outcome.rpo.met),
+                # what is of after the fault may hold its damage
+                ("rpo", outcome.rpo, None if line.after_fault else outcome.rpo.met),
             )
         },
+        "after_fault": line.after_fault,
     }
 
 
@@ -174,11 +176,15 @@ def _since_fault(done: "RestoreDone") -> dict[str, str]:
     """Of an incident: how long it was since the fault, or that nobody said when it was."""
     from drmgr.cli.output import human_seconds
 
+    line = done.outcome.timeline
     if done.record.occasion != "incident":
         return {}
-    if done.outcome.timeline.t0 is None:
+    if line.t0 is None:
         return {"since the fault": "nobody said when it was (--fault-at, or later: drmgr incident note)"}
-    return {"since the fault": human_seconds(done.outcome.rto.measured)}
+    later = (
+        {"BEWARE": "what came back is of after the fault: its damage may be in the data"} if line.after_fault else {}
+    )
+    return {"since the fault": human_seconds(done.outcome.rto.measured), **later}
 
 
 def _opening(instance: "Instance") -> str:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from drmgr.cli.ask import empty_places
 from drmgr.cli.context import config_path, output, site
 from drmgr.cli.measured import ways_back
 from drmgr.cli.report import Language, sign_report
+from drmgr.cli.ways import Wish, pairs, ways
 from drmgr.model import Json
 from drmgr.system.files import write_atomically
 
@@ -102,20 +102,15 @@ def surroundings(opened: "Site", job: "Job", config: Path) -> "Surroundings":
 
     allow = opened.config.restore.allow
     engines = {source.name: opened.config.connections[source.connection].engine for source in job.sources}
-    into = tuple(
-        (source, name)
-        for name in empty_places(opened, job.system)
-        for source, engine in engines.items()
-        if opened.config.connections[name].engine == engine
-    )
+    wish = Wish(job.system)
     return Surroundings(
         system=system_of(job),
         config=str(config),
         sources=tuple(source.name for source in job.sources),
         repository=opened.location(job.system).removesuffix(f"/{job.system}"),
         folders=tuple(str(opened.place(folder)) for folder in allow.folders),
-        connections=into,
-        original=job.system in allow.original,
+        connections=tuple(pairs(opened, wish)),
+        original="original" in ways(opened, wish).offered,
         copies=tuple(sorted(opened.config.copies)),
         logged=all(opened.has_log(source) for source in job.sources),
         bucket=opened.location(job.system).startswith("s3:"),

@@ -5,8 +5,9 @@ import typer
 from drmgr.cli.context import output, site
 from drmgr.cli.restored import done_json, show_done, show_undone, undone_json
 from drmgr.cli.safekeeping import keep_safe
+from drmgr.cli.sure import assured
 from drmgr.cli.told import told_of
-from drmgr.errors import NotAllowedError, UsageError
+from drmgr.errors import UsageError
 
 
 def end(
@@ -32,12 +33,12 @@ def end(
             "nothing is restored by --undo, so there is no record that could hold the times of the fault",
             hint="add them to that of the restore: drmgr incident note RUN",
         )
-    answers, (reason, confirm) = output(context), sure
+    answers = output(context)
     with site(context) as opened, answers.progress() as progress:
         opened.loaded.job(system)
         told = told_of(*times, opened.zone)
         swap = opened.swap_book.read(system, undo or finish)
-        insist(system, reason, confirm)
+        reason, _ = assured(context, system, sure)
         where = original(opened, system, swap.sources, end_sessions=end_sessions)
         bench = opened.bench(progress)
         if undo:
@@ -57,13 +58,3 @@ def end(
         answers.note(f"drmgr: the evidence is sealed here, but: {unkept.message}")
     if done.record.verdict != "passed":
         raise typer.Exit(4)
-
-
-def insist(system: str, reason: str, confirm: str) -> None:
-    """Raises NotAllowedError unless the system is named once more, and a reason given."""
-    if confirm != system:
-        raise NotAllowedError(
-            f"to touch production, confirm the system: --confirm {system}", hint="add it to the command"
-        )
-    if not reason.strip():
-        raise NotAllowedError("to touch production, say why", hint="add --reason TEXT; it goes into the record")

@@ -1,7 +1,7 @@
 """``drmgr restore --table``: one table beside the live one, and what has changed since."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import typer
@@ -9,7 +9,7 @@ import typer
 from drmgr.cli.context import output, site
 from drmgr.cli.restored import done_json, show_done
 from drmgr.cli.safekeeping import keep_safe
-from drmgr.cli.swap import insist
+from drmgr.cli.sure import assured
 from drmgr.cli.told import incident_of
 from drmgr.errors import UsageError
 from drmgr.model import Json, OccasionKind
@@ -53,7 +53,7 @@ def lay(context: typer.Context, asked: Asked, *, dry_run: bool, alone: bool) -> 
             hint="leave the other options out; a table that is laid is in nobody's way",
         )
     if asked.to != "scratch" and not dry_run:
-        insist(asked.system, *asked.sure)
+        asked = replace(asked, sure=assured(context, asked.system, asked.sure))
     answers = output(context)
     with site(context) as opened, answers.progress() as progress:
         plan = _plan(opened, asked)

@@ -245,7 +245,9 @@ def metrics_json(zone: ZoneInfo, system: str, line: Timeline, rto: Measure, rpo:
         "counted_from": line.counted_from,
         # counted from later than the fault, time within the objective proves nothing
         "rto": _measure(rto) | ({"met": None} if line.t0 is None and rto.met else {}),
-        "rpo": _measure(rpo),
+        # what is of after the fault may hold its damage, whatever is lost
+        "rpo": _measure(rpo) | ({"met": None} if line.after_fault else {}),
+        "after_fault": line.after_fault,
     }
 
 

@@ -107,6 +107,8 @@ class Course:
         if data_lost(brought_back, self._begun) is None:
             # from the future: the clocks disagree, and nothing can be said
             return None
+        if self._line(None, brought_back).after_fault:
+            return None
         return max(0.0, (fault - brought_back).total_seconds())
 
     def _line(self, error: DrmgrError | None, brought_back: datetime | None) -> Timeline:

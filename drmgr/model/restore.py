@@ -170,15 +170,29 @@ class Timeline:
         """What RTO and RPO are counted from: ``t0`` when it is known, else ``begun``."""
         return "begun" if self.t0 is None else "t0"
 
+    @property
+    def after_fault(self) -> bool:
+        """Whether what was brought back is of after a fault that people told: its damage may be in the data.
+
+        Nothing that was written before the fault is lost then, and yet no RPO is met by it.
+        """
+        if self.t0 is None or self.begun is None or self.brought_back is None:
+            return False
+        # a fault that the command declares is its own beginning
+        return self.t0 < min(self.begun, self.brought_back)
+
     def seconds_to_verified(self) -> float | None:
         """From what is counted from to T6; None when that was not reached."""
         since = self.t0 or self.begun
         return None if self.t6 is None or since is None else (self.t6 - since).total_seconds()
 
     def seconds_lost(self) -> float | None:
-        """Between what was brought back and the fault; what was written after the fault is not counted."""
+        """Between what was brought back and the fault; what was written after the fault is not counted.
+
+        None when that was not reached, or when it was gone to an instant after the fault.
+        """
         since = self.t0 or self.begun
-        if self.t6 is None or since is None or self.brought_back is None:
+        if self.t6 is None or since is None or self.brought_back is None or self.after_fault:
             return None
         return max(0.0, (since - self.brought_back).total_seconds())
 

@@ -50,6 +50,11 @@ def test_it_is_refused_until_the_site_file_allows_it_and_somebody_confirms(site:
     site.edit(lambda document: document["restore"]["allow"].update(original=["docs"]))
     assert "--confirm" in site.refused(13, "restore", "docs", "--to", "original", *SURE)["message"]
     assert "why" in site.refused(13, "restore", "docs", "--to", "original", "--confirm", "docs")["message"]
+    # at a terminal what is missing is asked
+    seen = site.at_terminal("restore", "docs", "--to", "original", typed="his\n")
+    assert (
+        seen.code == 13 and "set aside documents ->" in seen.out and "that was not docs; nothing was done" in seen.out
+    )
     # an account that only makes backups is no account to rename databases with
     site.edit(lambda document: document["restore"]["allow"].update(original=["his"]))
     assert "restore.through" in site.refused(11, *in_place("his"))["hint"]
@@ -116,7 +121,8 @@ def test_a_folder_is_swapped_and_put_back(open_site: Site) -> None:
     undo = ("restore", "docs", "--undo", done["run"], "--confirm", "docs", *SURE)
     assert "no record" in site.refused(2, *undo, "--fault-at", "2026-01-05 09:00")["message"]
     assert "恢复的数据，启用" in report_of(site, done["run"])
-    site.json(*undo)
+    seen = site.at_terminal("restore", "docs", "--undo", done["run"], typed="docs\nwrong point\n")
+    assert seen.code == 0 and "Why? It goes into the record" in seen.out
     told = report_of(site, done["run"])
     assert "恢复的数据，停用并保留" in told and "恢复的数据，启用" not in told
     assert digest_of(root) == bad

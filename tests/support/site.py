@@ -104,6 +104,24 @@ class Site:
         assert f"HINT: {error['hint']}" in lines
         return error
 
+    def at_terminal(self, *arguments: str, typed: str) -> Answer:
+        """Runs one command at a terminal where a person types these lines; all that is on the screen is in ``out``."""
+        ours, theirs = os.openpty()
+        argv = [DRMGR, "--config", str(self.config), *arguments]
+        with subprocess.Popen(
+            argv, stdin=theirs, stdout=theirs, stderr=theirs, env=self.environment() | {"TERM": "dumb"}
+        ) as process:
+            os.close(theirs)
+            os.write(ours, typed.encode())
+            seen = b""
+            # a terminal whose last process has ended cannot be read
+            with suppress(OSError):
+                while more := os.read(ours, 65536):
+                    seen += more
+            os.close(ours)
+            code = process.wait(PATIENCE_SECONDS)
+        return self._seen(Answer(code, " ".join(seen.decode().split()), ""))
+
     @contextmanager
     def started(self, *arguments: str) -> Iterator["subprocess.Popen[str]"]:
         """A command that runs while the block does."""

@@ -13,6 +13,7 @@ from rich.console import Console
 from drmgr.cli import ask, measured, ship
 from drmgr.cli.ask import HAPPENINGS, Interview, Wanted, agree
 from drmgr.cli.measured import Measured, Proven
+from drmgr.cli.ways import Ways, Wish
 from drmgr.errors import NotAllowedError, PointNotFoundError
 from drmgr.flows.points import Found, SealedPoint
 from drmgr.flows.reach import Window
@@ -91,9 +92,17 @@ def told(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
     monkeypatch.setattr(measured, "measured", lambda *_: Measured((), proven))
     window = Window(START - timedelta(hours=1), START)
     monkeypatch.setattr(ship, "reachable", lambda *_: {"main": (window,)})
-    offered = {"scratch": "a", "folder:/srv/restored": "b", "connection:spare": "c", "original": "d"}
-    monkeypatch.setattr(ask, "targets", lambda *_: offered)
+    monkeypatch.setattr(ask, "ways", lambda _site, wish: offered(wish))
+    monkeypatch.setattr(ask, "pairs", lambda *_: [("main", "spare"), ("images", "spare")])
+    monkeypatch.setattr(ask, "lost_server_advice", lambda *_: "Start an empty server.")
     return io.StringIO()
+
+
+def offered(wish: Wish) -> Ways:
+    """Only scratch goes through a log."""
+    if wish.between:
+        return Ways({"scratch": "a"}, ("original: the log of main is only gone through on scratch",))
+    return Ways({"scratch": "a", "folder:/srv/restored": "b", "connection:spare": "c", "original": "d"})
 
 
 def answers(told: io.StringIO, person: Person, wanted: Wanted | None = None) -> Wanted:
@@ -127,6 +136,29 @@ def test_a_time_of_the_window_is_a_point(told: io.StringIO) -> None:
     person = Person("3", "2026-01-05 13:30", "1")
     assert answers(told, person, Wanted("his")).at == "2026-01-05T13:30"
     assert "2026-01-05T13:59:59" in person.asked[1]
+
+
+def test_a_time_of_some_sources_leaves_the_others_to_a_point(told: io.StringIO) -> None:
+    wanted = answers(told, Person("3", "2026-01-05 13:30", ""), Wanted("his"))
+    assert (wanted.to, wanted.sources) == ("scratch", ("main",))
+    assert "not possible: original: the log of main" in told.getvalue()
+    assert "bring images back by a point" in told.getvalue()
+
+
+def test_a_lost_server_goes_to_the_newest_time_that_the_advised_target_can_take(
+    told: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost = Wanted("his", sources=("main",))
+    person = Person("1", "", "")
+    assert answers(told, person, lost) == Wanted("his", "original", NEW, sources=("main",))
+    assert "[1]" in person.asked[1] and "but original only takes whole points" in told.getvalue()
+    monkeypatch.setattr(ask, "ways", lambda *_: Ways({"scratch": "a", "original": "d"}))
+    person = Person("1", "", "")
+    assert answers(told, person, lost) == Wanted("his", "original", at="newest", sources=("main",))
+    assert "[newest]" in person.asked[1]
+    assert "newest: 2026-01-05 13:59:59, which" in told.getvalue()
+    # after a mistake the newest is no better than another
+    assert answers(told, Person("3", "", ""), lost).at == ""
 
 
 def test_what_was_said_is_not_asked(told: io.StringIO) -> None:
@@ -170,3 +202,25 @@ def test_a_whole_yes_is_the_name_and_a_reason() -> None:
     agreed = agree(Person("his"), "his", Wanted("his", reason="said"), touched=True, users=0)
     assert (agreed.confirm, agreed.reason, agreed.end_sessions) == ("his", "said", False)
     assert agree(Person("y"), "his", Wanted("his"), touched=False, users=0) == Wanted("his")
+
+
+def test_what_was_confirmed_on_the_command_line_is_not_asked_again() -> None:
+    agreed = agree(Person("storage"), "his", Wanted("his", confirm="his"), touched=True, users=0)
+    assert (agreed.confirm, agreed.reason) == ("his", "storage")
+    with pytest.raises(NotAllowedError, match="nothing was done"):
+        agree(Person(), "his", Wanted("his", confirm="pacs", reason="x"), touched=True, users=0)
+
+
+@pytest.mark.parametrize(
+    ("to", "confirm", "reason", "sure"),
+    [
+        ("scratch", "", "", True),
+        ("folder:/srv", "", "", True),
+        ("original", "", "", False),
+        ("original", "his", " ", False),
+        ("connection:spare", "", "why", False),
+        ("connection:spare", "his", "why", True),
+    ],
+)
+def test_production_is_touched_only_with_a_name_and_a_reason(to: str, confirm: str, reason: str, sure: bool) -> None:
+    assert Wanted("his", to, confirm=confirm, reason=reason).sure is sure

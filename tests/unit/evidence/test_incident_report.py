@@ -27,7 +27,7 @@ ZH = [
     "2026-01-05 13:13:22", "2026-01-05 13:23:22", "事后补充：IN-20260106-000002", "恢复时由人说明", "程序实测",
     "T0 故障 → T6", "1 小时 06 分 22", "封存恢复证据时的数值", "1 小时 01 分 22", "连接 his-new",
     "没有覆盖任何已有数据", "更换 UPS 电池组", "信息科 王工", "2026-02-28", "□ 通过 □ 有条件通过 □ 不通过",
-    "医院（盖章）", "值班护士", "与备份时刻事实一致", "DR-20260105-000001",
+    "医院（盖章）", "值班护士", "与备份时刻事实一致", "DR-20260105-000001", "恢复到的时刻晚于故障时刻",
 ]  # fmt: skip
 EN = [
     "Incident Recovery Report",
@@ -95,7 +95,9 @@ def test_a_note_stands_in_the_chain_and_changes_nothing_before_it(tmp_path: Path
     assert verified.chain.length == 2
     assert note.predicate["header"]["previous"] == document.sha256
     assert note.predicate["metrics"][0]["rto"]["measured"] == 3981.9
-    assert note.predicate["metrics"][0]["rpo"]["measured"] == 0
+    # it tells of a fault before the instant that was brought back
+    assert note.predicate["metrics"][0]["after_fault"] is True
+    assert (note.predicate["metrics"][0]["rpo"]["measured"], note.predicate["metrics"][0]["rpo"]["met"]) == (None, None)
     assert document.path.read_bytes() == before
     assert [each.path for each in notes_about(tmp_path, document)] == [note.path]
 

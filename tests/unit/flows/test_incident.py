@@ -2,12 +2,15 @@
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 
+from drmgr.cli.restored import course_json
 from drmgr.errors import UsageError
+from drmgr.evidence.build import metrics_json
 from drmgr.flows.backup import backup
-from drmgr.flows.incident import Addition, Known, note, refuse_disorder
+from drmgr.flows.incident import Addition, Known, merged, note, refuse_disorder
 from drmgr.flows.restore import restore
 from drmgr.flows.restoreplan import RestorePlan, ToScratch
 from drmgr.model import NOTHING_TOLD, About, OccasionKind, RunKind, Text, Timeline, Told
@@ -51,12 +54,17 @@ def test_what_is_not_told_stays_unknown(site: Site) -> None:
     assert done.outcome.rpo.measured == (line.begun - point.consistent_at).total_seconds()
 
 
-def test_a_point_made_after_the_fault_lost_nothing(site: Site) -> None:
+def test_a_point_made_after_the_fault_is_not_told_to_meet_the_rpo(site: Site) -> None:
     backup(site.bench, site.wired)
     made = site.clock.now()
     site.clock.sleep(60)
     plan = RestorePlan("latest", ToScratch(HOUR), occasion=OccasionKind.INCIDENT, told=Told(made - HOUR))
-    assert restore(site.bench, site.wired, plan).outcome.rpo.measured == 0
+    outcome = restore(site.bench, site.wired, plan).outcome
+    # nothing from before the fault is lost, and its damage may be in what came back
+    assert (outcome.timeline.after_fault, outcome.rpo.measured) == (True, None)
+    told = metrics_json(ZoneInfo("UTC"), "his", outcome.timeline, outcome.rto, outcome.rpo)
+    assert (told["after_fault"], told["rpo"]) == (True, {"target": outcome.rpo.target, "measured": None, "met": None})
+    assert course_json(outcome)["rpo"]["met"] is None
 
 
 def test_a_simulation_declares_its_fault(site: Site) -> None:
@@ -115,6 +123,13 @@ def test_a_note_that_says_nothing_or_cannot_be_true_is_refused(site: Site, added
     with pytest.raises(UsageError):
         note(site.bench, site.evidence, known(), added)
     assert site.evidence.notes == []
+
+
+def test_a_note_that_tells_an_earlier_fault_takes_the_rpo_back(site: Site) -> None:
+    line = merged(known().timeline, (Told(fault=at(-100)),))
+    assert (line.after_fault, line.seconds_lost()) == (True, None)
+    assert not merged(known().timeline, (Told(fault=at(-80)),)).after_fault
+    assert not known().timeline.after_fault
 
 
 def test_of_a_restore_that_failed_nothing_is_counted(site: Site) -> None:

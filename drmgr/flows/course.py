@@ -14,6 +14,7 @@ from drmgr.model import (
     OccasionKind,
     Origin,
     Outcome,
+    OwnTimes,
     Phase,
     RecoveryPoint,
     System,
@@ -66,6 +67,17 @@ class Course:
     def goes_on(self, t4: datetime | None, t5: datetime | None) -> None:
         """What an earlier run came to, whose beginning is that of this one."""
         self._t4, self._t5 = t4, t5
+
+    def was(self, earlier: OwnTimes) -> None:
+        """All of it was over in an earlier run, whose beginning is that of this one; T6 must be known."""
+        assert earlier.t6 is not None
+        self._t4, self._t5, self._t6 = earlier.t4, earlier.t5, earlier.t6
+        self._seconds = (earlier.t6 - self._begun).total_seconds()
+
+    @property
+    def so_far(self) -> OwnTimes:
+        """What was measured up to now."""
+        return OwnTimes(self._t4, self._t5, self._t6)
 
     @property
     def begun(self) -> datetime:

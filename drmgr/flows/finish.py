@@ -8,7 +8,7 @@ from drmgr.flows.bringback import Phases, level_reached
 from drmgr.flows.course import Course, told_in
 from drmgr.flows.incident import refuse_disorder
 from drmgr.flows.origin import origin_of, versions_of_all
-from drmgr.flows.original import ToOriginal, left_to_people, prove_in_place, waits_for_people
+from drmgr.flows.original import ToOriginal, left_to_people, not_passed, prove_in_place, waits_for_people
 from drmgr.flows.points import believed, choose, find
 from drmgr.flows.reach import Aim
 from drmgr.flows.restore import RestoreDone, sealed_as
@@ -109,6 +109,12 @@ class _Finish:
             self._bench, self._target.book, self._target.places, self._run, end_sessions=self._target.end_sessions
         )
         self._course.restoring()
+        known = self.swap.course
+        if known.t6 is not None:
+            # what was usable and verified then does not become so later
+            self._course.was(known)
+        elif known.t4 is not None:
+            self._course.goes_on(known.t4, None)
         if self.swap.phase is SwapPhase.PROVEN:
             with self._phases.step("swap"):
                 self.swap = swapper.together(self.swap)
@@ -116,7 +122,7 @@ class _Finish:
             with self._phases.step("swap"):
                 self.swap = swapper.go(self.swap, (SwapPhase.SWAPPING, SwapPhase.SWAPPED))
         waits = waits_for_people(self._target.places, self.swap)
-        if not waits:
+        if not waits and known.t6 is None:
             self._course.usable()
         with self._phases.step("verify-in-place"):
             found, instances = prove_in_place(
@@ -129,8 +135,11 @@ class _Finish:
         )
         for place in self._target.places.values():
             place.tidy(self.swap.run)
-        if not waits:
+        if not waits and known.t6 is None:
             self._course.verified()
+        if not waits and known.t6 is None and not not_passed(found):
+            self.swap = replace(self.swap, course=self._course.so_far)
+            self._target.book.write(self.swap)
 
     def sealed(self, reason: str, error: DrmgrError | None) -> RestoreDone:
         found = tuple(check for check in self._checks if check.status is not CheckStatus.SKIPPED)
@@ -163,7 +172,9 @@ def _failed_before(name: str) -> CheckResult:
 
 
 def _not_started(source: str, place: Place) -> CheckResult:
-    message = f"the server does not answer yet; start it: {place.by_hand}"
+    message = "what was put in place is not there any more"
+    if place.by_hand:
+        message = f"the server does not answer yet; start it: {place.by_hand}"
     return CheckResult(
         f"answers-{source}", CheckStatus.ERROR, Level.OPENS, source=source, title=_ANSWERS, message=message
     )

@@ -147,7 +147,7 @@ class OriginalRestore:
             with bench.scratch.open(self._run, needed_bytes(chosen, self._aim.replays)) as workspace:
                 self._beside(chosen, workspace)
                 if self._wanted(doubts):
-                    self._settle(workspace, _not_passed((*doubts, *self.result.checks)))
+                    self._settle(workspace, not_passed((*doubts, *self.result.checks)))
                     self._swap()
                     self._prove_in_place(sources)
         finally:
@@ -199,7 +199,7 @@ class OriginalRestore:
     def _wanted(self, doubts: tuple[CheckResult, ...]) -> bool:
         checks = (*doubts, *self.result.checks)
         looked = any(check.status is not CheckStatus.SKIPPED for check in checks)
-        return (looked and not _not_passed(checks)) or self._target.accept_failed
+        return (looked and not not_passed(checks)) or self._target.accept_failed
 
     def _settle(self, workspace: Workspace, accepted: tuple[str, ...]) -> None:
         assert self.result.swap is not None
@@ -230,6 +230,8 @@ class OriginalRestore:
         assert self.result.swap is not None
         if not waits_for_people(self._target.places, self.result.swap):
             self._course.verified()
+            if not not_passed(found):
+                self._note(replace(self.result.swap, course=self._course.so_far))
 
     def _give_up(self) -> None:
         """What was not proven goes again; what was is kept."""
@@ -251,7 +253,7 @@ def waits_for_people(places: Places, swap: Swap) -> bool:
     return any(place.by_hand and place.live(swap.run) is None for place in mine)
 
 
-def _not_passed(checks: tuple[CheckResult, ...]) -> tuple[str, ...]:
+def not_passed(checks: tuple[CheckResult, ...]) -> tuple[str, ...]:
     """Without those of sources that were not asked for."""
     well = (CheckStatus.PASS, CheckStatus.SKIPPED)
     return tuple(check.name for check in checks if check.status not in well)

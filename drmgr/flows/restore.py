@@ -273,6 +273,7 @@ class _Act:
             told=plan.told,
             occasion=plan.occasion,
             brought_back=self._aim.instant,
+            course=self._course.so_far,
         )
 
     def _usable(self, loaded: Mapping[str, Instance]) -> None:

@@ -18,7 +18,7 @@ from drmgr.model.backup import (
     Tree,
 )
 from drmgr.model.incident import About, CorrectiveAction, IncidentNote
-from drmgr.model.inplace import Move, Swap, SwapPhase, move_to_json, swap_from_json, swap_to_json
+from drmgr.model.inplace import Move, OwnTimes, Swap, SwapPhase, move_to_json, swap_from_json, swap_to_json
 from drmgr.model.objects import ObjectKind, Retention, Stored, Version
 from drmgr.model.records import AuditHead, CheckReport, EvidenceEntry, Readback, Rest, Run
 from drmgr.model.restore import (
@@ -97,6 +97,7 @@ __all__ = [
     "OccasionKind",
     "Origin",
     "Outcome",
+    "OwnTimes",
     "Part",
     "Payload",
     "Phase",

@@ -40,12 +40,22 @@ class SwapPhase(StrEnum):
 
 
 @dataclass(frozen=True)
+class OwnTimes:
+    """What drmgr measured itself: T4 restore starts, T5 data usable, T6 verified; None: not reached yet."""
+
+    t4: datetime | None = None
+    t5: datetime | None = None
+    t6: datetime | None = None
+
+
+@dataclass(frozen=True)
 class Swap:
     """What is on disk before anything gets another name: by it a broken-off restore is found, ended or undone.
 
     ``accepted`` are the names of checks that did not pass before the swap, and that a person accepted. ``told`` and
     ``occasion`` are those of the command that began; ``brought_back``: everything before that instant is in what it
-    restored; None: that is the recovery point's own.
+    restored; None: that is the recovery point's own. ``course`` is what was measured first: a later check in place does
+    not move it.
     """
 
     run: str
@@ -63,6 +73,7 @@ class Swap:
     occasion: OccasionKind = OccasionKind.INCIDENT
     brought_back: datetime | None = None
     undone_at: datetime | None = None
+    course: OwnTimes = OwnTimes()
 
     @property
     def broken_off(self) -> bool:
@@ -88,6 +99,10 @@ def swap_to_json(swap: Swap) -> Json:
         "occasion": swap.occasion.value,
         "brought_back": None if swap.brought_back is None else swap.brought_back.isoformat(),
         "undone_at": None if swap.undone_at is None else swap.undone_at.isoformat(),
+        "course": {
+            name: None if at is None else at.isoformat()
+            for name, at in (("t4", swap.course.t4), ("t5", swap.course.t5), ("t6", swap.course.t6))
+        },
     }
 
 
@@ -114,4 +129,5 @@ def swap_from_json(body: Mapping[str, Json]) -> Swap:
         occasion=OccasionKind(body.get("occasion", OccasionKind.INCIDENT)),
         brought_back=None if back is None else datetime.fromisoformat(back),
         undone_at=None if undone is None else datetime.fromisoformat(undone),
+        course=OwnTimes(**{name: datetime.fromisoformat(at) for name, at in body.get("course", {}).items() if at}),
     )

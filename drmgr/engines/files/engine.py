@@ -151,9 +151,19 @@ class FilesEngine:
         return lacking
 
     def integrity(self, of: Instance) -> CheckResult:
-        """Every file that the manifest names is there with its size, and can be opened."""
+        """Every file that the manifest names is there with its size, and can be opened.
+
+        Without a manifest, which people who work in the folder have left behind: every file that is there can be opened.
+        """
         started = self._clock.monotonic()
         folder = os.fsencode(_folder(of))
+        if of.manifest is None:
+            found, closed = _openable(folder)
+            status = CheckStatus.PASS if found and not closed else CheckStatus.FAIL
+            seconds = self._clock.monotonic() - started
+            return CheckResult(
+                "files-readable", status, Level.INTEGRITY, found, found - closed, seconds, message=_WITHOUT_MANIFEST
+            )
         expected = wrong = 0
         for line in _files_of(_manifest(of)):
             expected += 1
@@ -182,6 +192,25 @@ def _lines(manifest: Path) -> Iterator[Line]:
 
 def _files_of(manifest: Path) -> Iterator[Line]:
     return (line for line in _lines(manifest) if line.get("kind", "file") == "file")
+
+
+_WITHOUT_MANIFEST = "all that is there now can be opened; that it is all of it was proven when it was put in place"
+
+
+def _openable(folder: bytes) -> tuple[int, int]:
+    """How many regular files there are below the folder, and how many of them cannot be opened."""
+    found = closed = 0
+    for top, _, names in os.walk(folder, onerror=_refuse):
+        for name in names:
+            path = os.path.join(top, name)  # noqa: PTH118 - names are bytes
+            if stat.S_ISREG(os.lstat(path).st_mode):
+                found += 1
+                closed += not os.access(path, os.R_OK)
+    return found, closed
+
+
+def _refuse(error: OSError) -> None:
+    raise SourceError(f"a folder could not be read: {error.strerror}")
 
 
 def _count(folder: Path, *, every_kind: bool) -> int:

@@ -114,7 +114,10 @@ class FilesPlace:
         staged = self.staging(run)
         assert staged is not None
         manifest = staged / MANIFEST_PART / MANIFEST_NAME
-        return Instance(engine=self.engine.name, path=self._root, manifest=manifest) if manifest.is_file() else None
+        if not self._root.is_dir():
+            return None
+        # once it was proven in place the manifest is tidied away: people have worked in the folder since
+        return Instance(engine=self.engine.name, path=self._root, manifest=manifest if manifest.is_file() else None)
 
     def lacking(self, run: str) -> tuple[str, ...]:
         del run

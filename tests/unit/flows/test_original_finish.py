@@ -18,6 +18,7 @@ from drmgr.model import (
     CheckStatus,
     Level,
     OccasionKind,
+    Restored,
     SwapPhase,
     Told,
     Verdict,
@@ -128,6 +129,42 @@ def test_what_another_command_did_meanwhile_is_seen(ground: Ground, way: str) ->
     assert ground.both() == SPOILT
 
 
+def test_a_late_check_does_not_move_the_times_of_the_restore(ground: Ground) -> None:
+    first = ground.restore().outcome
+    ground.site.clock.sleep(5 * 3600)
+    for _ in range(2):
+        late = ground.finish().outcome
+        assert (late.timeline.t4, late.timeline.t5, late.timeline.t6) == (
+            first.timeline.t4,
+            first.timeline.t5,
+            first.timeline.t6,
+        )
+        assert late.rto == first.rto and late.rpo == first.rpo
+
+
+def test_what_was_not_sound_in_place_is_verified_only_once_it_is(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # sound beside, and not in its place
+    failing = {"now": True}
+
+    class InPlaceOnly(FakeCheck):
+        def run(self, restored: object) -> CheckResult:
+            assert isinstance(restored, Restored)
+            in_place = restored.instances["main"].path == ground.places["main"].root
+            status = CheckStatus.FAIL if in_place and failing["now"] else CheckStatus.PASS
+            return CheckResult(self.name, status, self.level)
+
+    monkeypatch.setattr(ground.site, "wired", ground.site.with_checks(InPlaceOnly("visits", Level.BUSINESS)))
+    assert ground.restore().outcome.verdict is Verdict.FAILED
+    assert ground.swap().course.t4 is not None and ground.swap().course.t6 is None
+    ground.site.clock.sleep(5 * 3600)
+    failing["now"] = False
+    late = ground.finish().outcome
+    assert late.verdict is Verdict.PASSED
+    assert late.rto.measured is not None and late.rto.measured >= 5 * 3600
+
+
 def test_a_server_that_a_person_starts_is_checked_afterwards(ground: Ground) -> None:
     for place in ground.places.values():
         place.by_hand = "systemctl start it"
@@ -139,6 +176,12 @@ def test_a_server_that_a_person_starts_is_checked_afterwards(ground: Ground) -> 
     assert "systemctl start it" in still.outcome.checks[-1].message
     for place in ground.places.values():
         place.by_hand = ""
+    ground.site.clock.sleep(60)
     done = ground.finish()
     assert done.outcome.verdict is Verdict.PASSED
+    # the first that finds it up measures, and no later one
+    measured = done.outcome.timeline.t6
+    assert measured is not None and measured >= still.outcome.timeline.begun + timedelta(minutes=1)  # type: ignore[operator]
+    ground.site.clock.sleep(60)
+    assert ground.finish().outcome.timeline.t6 == measured
     assert {check.name for check in done.outcome.checks} >= {"opens-main@original", "integrity-images@original"}

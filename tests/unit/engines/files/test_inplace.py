@@ -6,8 +6,11 @@ from typing import Any, cast
 
 import pytest
 
+from drmgr.engines.files.engine import FilesEngine
 from drmgr.engines.files.inplace import FilesPlace, mounts_in
 from drmgr.errors import SourceError
+from drmgr.model import CheckStatus
+from drmgr.system.clock import SystemClock
 
 RUN = "01KZZZZZZZZZZZZZZZZZZZZZZZ"
 
@@ -23,6 +26,20 @@ def test_a_folder_that_is_gone_is_told_and_what_never_was_is_tidy(tmp_path: Path
     place.tidy(RUN)
     place.discard(RUN)
     assert [path.name for path in tmp_path.iterdir()] == ["scans"]
+
+
+def test_what_is_in_place_answers_when_its_manifest_is_tidied_away(tmp_path: Path) -> None:
+    (tmp_path / "scans").mkdir()
+    engine = FilesEngine(cast("Any", None), SystemClock(), tmp_path, cast("Any", None))
+    place = FilesPlace(engine, tmp_path / "scans")
+    live = place.live(RUN)
+    assert live is not None and live.manifest is None
+    # an empty folder is no file tree
+    assert engine.integrity(live).status is CheckStatus.FAIL
+    (tmp_path / "scans" / "page.png").write_bytes(b"x")
+    assert engine.integrity(live).status is CheckStatus.PASS
+    (tmp_path / "scans").rename(tmp_path / "elsewhere")
+    assert place.live(RUN) is None
 
 
 def test_mounts_are_known_by_whatever_name() -> None:

@@ -191,7 +191,9 @@ def _table_json(done: "TableDone") -> Json:
             "columns_added": list(change.columns_added),
             "columns_removed": list(change.columns_removed),
         },
-        "sql": None if statements is None else {**statements.look, "drop": statements.drop},
+        "sql": None
+        if statements is None
+        else {**statements.look, "drop": statements.drop, "place": list(statements.place)},
     }
 
 
@@ -204,6 +206,8 @@ def _show(console: "Console", done: "TablesDone") -> None:
         pairs(console, dict(_lines(each)))
         if each.statements is not None:
             said = {f"rows {what} since": statement for what, statement in each.statements.look.items()}
+            if each.statements.place:
+                said["to put it in the place of the one that is gone"] = "\n".join(each.statements.place)
             for what, statement in {**said, "to drop it again": each.statements.drop}.items():
                 console.print(f"-- {what}\n{statement}", markup=False, soft_wrap=True, highlight=False)
 

@@ -117,6 +117,12 @@ class SqliteTables:
             }
         return TableStatements(look, f"DROP TABLE {before};")
 
+    def into_place(self, scratch: Instance, table: TableShape, laid: TableShape) -> tuple[str, ...]:
+        with opened(file_of(scratch)) as session, told(f"how {table.label} was made could not be read"):
+            made = "SELECT sql FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = ? ORDER BY name"
+            triggers = tuple(f"{statement};" for (statement,) in session.execute(made, (table.name,)))
+        return (f"ALTER TABLE {quoted(laid.name)} RENAME TO {quoted(table.name)};", *triggers)
+
 
 def _shape(session: sqlite3.Connection, name: str, path: Path) -> TableShape:
     columns, key = {}, []

@@ -232,7 +232,8 @@ def _environment(record: DrillRecord) -> dict[str, Json]:
         }
     if record.laid is not None:
         environment["tables"] = [
-            {"source": each.source, "table": each.table, "laid_as": each.laid_as} for each in record.laid
+            {"source": each.source, "table": each.table, "laid_as": each.laid_as, "place": list(each.place)}
+            for each in record.laid
         ]
     return environment
 

@@ -199,7 +199,11 @@ class _Act:
         with self._phases.step("compare", source):
             change = self._compare(asked, old, proof)
         self._checks += (_told_change(table, change, source),)
-        return TableDone(asked, table, proof, laid, change, self._statements(asked, laid, change))
+        statements = self._statements(asked, laid, change)
+        if statements is not None and laid is not None and change is None:
+            # the rows alone bring nothing into use again
+            statements = replace(statements, place=self._tables.into_place(restored, table, laid.shape))
+        return TableDone(asked, table, proof, laid, change, statements)
 
     def _lay(self, beside: Beside, table: TableShape, restored: Instance) -> LaidTable:
         tail, place = ending(self._bench, self._aim, self._source), beside.engine.target()
@@ -280,7 +284,9 @@ class _Act:
             return None
         source = self._source.name
         return tuple(
-            LaidAs(source, each.table.label, each.laid.shape.label) for each in self.done if each.laid is not None
+            LaidAs(source, each.table.label, each.laid.shape.label, each.statements.place if each.statements else ())
+            for each in self.done
+            if each.laid is not None
         )
 
     def outcome(self, error: DrmgrError | None) -> Outcome:

@@ -52,3 +52,10 @@ class TableEngine(Protocol):
         self, live: TableShape, laid: TableShape, columns: Sequence[str], key: Sequence[str]
     ) -> TableStatements:
         """SQL with every name quoted, for a person who is in the live database."""
+
+    def into_place(self, scratch: Instance, table: TableShape, laid: TableShape) -> tuple[str, ...]:
+        """Statements that put the laid table in the place of ``table``, which is gone, in this order.
+
+        Its name, and what did not come along, as the restored database on scratch has it: owner, rights, foreign keys,
+        triggers. What cannot be told as a statement is a comment that begins with ``--``. Raises SourceError.
+        """

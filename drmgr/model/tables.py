@@ -45,19 +45,27 @@ class LaidTable:
 
 @dataclass(frozen=True)
 class LaidAs:
-    """A table of a source, and the name under which it lies beside the live one; names as a person types them."""
+    """A table of a source, and the name under which it lies beside the live one; names as a person types them.
+
+    ``place``: see TableStatements.
+    """
 
     source: str
     table: str
     laid_as: str
+    place: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class TableStatements:
-    """SQL for a person's own eyes: what to ask for the differences (what it shows → statement), and how to drop the table."""
+    """SQL for a person's own eyes: what to ask for the differences (what it shows → statement), and how to drop the table.
+
+    ``place``: what puts it in the place of a table that is gone, in this order; empty where there is a live one.
+    """
 
     look: Mapping[str, str]
     drop: str
+    place: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import subprocess
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -63,6 +64,22 @@ def test_a_table_is_laid_beside_the_live_one_and_the_changes_are_counted(
     # it goes as it came
     server.execute("his", table["sql"]["drop"])
     assert server.execute("his", LAID) == []
+    # of a table that is gone it says how to put the laid one in its place, and so does the report
+    assert table["sql"]["place"] == []
+    server.execute("his", "GRANT SELECT ON visit TO drmgr")
+    site.json("backup", "his")
+    server.execute("his", "DROP TABLE visit")
+    done = site.json(*words, *SURE, code=4)
+    (gone,) = done["tables"]
+    place = gone["sql"]["place"]
+    assert gone["changes"] is None and place[0].endswith('RENAME TO "visit";')
+    assert "GRANT SELECT ON TABLE public.visit TO drmgr;" in "".join(place).replace('"', "")
+    pdf = site.json("report", "incident", done["run"])["report"]
+    text = subprocess.run(["pdftotext", "-layout", pdf, "-"], capture_output=True, text=True, check=True).stdout
+    assert 'RENAME TO "visit"' in text
+    for statement in place:
+        server.execute("his", statement)
+    assert server.execute("his", "SELECT count(*) FROM visit") == [(VISITS - 1,)]
 
 
 def test_without_permission_confirmation_or_reason_nothing_is_laid(damaged: tuple[Site, PostgresServer]) -> None:

@@ -15,6 +15,7 @@ from drmgr.engines.mariadb.connection import Endpoint, Session, connect, quoted,
 from drmgr.engines.mariadb.engine import MariadbEngine
 from drmgr.engines.mariadb.facts import are_exact, row_hash, table_facts
 from drmgr.engines.mariadb.rowcopy import Place, copy_rows
+from drmgr.engines.mariadb.tableplace import into_place
 from drmgr.errors import DrmgrError, LoadError, SourceError, UsageError
 from drmgr.interfaces import Progress
 from drmgr.model import Facts, Instance, LaidTable, TableProof, TableShape, TableStatements
@@ -156,6 +157,12 @@ class MariadbTables:
                 "changed": f"SELECT d.*, l.* FROM {before} d JOIN {now} l ON {same} WHERE NOT ({equal});",
             }
         return TableStatements(look, f"DROP TABLE {before};")
+
+    def into_place(self, scratch: Instance, table: TableShape, laid: TableShape) -> tuple[str, ...]:
+        place = self._engine.endpoint(scratch)
+        with self._reading(scratch, f"how {table.label} was made could not be read") as session:
+            drawing = [str(column) for (column,) in run(session, DRAWING, place.database, table.name)]
+            return into_place(session, place.database, table, laid, drawing)
 
     @contextmanager
     def _reading(self, of: Instance, what: str) -> Iterator[Session]:

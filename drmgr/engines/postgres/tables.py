@@ -14,6 +14,7 @@ from drmgr.engines.postgres.connection import Session, connect, pin, safe_messag
 from drmgr.engines.postgres.engine import PostgresEngine
 from drmgr.engines.postgres.facts import fingerprint_of, own_rows, together
 from drmgr.engines.postgres.tabledef import Definition, read_definition
+from drmgr.engines.postgres.tableplace import into_place
 from drmgr.errors import DrmgrError, LoadError, SourceError, UsageError
 from drmgr.interfaces import Progress
 from drmgr.model import Facts, Instance, LaidTable, TableProof, TableShape, TableStatements
@@ -164,6 +165,10 @@ class PostgresTables:
                 f"WHERE ROW({texts[0]})::text <> ROW({texts[1]})::text;",
             }
         return TableStatements(look, f"DROP TABLE {before};")
+
+    def into_place(self, scratch: Instance, table: TableShape, laid: TableShape) -> tuple[str, ...]:
+        with self._reading(scratch, f"how {table.label} was made could not be read") as session:
+            return into_place(session, table, laid)
 
     @contextmanager
     def _reading(self, of: Instance, what: str, error: type[DrmgrError] = SourceError) -> Iterator[Session]:

@@ -147,6 +147,13 @@ class SqlServerTables:
             }
         return TableStatements(look, f"DROP TABLE {before};")
 
+    def into_place(self, scratch: Instance, table: TableShape, laid: TableShape) -> tuple[str, ...]:
+        with self._reading(scratch, f"how {table.label} was made could not be read") as session:
+            _, left_out = beside(_definition(session, table.schema, table.name))
+        again = tuple(f"-- make again, as a script of the restored database has it: {each}" for each in left_out)
+        rights = "-- give its rights again: sys.database_permissions of the restored database names them"
+        return (tablesql.rename(laid.schema, laid.name, table.name) + ";", *again, rights)
+
     @contextmanager
     def _reading(self, of: Instance, what: str) -> Iterator[Session]:
         with opened(endpoint_of(of)) as session, told(what):

@@ -11,7 +11,19 @@ from drmgr.flows.bench import WiredSystem
 from drmgr.flows.points import SealedPoint
 from drmgr.flows.shipped import MANIFEST, LogRange, log_ranges
 from drmgr.interfaces import LogShipper, Repository
-from drmgr.model import Instance, Member, Objectives, PointStatus, RecoveryPoint, RecoveryTarget, Restored
+from drmgr.model import (
+    Instance,
+    Member,
+    Objectives,
+    PointStatus,
+    RecoveryPoint,
+    RecoveryTarget,
+    Restored,
+)
+
+LEAST = timedelta(microseconds=1)
+SKEW = timedelta(seconds=5)
+"""By so much the source's clock may be ahead of ours."""
 
 SET_BACK = timedelta(minutes=1)
 """By so much a log may end before the one that it follows and still be of the same clock."""
@@ -85,7 +97,7 @@ class Window:
     @property
     def newest(self) -> datetime:
         """The last instant that can be restored, to the microsecond."""
-        return self.until - timedelta(microseconds=1)
+        return self.until - LEAST
 
 
 @dataclass(frozen=True)
@@ -121,6 +133,7 @@ def reach(member: Member, ranges: Sequence[LogRange]) -> Reach | None:
     if recovery is None:
         return None
     chain = _chain(member, recovery["system_identifier"], ranges)
+    renewed = chain != recovery["system_identifier"]
     timeline, following = recovery["timeline"], recovery["last_log"] + 1
     chosen: list[LogRange] = []
     until, position = member.consistent_at, recovery["position"]
@@ -133,6 +146,15 @@ def reach(member: Member, ranges: Sequence[LogRange]) -> Reach | None:
             continue
         if each.first > following:
             # a file is missing, and nothing after it can be reached
+            break
+        if not chosen and renewed and each.snapshot.time < member.consistent_at - SKEW:
+            # the member stands in a file of that number which was not closed yet: this one is of another log
+            break
+        stop = each.stops(member)
+        if stop is not None:
+            if recovery["position"] <= stop.first:
+                chosen.append(each)
+                until, position = max(until, stop.at + LEAST), max(position, stop.first)
             break
         timeline, following = each.timeline, each.last + 1
         chosen.append(each)
@@ -157,7 +179,7 @@ def windows(points: Iterable[SealedPoint], ranges: Sequence[LogRange], source: s
     found: list[Window] = []
     for sealed in points:
         reached = _reach_of(sealed.point, ranges, source)
-        if reached is None or not reached.ranges:
+        if reached is None or not reached.ranges or reached.until <= reached.since:
             continue
         if found and reached.since < found[-1].until:
             found[-1] = Window(found[-1].since, max(found[-1].until, reached.until))
@@ -216,7 +238,7 @@ def newest(wired: WiredSystem, sealed: SealedPoint, before: datetime, sources: S
     found = [each for each in reached if each is not None and each.ranges]
     if not found or len(found) < len(ranges):
         return Aim(sealed.point, {})
-    instant = min(each.until for each in found) - timedelta(microseconds=1)
+    instant = min(each.until for each in found) - LEAST
     target = RecoveryTarget("time", instant.isoformat())
     if not all(each.holds(target) for each in found):
         return Aim(sealed.point, {})

@@ -100,7 +100,8 @@ def _carries_on(bench: Bench, wired: WiredSystem, source: Source) -> bool:
     if follows(newest.point, ranges_in(found.snapshots, source.name), source.name):
         return True
     raise SourceError(
-        f"no recovery point of {wired.system.id} reaches what is shipped of {source.name}: its log between them is missing",
+        f"no recovery point of {wired.system.id} reaches what is shipped of {source.name}: its log between them is missing, "
+        "or was cut by a restore in place",
         hint=f"make a new recovery point now: drmgr backup {wired.system.id}; ship before the first one, and go on shipping",
     )
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from drmgr.errors import RepositoryDamagedError
 from drmgr.flows.points import MARK
 from drmgr.interfaces import Repository
-from drmgr.model import Json, LogBatch, Snapshot
+from drmgr.model import Barrier, Json, LogBatch, Member, Snapshot
 from drmgr.system.clock import rfc3339
 
 MANIFEST = "manifest.json"
@@ -26,14 +26,33 @@ class LogRange:
     until: datetime | None
     position: int
     twice: tuple[datetime, datetime] | None = None
+    barrier: Barrier | None = None
+
+    def stops(self, member: Member) -> Barrier | None:
+        """What keeps the member from going through all of it: one that was backed up by its server's files passes it."""
+        if self.barrier is None or member.engine.endswith("-physical"):
+            return None
+        return self.barrier if member.facts.groups["recovery"]["position"] < self.barrier.last else None
 
 
 def log_tags(system: str, source: str, batch: LogBatch) -> tuple[str, ...]:
     """What the list of snapshots alone must tell, so that no manifest has to be read to know what can be reached."""
     until = () if batch.until is None else (f"until={rfc3339(batch.until)}", f"position={batch.position}")
     twice = () if batch.twice is None else (f"twice={rfc3339(batch.twice[0])}/{rfc3339(batch.twice[1])}",)
+    stop = batch.barrier
+    barrier = () if stop is None else (f"barrier={stop.first}/{stop.last}/{rfc3339(stop.at)}",)
     span = f"log={batch.timeline}:{batch.first}-{batch.last}"
-    return (MARK, f"system={system}", f"source={source}", LOG_TAG, f"chain={batch.chain}", span, *until, *twice)
+    return (
+        MARK,
+        f"system={system}",
+        f"source={source}",
+        LOG_TAG,
+        f"chain={batch.chain}",
+        span,
+        *until,
+        *twice,
+        *barrier,
+    )
 
 
 def manifest_json(batch: LogBatch) -> dict[str, Json]:
@@ -67,9 +86,11 @@ def _range(snapshot: Snapshot) -> LogRange:
         timeline, _, span = tags["log"].partition(":")
         first, _, last = span.partition("-")
         until = datetime.fromisoformat(tags["until"]) if "until" in tags else None
+        stop = tags["barrier"].split("/") if "barrier" in tags else None
+        barrier = None if stop is None else Barrier(int(stop[0]), int(stop[1]), datetime.fromisoformat(stop[2]))
         low, _, high = tags.get("twice", "").partition("/")
         twice = (datetime.fromisoformat(low), datetime.fromisoformat(high)) if low else None
         numbers = (int(timeline), int(first), int(last))
-        return LogRange(snapshot, tags["chain"], *numbers, until, int(tags.get("position", 0)), twice)
-    except (KeyError, ValueError) as error:
+        return LogRange(snapshot, tags["chain"], *numbers, until, int(tags.get("position", 0)), twice, barrier)
+    except (KeyError, ValueError, IndexError) as error:
         raise RepositoryDamagedError(f"snapshot {snapshot.id[:8]} does not say which log it holds") from error

@@ -1,6 +1,7 @@
 """The nouns: what drmgr talks about. Values only, no I/O. The words are those of docs/architecture.md."""
 
 from drmgr.model.backup import (
+    Barrier,
     ChainHead,
     Change,
     Entry,
@@ -63,6 +64,7 @@ __all__ = [
     "About",
     "AuditHead",
     "AuditResult",
+    "Barrier",
     "ChainHead",
     "Change",
     "CheckReport",

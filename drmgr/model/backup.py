@@ -225,6 +225,19 @@ class LogFile:
 
 
 @dataclass(frozen=True)
+class Barrier:
+    """Transactions that a replay into one database alone cannot pass, for they may change it from outside.
+
+    ``first`` is the position at which the first of them begins, ``last`` the one at which the last ends, ``at`` when the first
+    was committed.
+    """
+
+    first: int
+    last: int
+    at: datetime
+
+
+@dataclass(frozen=True)
 class LogBatch:
     """Log files without a gap between them.
 
@@ -232,7 +245,7 @@ class LogBatch:
     it is recovered or promoted; positions grow along it. A replay of the batch reaches every time before ``until`` and
     every position up to ``position``, both those of the last transaction that ended in it. ``marks`` are named instants
     and their positions. Where the server's clock was set back within the batch, ``twice`` are the first time that it
-    showed again and the last one that it had shown before.
+    showed again and the last one that it had shown before. ``barrier``: what only a replay of the whole server passes.
     """
 
     chain: str
@@ -244,3 +257,4 @@ class LogBatch:
     marks: Mapping[str, int]
     files: tuple[LogFile, ...]
     twice: tuple[datetime, datetime] | None = None
+    barrier: Barrier | None = None

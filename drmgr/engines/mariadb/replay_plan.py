@@ -191,16 +191,13 @@ class Planner:
             self._plan.least[domain] = number
 
     def _refuse_ambiguous(self, group: Group, path: Path) -> None:
-        """mariadb-binlog picks statements by the default database they were given in, not by what they change."""
         database = self._database or ""
-        named = re.compile(rf"(?<![\w$]){re.escape(database)}(?![\w$])", re.IGNORECASE)
-        for given_in, text in group.statements:
-            if given_in != database and named.search(text) and not HARMLESS.match(text):
-                raise LoadError(
-                    f"a statement at {path.name}:{group.start} was given outside the database {database} and may change it, "
-                    "so a logical backup cannot be replayed past it",
-                    hint="restore to a time before it or to a later recovery point; method: physical has no such limit",
-                )
+        if is_ambiguous(group, database):
+            raise LoadError(
+                f"a statement at {path.name}:{group.start} was given outside the database {database} and may change it, "
+                "so a logical backup cannot be replayed past it",
+                hint="restore to a time before it or to a later recovery point; method: physical has no such limit",
+            )
 
     def _refuse_other_log(self, path: Path, following: int) -> None:
         """``following`` is where the first transaction begins that the restored data do not hold, or the file ends."""
@@ -213,6 +210,17 @@ class Planner:
                 f"the shipped log is not that of the backup: it stands at {self._state.text() or 'nothing'} there, "
                 f"and the backup at {self._start.gtid or 'nothing'}"
             )
+
+
+def is_ambiguous(group: Group, database: str) -> bool:
+    """Whether it may change that database from outside, as a restore in place does.
+
+    mariadb-binlog picks statements by the default database they were given in, not by what they change.
+    """
+    named = re.compile(rf"(?<![\w$]){re.escape(database)}(?![\w$])", re.IGNORECASE)
+    return any(
+        given_in != database and named.search(text) and not HARMLESS.match(text) for given_in, text in group.statements
+    )
 
 
 def _one_gtid(text: str) -> Gtid | None:

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from drmgr.engines.mariadb.binlog import FILE, Gtid, Place, Reader, Scanned, number_of
+from drmgr.engines.mariadb.binlog import FILE, Gtid, Place, Reader, Scanned, instant, number_of
 from drmgr.engines.mariadb.connection import connect, run, told
 from drmgr.engines.mariadb.engine import MariadbEngine
 from drmgr.engines.mariadb.log import TIMELINE, chain_name, check_log, log_identity
-from drmgr.engines.mariadb.replay_plan import Planner, Start, log_files
+from drmgr.engines.mariadb.replay_plan import Planner, Start, is_ambiguous, log_files
 from drmgr.errors import DrmgrError, SourceError, SpoolFullError
-from drmgr.model import Instance, LogBatch, LogFile, Member, RecoveryTarget
+from drmgr.model import Barrier, Instance, LogBatch, LogFile, Member, RecoveryTarget
 from drmgr.system.command import Command, Runner
 from drmgr.system.files import sync_directory, write_atomically
 
@@ -49,12 +49,14 @@ class _State:
     """What lies behind us: whose log it is, since when it was received without a gap, and what came last.
 
     ``reached`` is what the log had reached at the end of file ``last``: the number of each domain's and server's last one.
+    ``newest`` is the latest beginning of any chain: later than ``since`` once an earlier log is in use again.
     """
 
     identity: str
     since: int
     last: int
     reached: Mapping[tuple[int, int], int]
+    newest: int = 0
 
     @property
     def chain(self) -> str:
@@ -100,13 +102,14 @@ class MariadbLogShipper:
         return problem
 
     def waiting(self, spool: Path) -> tuple[LogBatch, ...]:
+        database = self._engine.endpoint().database
         chains: dict[str, list[Path]] = {}
         for path in self.files(spool).iterdir():
             chain, _, name = path.name.partition(CHAIN_END)
             if FILE.fullmatch(name):
                 chains.setdefault(chain, []).append(path)
         stretches = ((chain, stretch) for chain, paths in sorted(chains.items()) for stretch in _stretches(paths))
-        return tuple(_batch(chain, stretch) for chain, stretch in stretches)
+        return tuple(_batch(chain, stretch, database) for chain, stretch in stretches)
 
     def files(self, spool: Path) -> Path:
         return _folder(spool, "waiting")
@@ -232,8 +235,8 @@ def _take(arrived: _Arrived, state: _State | None, waiting: Path) -> tuple[_Stat
             f"the binary log {name} does not go on where the one before it ended: the server's log was begun anew",
             hint=GAP_HINT,
         )
-    since = state.since if state is not None and follows else max(scanned.opened, state.since + 1 if state else 0)
-    new = _State(arrived.identity, since, number, scanned.after.pairs)
+    since = _since(state, scanned.opened, follows=follows)
+    new = _State(arrived.identity, since, number, scanned.after.pairs, max(since, state.newest if state else 0))
     with arrived.path.open("rb") as file:
         os.fsync(file.fileno())
     arrived.path.rename(waiting / f"{new.chain}{CHAIN_END}{name}")
@@ -241,10 +244,25 @@ def _take(arrived: _Arrived, state: _State | None, waiting: Path) -> tuple[_Stat
     return new, gap
 
 
+def _since(state: _State | None, opened: int, *, follows: bool) -> int:
+    """When the chain began that a file belongs to which was opened then.
+
+    A server whose data were restored in place begins its log anew, and goes on with the one before when that is undone. What
+    that one had before belongs to its own time, and what it writes from then on is a chain that later points stand in.
+    """
+    if state is None:
+        return opened
+    again = state.since < state.newest <= opened
+    if follows and not again:
+        return state.since
+    return opened if again or opened < state.newest else max(opened, state.newest + 1)
+
+
 def _pass_over(arrived: _Arrived, state: _State | None) -> _State:
     """Goes on after a file that cannot be had: with a chain of its own, for nothing can follow nothing."""
     arrived.path.unlink(missing_ok=True)
-    return _State(arrived.identity, state.since if state else 0, number_of(arrived.path.name), NOTHING)
+    since, newest = (state.since, state.newest) if state else (0, 0)
+    return _State(arrived.identity, since, number_of(arrived.path.name), NOTHING, newest)
 
 
 def _scan(path: Path) -> Scanned:
@@ -265,7 +283,7 @@ def _stretches(paths: Sequence[Path]) -> Iterator[list[Path]]:
         yield stretch
 
 
-def _batch(chain: str, paths: Sequence[Path]) -> LogBatch:
+def _batch(chain: str, paths: Sequence[Path], database: str) -> LogBatch:
     scans = [_scan(path) for path in paths]
     for path, one, next_ in zip(paths[1:], scans, scans[1:], strict=False):
         if one.after.pairs != next_.before.pairs:
@@ -281,7 +299,19 @@ def _batch(chain: str, paths: Sequence[Path]) -> LogBatch:
             marks[str(gtid)] = end
     # the log tells whole seconds, and the one that begins with its end is the last that it holds all of the past of
     until = max(scan.until for scan in scans) + timedelta(microseconds=1)
-    return LogBatch(chain, TIMELINE, first, last, until, end, marks, tuple(_described(path) for path in paths))
+    files = tuple(_described(path) for path in paths)
+    return LogBatch(chain, TIMELINE, first, last, until, end, marks, files, barrier=_barrier(paths, database))
+
+
+def _barrier(paths: Sequence[Path], database: str) -> Barrier | None:
+    """What a replay into that database alone does not pass."""
+    found = [
+        (Place(number_of(path.name), group.start), Place(number_of(path.name), group.end), group.at)
+        for path in paths
+        for group in Reader(path).groups()
+        if is_ambiguous(group, database)
+    ]
+    return Barrier(found[0][0].packed, found[-1][1].packed, instant(found[0][2])) if found else None
 
 
 def _described(path: Path) -> LogFile:
@@ -308,7 +338,8 @@ def _read_state(spool: Path) -> _State | None:
     try:
         found = json.loads((spool / STATE).read_text(encoding="utf-8"))
         reached = {(int(domain), int(server)): int(number) for domain, server, number in found["reached"]}
-        return _State(str(found["identity"]), int(found["since"]), int(found["last"]), reached)
+        since = int(found["since"])
+        return _State(str(found["identity"]), since, int(found["last"]), reached, int(found.get("newest", since)))
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError) as error:
@@ -321,6 +352,7 @@ def _read_state(spool: Path) -> _State | None:
 def _write_state(spool: Path, state: _State) -> None:
     reached = [[*key, number] for key, number in state.reached.items()]
     found = {"identity": state.identity, "since": state.since, "last": state.last, "reached": reached}
+    found |= {"newest": state.newest}
     write_atomically(spool / STATE, json.dumps(found).encode())
 
 

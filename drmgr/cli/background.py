@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from drmgr.errors import UsageError
-from drmgr.model import Json, RunKind, RunStatus
+from drmgr.model import NOTHING_TOLD, Json, RunKind, RunStatus
 from drmgr.system.command import Command
 
 if TYPE_CHECKING:
@@ -53,7 +53,12 @@ def _there(rest: "Rest") -> bool:
 
 
 def going_on(plan: "RestorePlan", where: "ToFolder", left: "Rest") -> "RestorePlan":
-    """The plan to bring the rest. Raises UsageError when the command asks for something else than was begun."""
+    """The plan to bring the rest; what people told of the fault when it was begun is told of the rest too.
+
+    Raises UsageError when the command asks for something else than was begun.
+    """
+    from drmgr.flows.incident import refuse_disorder
+
     another_point = plan.point != "latest" and not left.point.startswith(plan.point)
     if another_point or set(plan.sources) != set(left.sources):
         raise UsageError(
@@ -62,7 +67,10 @@ def going_on(plan: "RestorePlan", where: "ToFolder", left: "Rest") -> "RestorePl
         )
     assert where.newest is not None
     newest = replace(where.newest, since=left.since, left=left)
-    return replace(plan, point=left.point, sources=left.sources, target=replace(where, newest=newest))
+    told, occasion = left.told.then(plan.told), plan.occasion if plan.told != NOTHING_TOLD else left.occasion
+    refuse_disorder(told, left.t0)
+    target = replace(where, newest=newest)
+    return replace(plan, point=left.point, sources=left.sources, target=target, told=told, occasion=occasion)
 
 
 def start(opened: "Site", config: Path, rest: "Rest", reason: str) -> "Rest | None":

@@ -95,7 +95,7 @@ def _take(predicate: Mapping[str, Any], system: str, took: list[Took], proven: d
     point = next((each["point"] for each in predicate["backup_set"] if each["system"] == system), None)
     if point is None or verdict["verdict"] != "passed" or not _whole(predicate, system, point):
         return
-    seconds = _seconds(next(each for each in predicate["metrics"] if each["system"] == system))
+    seconds = command_seconds(next(each for each in predicate["metrics"] if each["system"] == system))
     if seconds is not None and verdict["level"] > 0 and _to_a_server(predicate):
         took.append(Took(seconds, sum(member["bytes"] for member in point["members"]), at, name))
     before = proven.get(point["id"])
@@ -117,7 +117,7 @@ def _to_a_server(predicate: Mapping[str, Any]) -> bool:
     return not tables and not str(environment["target"]).startswith("folder:")
 
 
-def _seconds(metric: Mapping[str, Any]) -> float | None:
+def command_seconds(metric: Mapping[str, Any]) -> float | None:
     """From the beginning of the command, whenever the fault was. Where no beginning is told, that was T0."""
     measured, fault, begun = metric["rto"]["measured"], metric.get("t0"), metric.get("begun")
     if measured is None or fault is None or begun is None:

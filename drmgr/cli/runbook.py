@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from drmgr.cli.context import config_path, output, site
-from drmgr.cli.measured import ways_back
+from drmgr.cli.measured import command_seconds, ways_back
 from drmgr.cli.report import Language, sign_report
 from drmgr.cli.ways import Wish, pairs, ways
 from drmgr.model import Json
@@ -158,7 +158,11 @@ def _measured(opened: "Site", system: str) -> Iterator[Json]:
                     "target": predicate["environment"]["target"],
                     "level": verdict["level"],
                     "verdict": verdict["verdict"],
-                    "rto": metric["rto"]["measured"],
+                    # of an incident the time before the command is people's, and no drill has it
+                    "rto": command_seconds(metric),
+                    "since_fault": metric["rto"]["measured"]
+                    if metric.get("t0") not in (None, metric.get("begun"))
+                    else None,
                     "counted_from": metric.get("counted_from", "t0"),
                 }
 

@@ -198,6 +198,8 @@ class _Act:
             t4=self._course.restored_from,
             t5=None,
             later=later,
+            told=self._plan.told,
+            occasion=self._plan.occasion,
         )
 
     def _name(self, folder: FolderRestore, target: ToFolder) -> None:

@@ -41,7 +41,7 @@ from drmgr.model.restore import (
 )
 from drmgr.model.suspicion import EVENTS, Doubt, DoubtKind, Judgement
 from drmgr.model.tables import LaidAs, LaidTable, TableChange, TableProof, TableShape, TableStatements
-from drmgr.model.told import NOTHING_TOLD, Told
+from drmgr.model.told import NOTHING_TOLD, Told, told_from_json, told_to_json
 from drmgr.model.words import (
     AuditResult,
     CheckStatus,
@@ -135,4 +135,6 @@ __all__ = [
     "move_to_json",
     "swap_from_json",
     "swap_to_json",
+    "told_from_json",
+    "told_to_json",
 ]

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from drmgr.model.words import Json, RunKind, RunStatus, Verdict
+from drmgr.model.told import NOTHING_TOLD, Told
+from drmgr.model.words import Json, OccasionKind, RunKind, RunStatus, Verdict
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Rest:
 
     ``run`` brought those; ``worker`` is the run that is at work on the rest, or was. ``later`` are the sources whose older
     files are missing; those in ``moving`` are restored, and on the way to their place. ``t5`` None: the folder had not yet
-    got its name.
+    got its name. ``told`` and ``occasion`` are those of the command that began.
     """
 
     run: str
@@ -56,6 +57,8 @@ class Rest:
     t5: datetime | None
     later: tuple[str, ...]
     moving: tuple[str, ...] = ()
+    told: Told = NOTHING_TOLD
+    occasion: OccasionKind = OccasionKind.SIMULATION
 
 
 @dataclass(frozen=True)

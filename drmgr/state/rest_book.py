@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from drmgr.errors import PreflightError
-from drmgr.model import Json, Rest
+from drmgr.model import Json, OccasionKind, Rest, told_from_json, told_to_json
 from drmgr.system.files import write_atomically
 
 
@@ -23,7 +23,9 @@ class FileRestBook:
 
     def note(self, rest: Rest) -> None:
         try:
-            write_atomically(self._path(rest), json.dumps(asdict(rest), default=str).encode())
+            write_atomically(
+                self._path(rest), json.dumps(asdict(rest) | {"told": told_to_json(rest.told)}, default=str).encode()
+            )
         except OSError as failure:
             raise PreflightError(
                 f"what is still to come of the restore cannot be noted: {failure.strerror}",
@@ -71,4 +73,6 @@ def _rest(found: Mapping[str, Json]) -> Rest:
         t5=instant("t5"),
         later=tuple(found["later"]),
         moving=tuple(found["moving"]),
+        told=told_from_json(found.get("told", {})),
+        occasion=OccasionKind(found.get("occasion", OccasionKind.SIMULATION)),
     )

@@ -1,9 +1,11 @@
 """``drmgr restore --to folder:PATH``: nothing half under its name, and the newest first on wish."""
 
+import base64
 import json
 import os
 import signal
 import subprocess
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from tests.support.site import Site, flip_byte, wait_until
@@ -80,7 +82,8 @@ def test_the_rest_comes_by_a_process_of_its_own_that_may_be_killed(site: Site) -
     site.json("backup", "docs")
     held = site.hold("restic", at="--exclude-file")
     words = ("restore", "docs", "--to", f"folder:{back}", "--newer-than", "2024-01-01", "--background")
-    first = site.json(*words)
+    fault = (datetime.now(UTC) - timedelta(minutes=50)).isoformat(timespec="seconds")
+    first = site.json(*words, "--fault-at", fault)
     # the command has ended, the newest files are there, and somebody is at work on the rest
     assert (first["status"], first["rest"]["state"], first["seconds"]) == ("ok", "running", None)
     assert first["usable_at"] == first["rest"]["usable_at"]
@@ -103,6 +106,12 @@ def test_the_rest_comes_by_a_process_of_its_own_that_may_be_killed(site: Site) -
     statuses = [run.status for run in site.runs() if run.kind == "restore"]
     assert sorted(statuses) == ["interrupted", "ok", "ok"]
     assert site.json("evidence", "verify", "--all")["chain"]["length"] == 2
+    # what people told of the fault was told to the first of the three commands, and counts for the last
+    newest = max((site.directory / "evidence").glob("*.json"))
+    predicate = json.loads(base64.b64decode(json.loads(newest.read_text())["payload"]))["predicate"]
+    assert predicate["header"]["occasion"] == "incident"
+    assert datetime.fromisoformat(predicate["metrics"][0]["t0"]) == datetime.fromisoformat(fault)
+    assert predicate["metrics"][0]["rto"]["measured"] >= 50 * 60
 
 
 def restores(site: Site) -> list[str]:

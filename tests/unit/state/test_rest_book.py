@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from drmgr.errors import PreflightError
-from drmgr.model import Rest
+from drmgr.model import OccasionKind, Rest, Told
 from drmgr.state.rest_book import FileRestBook
 
 NOW = datetime(2026, 1, 5, 14, 3, 22, 123456, tzinfo=UTC)
@@ -18,7 +18,8 @@ def test_a_note_comes_back_as_it_was_and_takes_the_place_of_the_one_before(tmp_p
     book = FileRestBook(tmp_path / "rests")
     assert book.all() == []
     book.note(REST)
-    later = replace(REST, worker="R2", t5=NOW, moving=("files",))
+    told = {"told": Told(NOW, None, NOW), "occasion": OccasionKind.INCIDENT}
+    later = replace(REST, worker="R2", t5=NOW, moving=("files",), **told)  # type: ignore[arg-type]
     book.note(later)
     other = replace(REST, target=Path("/back/other"))
     book.note(other)

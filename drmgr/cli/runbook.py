@@ -115,6 +115,11 @@ def surroundings(opened: "Site", job: "Job", config: Path) -> "Surroundings":
         logged=all(opened.has_log(source) for source in job.sources),
         bucket=opened.location(job.system).startswith("s3:"),
         trees="files" in engines.values(),
+        tables=tuple(
+            source.name
+            for source in job.sources
+            if source.connection in allow.tables and engines[source.name] != "files"
+        ),
         passphrase=str(opened.config.keys.passphrase),
     )
 

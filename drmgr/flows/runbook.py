@@ -27,7 +27,8 @@ class Surroundings:
 
     ``config`` is the site file, ``repository`` the base of the store in the notation of ``recover``; ``logged``: an instant
     between recovery points can be reached; ``bucket``: old versions of objects can be brought back; ``trees``: a source is a
-    file tree; ``passphrase``: the reference by which the site file finds the keystore's.
+    file tree; ``tables``: the sources beside whose live tables one may be laid; ``passphrase``: the reference by which the site
+    file finds the keystore's.
     """
 
     system: System
@@ -42,6 +43,7 @@ class Surroundings:
     logged: bool = False
     bucket: bool = False
     trees: bool = False
+    tables: tuple[str, ...] = ()
     passphrase: str = "file:secrets/passphrase"
 
 
@@ -61,6 +63,7 @@ def commands(place: Surroundings) -> dict[str, str]:
         found["source"] = f"{restore} --to scratch --keep 4h --source {place.sources[0]}"
     if place.logged:
         found["at"] = f"{restore} --to scratch --keep 4h --at {TIME}"
+    found |= _one_table(place, restore, sure)
     for folder in place.folders[:1]:
         found["folder"] = f"{restore} --to folder:{folder}/{name}-inc --occasion incident"
     for folder in place.folders[:1] if place.trees else ():
@@ -93,9 +96,17 @@ def commands(place: Surroundings) -> dict[str, str]:
     return found
 
 
+def _one_table(place: Surroundings, restore: str, sure: str) -> dict[str, str]:
+    if not place.tables:
+        return {}
+    which = f" --source {place.tables[0]}" if len(place.sources) > 1 else ""
+    at = f" --at {TIME}" if place.logged else ""
+    return {"table": f"{restore}{which} --table TABLE{at} --to original {sure} --fault-at {TIME}"}
+
+
 _BACK = ("original_dry", "original", "connection", "folder")
 _STEPS: Mapping[str, tuple[str, ...]] = {
-    "rows-changed-by-mistake": ("points", "at", "older"),
+    "rows-changed-by-mistake": ("points", "at", "older", "table"),
     "database-corrupted": ("points", "scratch", *_BACK),
     "server-lost": ("points", "scratch", *_BACK),
     "storage-lost": ("points", "repo_check", "scratch", *_BACK),

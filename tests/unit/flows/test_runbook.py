@@ -23,6 +23,7 @@ FULL = replace(
     logged=True,
     bucket=True,
     trees=True,
+    tables=("main",),
 )
 
 
@@ -38,7 +39,7 @@ def test_every_printed_command_can_be_typed(place: Surroundings) -> None:
 
 def test_what_the_site_has_is_offered_and_nothing_else() -> None:
     bare, full = commands(BARE), commands(FULL)
-    assert not {"at", "connection", "original", "copy", "rewind", "folder", "source"} & set(bare)
+    assert not {"at", "table", "connection", "original", "copy", "rewind", "folder", "source"} & set(bare)
     assert {
         "at",
         "connection",
@@ -49,7 +50,9 @@ def test_what_the_site_has_is_offered_and_nothing_else() -> None:
         "copy_tape",
         "rewind",
         "newest",
+        "table",
     } <= set(full)
+    assert "--source main --table TABLE --at" in full["table"]
 
 
 def test_every_kind_of_incident_has_a_way_and_lacks_are_named() -> None:

@@ -276,10 +276,15 @@ def _show_counts(console: "Console", counts: Mapping[str, int]) -> None:
 
 
 def stop(context: typer.Context, folder: Folder = DEFAULT_FOLDER) -> None:
-    """End the servers that ``drmgr demo --keep`` left up; the folder stays."""
+    """End the servers that ``drmgr demo --keep`` left up, and what was restored to scratch; the folder stays."""
+    from drmgr.cli.wire import open_site
     from drmgr.demo.hospital import stop_kept
 
-    ended = stop_kept(folder.absolute())
+    ended = list(stop_kept(folder.absolute()))
+    config = folder.absolute() / "drmgr.yaml"
+    if config.is_file():
+        with open_site(config) as opened:
+            ended += [f"scratch of run {Path(proof.path).name}" for proof in opened.scratch.end_kept()]
     output(context).answer(
-        {"stopped": list(ended)}, lambda console: console.print("stopped: " + (", ".join(ended) or "nothing ran"))
+        {"stopped": ended}, lambda console: console.print("stopped: " + (", ".join(ended) or "nothing ran"))
     )

@@ -222,5 +222,5 @@ def last_line(text: str, mark: str = "") -> str:
     """The last line that holds ``mark``, without it and without the time before it."""
     lines = [line for line in text.splitlines() if line.strip() and mark in line]
     if not lines:
-        return "it left no message"
+        return "it left no message, as where the disk is full"
     return re.sub(r"^[-\d]+ [:.\d]+ \S+ \[\d+\] ", "", lines[-1].split(mark)[-1] if mark else lines[-1]).strip()

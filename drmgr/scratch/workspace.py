@@ -225,6 +225,15 @@ class ScratchHost:
                 ended.append(self._destroy(path, label))
         return tuple(ended)
 
+    def end_kept(self) -> tuple[Destruction, ...]:
+        """Destroys what is kept for people on this host, its time over or not. Raises ScratchError."""
+        labels = {path: read_label(path) for path in sorted(self._directory.glob(f"{PREFIX}*"))}
+        return tuple(
+            self._destroy(path, label)
+            for path, label in labels.items()
+            if label is not None and label.host == self._host and label.keep_until is not None
+        )
+
     def _workspace(self, run: str) -> Path:
         if not _SAFE.fullmatch(run):
             raise ScratchError(f"{run!r} cannot be the name of a workspace")

@@ -159,6 +159,15 @@ def test_a_kept_workspace_outlives_its_block_until_its_time(directory: Path) -> 
     assert processes_in(directory) == []
 
 
+def test_what_is_kept_can_be_ended_before_its_time_and_what_is_in_use_stays(directory: Path) -> None:
+    scratch, now = host(directory), SystemClock().now()
+    with scratch.open("KEPT", 0):
+        scratch.keep("KEPT", now + timedelta(hours=2))
+    with scratch.open("LIVE", 0) as workspace:
+        assert [(Path(proof.path).name, proof.gone) for proof in scratch.end_kept()] == [("drmgr-KEPT", True)]
+        assert workspace.path.is_dir()
+
+
 def test_what_does_not_fit_is_refused_with_both_numbers(directory: Path) -> None:
     with pytest.raises(ScratchError, match=r"needs 1100000000000000000 bytes.* has \d+ bytes free"):  # noqa: SIM117
         with host(directory).open("R1", 10**18):

@@ -154,7 +154,7 @@ def test_a_failed_drill_lists_its_problems_and_leaves_the_conclusion_to_people(t
     for word in (
         "未通过", "无法判定", "校验未通过：his · 每笔费用都有就诊", "RTO 未达标：his 2 小时 30 分 / 2 小时",
         "RPO 未达标：pacs — / 1 小时",
-        "恢复未完成：pacs", "没有可用的恢复点", "the object store did not answer", "勒索病毒", "出错", "未做",
+        "恢复未完成：pacs", "未能选定恢复点，原因见异常", "the object store did not answer", "勒索病毒", "出错", "未做",
         "□ 通过 □ 有条件通过 □ 不通过",
     ):  # fmt: skip
         assert word in text

@@ -51,4 +51,4 @@ def test_the_last_line_of_a_log_without_its_stamp() -> None:
     log = "2026-01-05 14:03:22.123 CST [77] LOG:  x\n2026-01-05 14:03:22.124 CST [77] FATAL:  no room: here\n\n"
     assert last_line(log) == "FATAL:  no room: here"
     assert last_line("a\ninitdb: error: bad\ninitdb: hint: x\n", "initdb: error: ") == "bad"
-    assert last_line("") == "it left no message"
+    assert last_line("") == "it left no message, as where the disk is full"

@@ -215,3 +215,5 @@ class Interrupted(BaseException):
     def __init__(self, signal_name: str) -> None:
         super().__init__(signal_name)
         self.signal_name = signal_name
+        self.left = ""
+        """What is left behind, and how it is removed; empty where nobody has anything to say."""

@@ -109,7 +109,7 @@ def main(arguments: list[str]) -> int:
         output.error(error)
         return error.exit_code
     except (Interrupted, typer.Abort) as stop:
-        _stopped(output, str(stop) or "no answer was given")
+        _stopped(output, str(stop) or "no answer was given", stop.left if isinstance(stop, Interrupted) else "")
         return Interrupted.exit_code
     except BrokenPipeError:
         # the reader of our output has gone; Python would complain about it once more at exit
@@ -137,9 +137,11 @@ def _misused(output: Output, wrong: "TyperException") -> int:
     return UsageError.exit_code
 
 
-def _stopped(output: Output, by: str) -> None:
-    stopped = {"code": Interrupted.code, "message": f"stopped ({by})", "hint": "", "exit_code": Interrupted.exit_code}
+def _stopped(output: Output, by: str, left: str) -> None:
+    stopped = {"code": Interrupted.code, "message": f"stopped ({by})", "hint": left, "exit_code": Interrupted.exit_code}
     output.note(f"drmgr: {stopped['message']}")
+    if left:
+        output.note(f"HINT: {left}")
     if output.wants_json:
         output.answer({"error": stopped}, lambda _console: None)
 

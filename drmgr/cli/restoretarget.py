@@ -1,6 +1,7 @@
 """``--to`` of ``drmgr restore``: which target it names, and what stands before it."""
 
 import re
+import shlex
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -117,7 +118,26 @@ def _connection(opened: "Site", system: str, name: str, sources: tuple[str, ...]
             raise NotAllowedError(f"{name} is the source of a backup: production is never restored over")
         refuse_production(engine.identity(engine.target()), _production(opened))
 
-    return ToConnection(name, engine, permit)
+    return ToConnection(name, engine, permit, _emptied_by(opened, name))
+
+
+def _emptied_by(opened: "Site", name: str) -> str:
+    """What a person types to empty the database of that connection; names are quoted as its engine does it."""
+    from drmgr.config.models import MariadbConnection, SqliteConnection, SqlServerConnection
+    from drmgr.engines.mariadb.connection import quoted
+    from drmgr.system.mssql_names import bracketed
+
+    where = opened.config.connections[name]
+    if isinstance(where, SqliteConnection):
+        return f"rm {shlex.quote(str(opened.place(where.path)))}"
+    database = str(getattr(where, "database", ""))
+    if isinstance(where, MariadbConnection):
+        named = quoted(database)
+    elif isinstance(where, SqlServerConnection):
+        named = bracketed(database)
+    else:
+        named = '"' + database.replace('"', '""') + '"'
+    return f"DROP DATABASE {named}; CREATE DATABASE {named};"
 
 
 def _production(opened: "Site") -> dict[str, str]:

@@ -110,6 +110,7 @@ class SqliteEngine:
                     f"the target {path} is not empty", hint="move it away first; a restore writes over nothing"
                 )
         _refuse_other_files(source, LoadError)
+        progress(0.01, "copying")
         shutil.copyfile(source, target)
         target.chmod(0o600)
         loaded = replace(into, database=target.name)

@@ -4,13 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from drmgr.errors import DrmgrError
+from drmgr.errors import DrmgrError, Interrupted, PreflightError
 from drmgr.flows.bench import Bench, WiredSystem, recorded
 from drmgr.flows.bringback import (
     Phases,
     fetch,
     level_reached,
-    load,
     load_into_scratch,
     members,
     needed_bytes,
@@ -19,13 +18,14 @@ from drmgr.flows.bringback import (
 )
 from drmgr.flows.course import Course, told_in
 from drmgr.flows.drill import overall
+from drmgr.flows.leftovers import left_behind
 from drmgr.flows.origin import origin_of, versions_of_all
 from drmgr.flows.original import OriginalRestore, ToOriginal
 from drmgr.flows.reach import Aim
 from drmgr.flows.restoreplan import RestorePlan, ToConnection, ToFolder, ToScratch, describe, planned
 from drmgr.flows.story import verdict
 from drmgr.flows.tofolder import FolderRestore, NewestFirst, can_be_used
-from drmgr.interfaces import Check, Engine
+from drmgr.interfaces import Check, Engine, Progress
 from drmgr.model import (
     CheckResult,
     CheckStatus,
@@ -74,8 +74,15 @@ def restore(bench: Bench, wired: WiredSystem, plan: RestorePlan) -> RestoreDone:
         error: DrmgrError | None = None
         try:
             act.perform()
+        except Interrupted as stop:
+            stop.left = left_behind(plan.target, system, run.run.id, loading=act.loading)
+            raise
         except DrmgrError as caught:
             error = caught
+            # refused before anything was loaded: what is there is somebody's own
+            if act.loading and isinstance(plan.target, ToConnection) and not isinstance(caught, PreflightError):
+                left = left_behind(plan.target, system, run.run.id, loading=True)
+                error.hint = f"{error.hint}; {left}" if error.hint else left
         outcome = act.outcome(error)
         record = sealed_as(bench, plan, run.run.id, outcome, wired.copy)
         record = replace(record, swap=act.swap)
@@ -120,6 +127,8 @@ class _Act:
         self.rest: Rest | None = None
         self.swap: Swap | None = None
         self.by_hand: tuple[str, ...] = ()
+        self.loading = False
+        """Whether the database of a connection was begun to be filled."""
         self._bench = bench
         self._wired = wired
         self._plan = plan
@@ -236,10 +245,21 @@ class _Act:
             with self._phases.step("restore", member.source):
                 fetch(bench, self._wired, member, staged)
             with self._phases.step("load", member.source):
-                loaded = load(bench, self._wired, engine, staged, engine.target())
+                loaded = engine.load(
+                    staged, engine.target(), self._noting(bench.progress(f"{self._wired.system.id} load"))
+                )
             self._usable({member.source: loaded})
             self._prove(self._wired.checks)
         self.instances[member.source] = loaded
+
+    def _noting(self, progress: Progress) -> Progress:
+        """An engine has looked whether its target is empty before it tells of anything that is done."""
+
+        def said(share: float, word: str) -> None:
+            self.loading |= share > 0
+            progress(share, word)
+
+        return said
 
     def _to_original(self, target: ToOriginal) -> None:
         # to be looked at when it is broken off as well

@@ -40,11 +40,15 @@ class ToFolder:
 
 @dataclass(frozen=True)
 class ToConnection:
-    """One source into an empty database. ``engine`` is bound to that connection; ``permit`` raises NotAllowedError."""
+    """One source into an empty database. ``engine`` is bound to that connection; ``permit`` raises NotAllowedError.
+
+    ``emptied_by``: what a person types to empty it again, when a restore was stopped in its middle.
+    """
 
     name: str
     engine: Engine
     permit: Callable[[], None]
+    emptied_by: str = ""
 
 
 Target = ToScratch | ToFolder | ToConnection | ToOriginal

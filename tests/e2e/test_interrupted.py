@@ -10,6 +10,14 @@ from tests.support.site import Answer, Recorded, Site, wait_until
 SIGINT, SIGTERM = signal.SIGINT, signal.SIGTERM
 
 
+INTO_STANDBY = ("restore", "his", "--confirm", "his", "--reason", "lost", "--to", "connection:standby")
+LEFT = {
+    "now": "restored/now.partial, and is not whole; remove it",
+    "connection:standby": 'empty it before the next restore: DROP DATABASE "standby"; CREATE DATABASE "standby";',
+}
+"""What is left behind by a restore to there is told, and how to remove it."""
+
+
 def stopped(answer: Answer) -> None:
     """What a stopped command says."""
     assert answer.code == 130, answer
@@ -25,15 +33,19 @@ def stopped(answer: Answer) -> None:
         ("pg_restore", "", ("drill", "run", "his-restore"), SIGINT),
         ("pg_restore", "", ("restore", "his", "--to", "scratch"), SIGTERM),
         ("restic", " restore ", ("restore", "docs", "--to", "folder:{}/restored/now"), SIGINT),
+        ("pg_restore", "--dbname", INTO_STANDBY, SIGINT),
     ],
-    ids=["dump", "seal", "drill-fetch", "drill-load", "restore-load", "restore-folder"],
+    ids=["dump", "seal", "drill-fetch", "drill-load", "restore-load", "restore-folder", "restore-connection"],
 )
 def test_interrupted(site: Site, program: str, at: str, arguments: tuple[str, ...], number: signal.Signals) -> None:
     held = site.hold(program, at=at)
     words = [word.format(site.directory) for word in arguments]
     with site.started(*words, "--json") as process:
         held.wait()
-        stopped(site.ended(process, number))
+        answer = site.ended(process, number)
+    stopped(answer)
+    assert LEFT.get(words[-1].rpartition("/")[2], "") in answer.error["hint"]
+    assert ("nothing of it is left" in answer.error["hint"]) == (words[0] == "restore" and words[-1] == "scratch")
     written = [path.name for path in (site.directory / "restored").glob("*")]
     assert written == (["now.partial"] if "restored" in words[-1] else [])
     # not a poll: everything must be gone when the command is

@@ -10,6 +10,7 @@ import typer
 from drmgr.cli.beatfindings import schedule_findings
 from drmgr.cli.context import output, site
 from drmgr.cli.doctor_logs import look_at_logs
+from drmgr.cli.doctor_targets import look_at_targets
 from drmgr.cli.lockstate import look_at_locks
 from drmgr.cli.safekeeping import kit_state
 from drmgr.errors import DrmgrError, PreflightError
@@ -43,7 +44,7 @@ def register(app: typer.Typer) -> None:
 
 
 def doctor(context: typer.Context) -> None:
-    """Look at tools, keys, sources, repositories, clock and disks. Changes nothing but a probe of
+    """Look at tools, keys, sources, repositories, restore targets, clock and disks. Changes nothing but a probe of
     a few bytes in a bucket that locks objects, which it tries to delete.
 
     Exit 0: nothing failed. 11: something did.
@@ -86,6 +87,7 @@ def _look_at_all(opened: "Site") -> Iterator[Finding]:
     yield _asked("recovery kit", lambda: kit_state(opened))
     for name in sorted(opened.loaded.jobs):
         yield from _system(opened, name)
+    yield from (Finding(*line) for line in look_at_targets(opened))
     yield from (Finding(*line) for line in (*left_hooks(opened), *schedule_findings(opened)))
     if opened.config.scratch.sqlserver is not None:
         from drmgr.cli.engines import prove_sqlserver_scratch

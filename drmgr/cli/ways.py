@@ -55,7 +55,7 @@ def ways(opened: "Site", wish: Wish) -> Ways:
         else:
             found[f"connection:{name}"] = f"an empty database, for the source {' or '.join(into)} alone"
     if wish.system in allow.original:
-        why = _not_in_place(opened, wish)
+        why = not_in_place(opened, wish)
         if why:
             refused.append(f"original: {why}")
         else:
@@ -96,7 +96,7 @@ def is_physical(opened: "Site", source: "Source", point: "RecoveryPoint | None" 
     return getattr(opened.config.connections[source.connection], "method", "") == "physical"
 
 
-def _not_in_place(opened: "Site", wish: Wish) -> str:
+def not_in_place(opened: "Site", wish: Wish) -> str:
     """Why it cannot be restored in its own place; empty when nothing known speaks against it. No server is asked."""
     from drmgr.cli.inplace import permit_original
 

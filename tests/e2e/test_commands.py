@@ -73,11 +73,25 @@ def test_config_show_and_schema(site: Site) -> None:
 def test_doctor_tells_what_is_wrong_and_how_to_mend_it(site: Site) -> None:
     fine = site.json("doctor")
     fits(fine, {"ok": bool, "findings": [{"name": str, "state": {"ok", "warn"}, "detail": str, "hint": str}]})
+    targets = {each["name"]: each for each in fine["findings"] if each["name"].startswith("target ")}
+    assert {name.partition("/")[0]: each["detail"] for name, each in targets.items() if "folder" not in name} == {
+        "target connection:his-alias": "it is the place of his/main, which is backed up",
+        "target connection:his-main": "it is the place of his/main, which is backed up",
+        "target connection:standby": "answers, and is empty",
+    }
+    (folder,) = (each for name, each in targets.items() if "folder" in name)
+    assert folder["state"] == "ok" and "made when it is needed" in folder["detail"]
+    assert all(each["hint"] for each in targets.values() if each["state"] != "ok")
+    (site.directory / "restored").write_text("in the way")
+    site.edit(lambda document: document["connections"]["standby"].update(host=str(site.directory / "nowhere")))
     (site.directory / "secrets/his").unlink()
     (site.directory / "documents").rename(site.directory / "away")
     found = site.json("doctor", code=11)
     failed = {each["name"]: each for each in found["findings"] if each["state"] == "fail"}
-    assert set(failed) == {"his: main", "docs: files"}
+    # the site file was changed since the kit was made
+    assert set(failed) == {"his: main", "docs: files", folder["name"], "recovery kit"}
+    (standby,) = (each for each in found["findings"] if each["name"] == "target connection:standby")
+    assert standby["state"] == "warn" and standby["hint"]
     assert all(each["hint"] for each in failed.values())
 
 

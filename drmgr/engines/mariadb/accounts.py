@@ -30,8 +30,12 @@ class Account:
     elsewhere: int
 
 
-def read_accounts(session: Session, database: str) -> tuple[Account, ...]:
-    """All accounts of the server but those that every installation makes. Raises pymysql.Error."""
+def read_accounts(session: Session, database: str, known_as: str = "") -> tuple[Account, ...]:
+    """All accounts of the server but those that every installation makes. Raises pymysql.Error.
+
+    ``known_as`` is the name that the database has in use, where it lies beside under another: rights on either are its own,
+    and are told under that name.
+    """
     found = []
     for user, host, role in run(session, ACCOUNTS):
         if (user, host) in MADE_BY_INSTALLATION:
@@ -39,8 +43,9 @@ def read_accounts(session: Session, database: str) -> tuple[Account, ...]:
         name = quoted(user) if role else f"{quoted(user)}@{quoted(host)}"
         create = f"CREATE ROLE {name}" if role else str(run(session, f"SHOW CREATE USER {name}")[0][0])
         lines = sorted(str(line) for (line,) in run(session, f"SHOW GRANTS FOR {name}"))
-        own = tuple(line for line in lines if concerns(line, database))
-        found.append(Account(name, create, own, len(lines) - len(own)))
+        own = tuple(line for line in lines if concerns(line, database) or (known_as and concerns(line, known_as)))
+        told = {line if not known_as or concerns(line, known_as) else renamed(line, known_as) for line in own}
+        found.append(Account(name, create, tuple(sorted(told)), len(lines) - len(own)))
     return tuple(found)
 
 

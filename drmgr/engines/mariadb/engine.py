@@ -145,7 +145,10 @@ class MariadbEngine:
             run(session, "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
             ((now,),) = run(session, "SELECT UTC_TIMESTAMP(6)")
             groups = read_groups(session, endpoint.database, self._scope_like(like))
-            accounts = account_facts(read_accounts(session, endpoint.database))
+            # beside, or in an empty database of another name, rights count as those of the name in use
+            own = self._connection.database
+            known_as = own if endpoint.database != own else ""
+            accounts = account_facts(read_accounts(session, endpoint.database, known_as))
         groups["accounts"] = only_wanted(accounts, like.groups.get("accounts", {}))
         # a copy never says where it came from
         for told_by_the_backup in ("origin", "recovery"):

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from datetime import time
 from typing import TYPE_CHECKING, TypeVar
 
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from drmgr.cli.wire import Site
 
 T = TypeVar("T")
+
+NO_PLACE = "as many runs as schedule.parallel allows are under way; it begins at a later look"
+IN_HAND = "another run of the same system is under way; it begins at a later look"
 
 WITHOUT_SLOT = (RunKind.SHIP,)
 """Shipping logs is light and must not wait behind a backup that takes hours."""
@@ -69,10 +73,12 @@ def run_due(opened: "Site", kind: RunKind, act: Callable[[str], T], *, jobs: int
     standing = decisions(opened, kind)
     due = [each for each in standing if each.standing is Standing.DUE]
     held = [each for each in standing if each.standing in {Standing.WAITING, Standing.GIVEN_UP}]
-    return [result for results in _each(opened, due, act, jobs) for result in results], held
+    done = [each for of_one in _each(opened, due, act, jobs) for each in of_one]
+    left = [each for each in done if isinstance(each, Decision)]
+    return [each for each in done if not isinstance(each, Decision)], [*held, *left]
 
 
-def _each(opened: "Site", due: Sequence[Decision], act: Callable[[str], T], jobs: int) -> list[list[T]]:
+def _each(opened: "Site", due: Sequence[Decision], act: Callable[[str], T], jobs: int) -> list[list[T | Decision]]:
     if jobs == 1 or len(due) < 2:  # noqa: PLR2004
         # in the main thread: that is where a signal arrives
         return [_one(opened, each, act) for each in due]
@@ -85,15 +91,15 @@ def _each(opened: "Site", due: Sequence[Decision], act: Callable[[str], T], jobs
             raise
 
 
-def _one(opened: "Site", decision: Decision, act: Callable[[str], T]) -> list[T]:
-    """The result, or nothing when another process has it in hand or all slots are taken: then it stays due."""
+def _one(opened: "Site", decision: Decision, act: Callable[[str], T]) -> list[T | Decision]:
+    """The result; nothing when another process has done it, and why when it has to wait for one: then it stays due."""
     wanted = decision.planned
     group = "ship" if wanted.kind is RunKind.SHIP else "run"
     try:
         with ExitStack() as held:
             # the slot first: of two that look at once one would else have the system and one the slot, and it would not run
             if wanted.kind not in WITHOUT_SLOT and not held.enter_context(slot(opened)):
-                return []
+                return [replace(decision, standing=Standing.WAITING, why=NO_PLACE)]
             for system in wanted.systems:
                 held.enter_context(opened.locks.hold(f"due-{group}-{system}"))
             # decided once more behind the lock: the process that held it may have done it
@@ -103,7 +109,7 @@ def _one(opened: "Site", decision: Decision, act: Callable[[str], T]) -> list[T]
     except LockedError as error:
         if error.run is not None:
             raise
-        return []
+        return [replace(decision, standing=Standing.WAITING, why=IN_HAND)]
 
 
 @contextmanager
@@ -144,6 +150,7 @@ def show_held(opened_zone: Json, console: "Console", held: Sequence[Decision]) -
     from drmgr.cli.output import human_time
 
     for each in held:
-        until = f", not before {human_time(each.until, opened_zone)}" if each.until else ", not before its next time"
+        waits = "" if each.standing is Standing.WAITING else ", not before its next time"
+        until = f", not before {human_time(each.until, opened_zone)}" if each.until else waits
         due = human_time(each.at, opened_zone)
         console.print(f"{each.planned.name}: of {due}: {each.why}{until}", markup=False, soft_wrap=True)

@@ -9,8 +9,8 @@ import pytest
 from tests.support.big_quarter import DRILLS, NIGHTS, big_quarter
 from tests.unit.evidence.quarters import SYSTEMS
 
-CPU_SECONDS = 15.0
-"""Three times what is promised on a quiet machine: other tests run beside this one."""
+CPU_SECONDS = 5.0
+"""What is promised; of CPU time, which others beside it do not lengthen much."""
 
 
 @pytest.mark.skipif(os.environ.get("DRMGR_FAULTS") != "all", reason="two minutes to set up; make faults")

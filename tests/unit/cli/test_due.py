@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
-from drmgr.cli.due import _one
+from drmgr.cli.due import NO_PLACE, _one
 from drmgr.errors import LockedError
 from drmgr.flows.due import Decision, Planned, Standing
 from drmgr.model import RunKind
@@ -32,5 +32,6 @@ def test_without_a_slot_no_system_is_kept_from_the_one_that_has_it() -> None:
     opened: Any = SimpleNamespace(locks=locks, config=SimpleNamespace(schedule=SimpleNamespace(parallel=1)))
     planned = Planned(RunKind.BACKUP, "his", 1, ("his",), Cron("* * * * *", UTC))
     due = Decision(planned, Standing.DUE, datetime(2026, 1, 5, tzinfo=UTC))
-    assert _one(opened, due, lambda name: name) == []
+    (left,) = _one(opened, due, lambda name: name)
+    assert isinstance(left, Decision) and (left.standing, left.why) == (Standing.WAITING, NO_PLACE)
     assert locks.asked == ["slot-1"]

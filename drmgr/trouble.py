@@ -36,7 +36,10 @@ class News(StrEnum):
 
 @dataclass(frozen=True)
 class Alarm:
-    """A problem from its first sight until it was gone; ``recovered_at`` None: it is still there."""
+    """A problem from its first sight until it was gone; ``recovered_at`` None: it is still there.
+
+    ``seen_at`` is when it was seen last; None: not known.
+    """
 
     id: str
     key: str
@@ -46,6 +49,7 @@ class Alarm:
     figures: Mapping[str, Any]
     raised_at: datetime
     recovered_at: datetime | None = None
+    seen_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -68,8 +72,11 @@ class AlarmBook(Protocol):
     def raise_alarm(self, problem: Problem, recipients: Sequence[str]) -> Alarm:
         """Opens an alarm and owes each recipient the news.
 
-        One that is open already is given back as it is; only recipients who are new are owed the news of it.
+        One that is open already is seen once more; only recipients who are new are owed the news of it.
         """
+
+    def recovered_since(self, key: str, since: datetime) -> bool:
+        """Whether an alarm of that key was over since then."""
 
     def recover(self, alarm: Alarm, recipients: Sequence[str]) -> None:
         """Closes the alarm and owes each recipient the news."""

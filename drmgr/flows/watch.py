@@ -2,10 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from drmgr.errors import NotifyError
 from drmgr.interfaces import Clock
 from drmgr.trouble import Alarm, AlarmBook, Delivery, Notifier, Problem
+
+CALM = timedelta(hours=1)
+"""A problem that came back within this time after it was over comes and goes: it is over when it stays away for as long."""
 
 
 @dataclass(frozen=True)
@@ -29,12 +33,19 @@ def watch(book: AlarmBook, problems: Sequence[Problem], notifiers: Sequence[Noti
     before = {alarm.key: alarm for alarm in book.open_alarms()}
     present = {problem.key: problem for problem in problems}
     alarms = [book.raise_alarm(problem, names) for problem in present.values()]
-    recovered = [alarm for key, alarm in before.items() if key not in present]
+    now = clock.now()
+    recovered = [alarm for key, alarm in before.items() if key not in present and not _comes_and_goes(book, alarm, now)]
     for alarm in recovered:
         book.recover(alarm, names)
     told, failed = _tell(book, notifiers, clock)
     raised = tuple(alarm for alarm in alarms if alarm.key not in before)
     return WatchDone(raised, tuple(recovered), told, failed)
+
+
+def _comes_and_goes(book: AlarmBook, alarm: Alarm, now: datetime) -> bool:
+    """Whether it was over shortly before it was raised, and has not been away for long: nobody is told of each turn."""
+    away = now - (alarm.seen_at or alarm.raised_at)
+    return timedelta(0) <= away < CALM and book.recovered_since(alarm.key, alarm.raised_at - CALM)
 
 
 def _tell(book: AlarmBook, notifiers: Sequence[Notifier], clock: Clock) -> tuple[int, dict[str, str]]:

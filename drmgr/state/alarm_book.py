@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -32,15 +33,16 @@ class SqlAlarmBook:
     def raise_alarm(self, problem: Problem, recipients: Sequence[str]) -> Alarm:
         """Opens an alarm and owes each recipient the news.
 
-        One that is open already is given back as it is; only recipients who are new are owed the news of it.
+        One that is open already is seen once more; only recipients who are new are owed the news of it.
         """
         is_open = select(alarms).where(alarms.c.key == problem.key, alarms.c.recovered_at.is_(None))
         with self._database.writing() as connection:
             there = connection.execute(is_open).first()
-            if there is not None:
-                self._owe(connection, there.id, News.RAISED, recipients)
-                return _alarm(there)
             now = self._clock.now()
+            if there is not None:
+                connection.execute(update(alarms).where(alarms.c.id == there.id).values(seen_at=to_text(now)))
+                self._owe(connection, there.id, News.RAISED, recipients)
+                return replace(_alarm(there), seen_at=now)
             alarm_id = str(ULID.from_datetime(now))
             connection.execute(
                 alarms.insert().values(
@@ -51,10 +53,17 @@ class SqlAlarmBook:
                     subject=problem.subject,
                     figures=json.dumps(dict(problem.figures)),
                     raised_at=to_text(now),
+                    seen_at=to_text(now),
                 )
             )
             self._owe(connection, alarm_id, News.RAISED, recipients)
             return _alarm(connection.execute(is_open).one())
+
+    def recovered_since(self, key: str, since: datetime) -> bool:
+        """Whether an alarm of that key was over since then."""
+        query = select(alarms.c.id).where(alarms.c.key == key, alarms.c.recovered_at >= to_text(since)).limit(1)
+        with self._database.reading() as connection:
+            return connection.execute(query).first() is not None
 
     def recover(self, alarm: Alarm, recipients: Sequence[str]) -> None:
         """Closes the alarm and owes each recipient the news."""
@@ -123,4 +132,5 @@ def _alarm(row: Row[Any]) -> Alarm:
         figures=json.loads(row.figures),
         raised_at=datetime.fromisoformat(row.raised_at),
         recovered_at=None if row.recovered_at is None else datetime.fromisoformat(row.recovered_at),
+        seen_at=None if row.seen_at is None else datetime.fromisoformat(row.seen_at),
     )

@@ -13,7 +13,7 @@ from sqlalchemy.pool import NullPool
 from drmgr.errors import ConfigError, PreflightError
 from drmgr.state.marks import state_unusable
 
-REVISIONS = ("0001", "0002", "0003", "0004")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005")
 """Every schema revision this drmgr knows, oldest first; kept here so that an up-to-date catalog opens without Alembic."""
 
 SQLITE_FILE = "catalog.db"

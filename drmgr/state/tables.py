@@ -117,6 +117,7 @@ alarms = Table(
     Column("figures", Text, nullable=False),
     Column("raised_at", Text, nullable=False),
     Column("recovered_at", Text),
+    Column("seen_at", Text),
     Index("alarms_open", "recovered_at"),
 )
 

@@ -53,9 +53,14 @@ class FakeAlarmBook:
             dict(problem.figures),
             self._clock.now(),
         )
-        self.alarms[alarm.id] = alarm
+        alarm = self.alarms[alarm.id] = replace(alarm, seen_at=self._clock.now())
         self._owe(alarm, News.RAISED, recipients)
         return alarm
+
+    def recovered_since(self, key: str, since: datetime) -> bool:
+        return any(
+            each.key == key and each.recovered_at and each.recovered_at >= since for each in self.alarms.values()
+        )
 
     def recover(self, alarm: Alarm, recipients: Sequence[str]) -> None:
         if self.alarms[alarm.id].recovered_at is None:

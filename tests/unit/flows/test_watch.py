@@ -43,9 +43,13 @@ def sql_book(folder: Path, clock: FakeClock) -> Iterator[AlarmBook]:
     database.close()
 
 
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
 @pytest.fixture(params=["memory", "catalog"])
-def book(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[AlarmBook]:
-    clock = FakeClock()
+def book(request: pytest.FixtureRequest, tmp_path: Path, clock: FakeClock) -> Iterator[AlarmBook]:
     if request.param == "memory":
         yield FakeAlarmBook(clock)
         return
@@ -53,8 +57,8 @@ def book(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[AlarmBook]:
         yield book
 
 
-def test_each_problem_is_told_once_and_once_when_it_is_over(book: AlarmBook) -> None:
-    phone, clock = Recipient("phone"), FakeClock()
+def test_each_problem_is_told_once_and_once_when_it_is_over(book: AlarmBook, clock: FakeClock) -> None:
+    phone = Recipient("phone")
     for _ in range(3):
         watch(book, [RPO], [phone], clock)
         clock.sleep(600)
@@ -67,8 +71,27 @@ def test_each_problem_is_told_once_and_once_when_it_is_over(book: AlarmBook) -> 
     watch(book, [], [phone], clock)
     assert len(phone.heard) == 3
     # the same trouble a week later is news
+    clock.sleep(7 * 86400)
     watch(book, [RPO], [phone], clock)
     assert phone.heard[3:] == [["raised his:rpo-missed:"]]
+
+
+def test_a_problem_that_comes_and_goes_is_not_told_at_each_turn(book: AlarmBook, clock: FakeClock) -> None:
+    phone = Recipient("phone")
+    for _ in range(12):
+        for problems in ([RPO], []):
+            watch(book, problems, [phone], clock)
+            clock.sleep(600)
+    turns = ["raised his:rpo-missed:", "recovered his:rpo-missed:", "raised his:rpo-missed:"]
+    assert phone.heard == [[turn] for turn in turns]
+    assert [alarm.code for alarm in book.open_alarms()] == ["rpo-missed"]
+    clock.sleep(2300)
+    done = watch(book, [], [phone], clock)
+    assert done.recovered == ()
+    clock.sleep(600)
+    watch(book, [], [phone], clock)
+    assert phone.heard[3:] == [["recovered his:rpo-missed:"]]
+    assert book.open_alarms() == []
 
 
 def test_what_did_not_arrive_is_trouble_and_is_tried_again_and_nobody_else_hears_it_twice(book: AlarmBook) -> None:

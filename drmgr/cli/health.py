@@ -158,7 +158,7 @@ def _shortened(opened: "Site", found: "list[Health]", held: "list[Standing]") ->
     points = [point for each in found for point in each.known]
     points += [sealed.point for each in held for sealed in each.points]
     try:
-        return [Problem("", "evidence-broken", f"evidence: {text}") for text in shortened(opened, points)[:1]]
+        return [Problem("", "evidence-broken", f"evidence: {gap.reason}") for gap in shortened(opened, points)[:1]]
     except DrmgrError as error:
         return [Problem("", "evidence-broken", error.message)]
 

@@ -16,7 +16,7 @@ import typer
 
 from drmgr.cli.context import output, site
 from drmgr.cli.report import Language
-from drmgr.errors import DrmgrError
+from drmgr.errors import DrmgrError, PreflightError, RepositoryDamagedError
 from drmgr.model import Json, RunKind, Text
 from drmgr.system.files import write_atomically
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from drmgr.flows.points import SealedPoint
     from drmgr.flows.quarter import Period, Proof, Saved, SystemYear, Undeclared
     from drmgr.flows.shipped import LogRange
+    from drmgr.interfaces import Repository
     from drmgr.model import RecoveryPoint
 
 AT_THE_SAME_TIME = 4
@@ -179,19 +180,23 @@ def figures_bytes(report: Json) -> bytes:
 
 def _systems(opened: "Site", period: "Period") -> "tuple[list[SystemYear], Evidence]":
     """Those that are declared, and the evidence of these and others."""
-    from drmgr.cli.quarter_evidence import read_all
+    from drmgr.cli.quarter_evidence import add_taken_away, read_all
 
     jobs = sorted(opened.loaded.jobs.values(), key=lambda job: (job.tier, job.system))
     # opened once, before the threads ask for them
     _ = opened.catalog, opened.bucket
     with ThreadPoolExecutor(max_workers=AT_THE_SAME_TIME) as pool:
-        asked = pool.map(lambda job: _system(opened, job), jobs)
+        known: list[RecoveryPoint] = []
+        asked = pool.map(lambda job: _system(opened, job, known), jobs)
         # while restic works
         evidence = read_all(opened, period)
-        return [replace(found, drills=tuple(evidence.drills.get(found.system.id, ()))) for found in asked], evidence
+        systems = [replace(found, drills=tuple(evidence.drills.get(found.system.id, ()))) for found in asked]
+    add_taken_away(opened, period, evidence, known)
+    return systems, evidence
 
 
-def _system(opened: "Site", job: "Job") -> "SystemYear":
+def _system(opened: "Site", job: "Job", known: "list[RecoveryPoint]") -> "SystemYear":
+    """What is known of one system; its points are added to ``known``."""
     from drmgr.config.models import system_of
     from drmgr.flows.acceptance import accepted_in
     from drmgr.flows.points import find
@@ -207,20 +212,34 @@ def _system(opened: "Site", job: "Job") -> "SystemYear":
     try:
         repository = opened.repository(job.system)
         found = find(repository, BulkMemory(opened.catalog, job.system), job.system)
-        damage, accepted = len(found.problems), accepted_in(found.snapshots)
-        whole = [sealed.point for sealed in found.points if sealed.point.status is PointStatus.COMPLETE]
+        points, lies = _as_sealed(repository, found.points)
+        damage, accepted = len(found.problems) + lies, accepted_in(found.snapshots)
+        known += [sealed.point for sealed in points]
+        whole = [sealed.point for sealed in points if sealed.point.status is PointStatus.COMPLETE]
         saved = [_saved(point, Proof.SEALED, accepted) for point in whole]
         if len(job.sources) == 1 and opened.has_log(job.sources[0]):
             # of several sources one may lag behind: then only whole points count
             source = job.sources[0].name
-            doubted = frozenset(each.point.id for each in found.points if open_doubts(each.point, accepted))
-            saved += shipped(found.points, log_ranges(repository, job.system, source), source, doubted)
+            doubted = frozenset(each.point.id for each in points if open_doubts(each.point, accepted))
+            saved += shipped(points, log_ranges(repository, job.system, source), source, doubted)
     except DrmgrError as error:
         unasked = error.code
     gone = opened.care_book.expired("", job.system)
     saved += [_saved(point, Proof.EXPIRED, accepted) for point in gone if point.status is PointStatus.COMPLETE]
     runs = tuple(opened.catalog.runs(job.system, RunKind.BACKUP))
     return SystemYear(system_of(job), tuple(saved), runs, (), unasked, damage)
+
+
+def _as_sealed(repository: "Repository", points: "Sequence[SealedPoint]") -> "tuple[Sequence[SealedPoint], int]":
+    """Without the newest, and one, when its seal does not tell what the catalog remembers of it. Raises RepositoryError."""
+    from drmgr.flows.points import believed
+
+    try:
+        for newest in points[-1:]:
+            believed(repository, newest)
+    except (PreflightError, RepositoryDamagedError):
+        return points[:-1], 1
+    return points, 0
 
 
 def shipped(

@@ -1,6 +1,6 @@
 """What the signed evidence says of a quarter: drills, restores in incidents, notes, and documents that are gone."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ulid import ULID
 
 from drmgr.cli.proofs import read_document
-from drmgr.model import Json, OccasionKind, RunKind
+from drmgr.model import Json, OccasionKind, RecoveryPoint, RunKind
 
 if TYPE_CHECKING:
     from drmgr.cli.wire import Site
@@ -47,6 +47,18 @@ def read_all(opened: "Site", period: "Period") -> Evidence:
         if period.begin <= entry.sealed_at < period.end and there.get(entry.id) != entry.sha256:
             evidence.problems.append(problem(period, "", "evidence-gone", entry.sealed_at, sequence=entry.sequence))
     return evidence
+
+
+def add_taken_away(opened: "Site", period: "Period", evidence: Evidence, known: Sequence[RecoveryPoint]) -> None:
+    """Documents that recovery points know, and that are not there although the catalog does not miss them."""
+    from drmgr.cli.sealed_heads import shortened
+    from drmgr.flows.quarter import problem
+
+    told = {row["figures"].get("sequence") for row in evidence.problems}
+    for gap in shortened(opened, known):
+        if gap.sequence not in told:
+            at = opened.clock.now()
+            evidence.problems.append(problem(period, "", "evidence-gone", at, sequence=gap.sequence))
 
 
 def _take_drill(evidence: Evidence, predicate: Mapping[str, Json], broken: str, link: "Link") -> None:

@@ -11,6 +11,7 @@ from drmgr.system.clock import rfc3339
 if TYPE_CHECKING:
     from drmgr.cli.wire import Site
     from drmgr.evidence.anchor import Anchored
+    from drmgr.evidence.chain import Gap
 
 AT_THE_SAME_TIME = 4
 
@@ -32,7 +33,7 @@ def anchors_of(points: Iterable[RecoveryPoint], host: str) -> "list[Anchored]":
     return list(found.values())
 
 
-def shortened(opened: "Site", points: Iterable[RecoveryPoint]) -> list[str]:
+def shortened(opened: "Site", points: Iterable[RecoveryPoint]) -> "list[Gap]":
     """Evidence that the points know and that is not there as it was. Raises EvidenceError."""
     from drmgr.evidence.chain import against_anchors, links
 
@@ -40,7 +41,7 @@ def shortened(opened: "Site", points: Iterable[RecoveryPoint]) -> list[str]:
     anchored = anchors_of(points, opened.host)
     if not anchored:
         return []
-    return [gap.reason for gap in against_anchors(links(folder) if folder.is_dir() else [], anchored)]
+    return against_anchors(links(folder) if folder.is_dir() else [], anchored)
 
 
 def asked_points(opened: "Site") -> tuple[list[RecoveryPoint], list[str]]:

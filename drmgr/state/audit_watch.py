@@ -95,10 +95,10 @@ class AuditWatch:
             ) from error
 
     def _read(self) -> _Note | None:
-        """None when there is none that this key signed: then all is verified anew."""
+        """None when there is none that this account can read and this key signed: then all is verified anew."""
         try:
             found = proven(self._note.read_bytes(), NOTE_SCHEMA, self._public)
-        except (FileNotFoundError, ValueError):
+        except (FileNotFoundError, PermissionError, ValueError):
             return None
         except OSError as error:
             raise unreadable(self._note, error) from error

@@ -42,6 +42,9 @@ class Marks:
             handle = os.open(self._directory / name, os.O_RDWR | os.O_CLOEXEC)
         except FileNotFoundError:
             return None
+        except PermissionError:
+            # of another account, whose own drmgr can tell
+            return True
         except OSError as error:
             raise state_unusable(self._directory, error) from error
         try:

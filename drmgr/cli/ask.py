@@ -1,14 +1,14 @@
 """The questions of ``drmgr restore`` on a terminal: which system, what happened, which point, where to."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from drmgr.cli.sure import Prompt, confirmed
 from drmgr.cli.ways import Wish, lost_server_advice, pairs, ways
-from drmgr.errors import NotAllowedError
+from drmgr.errors import NotAllowedError, UsageError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -39,6 +39,7 @@ class Wanted:
     reason: str = ""
     confirm: str = ""
     end_sessions: bool = False
+    fault_at: str = ""
 
     @property
     def whole(self) -> bool:
@@ -279,6 +280,21 @@ class Interview:
 
     def _say(self, text: str) -> None:
         self._console.print(text, markup=False)
+
+
+def fault_of(prompt: Prompt, given: str, read: Callable[[str], object]) -> str:
+    """When the fault was, as a person knows it; empty where nobody does. ``read`` raises UsageError for what is no time."""
+    while not given:
+        text = prompt("When was the fault? For instance 2026-01-05 14:03; only Enter: nobody knows yet").strip()
+        if not text:
+            return ""
+        try:
+            read(text)
+        except UsageError as error:
+            prompt(f"{error.message}. Enter to type it again")
+        else:
+            return text
+    return given
 
 
 def agree(prompt: Prompt, system: str, wanted: Wanted, *, touched: bool, users: int) -> Wanted:

@@ -1,12 +1,14 @@
 """Whether ``drmgr restore`` has to ask, and the plan it shows before it does what was answered."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import typer
 
-from drmgr.cli.ask import Interview, Wanted, agree
+from drmgr.cli.ask import Interview, Wanted, agree, fault_of
 from drmgr.cli.context import site
 from drmgr.cli.sure import Prompt, askable, typed
+from drmgr.cli.told import told_of
 from drmgr.errors import UsageError
 
 if TYPE_CHECKING:
@@ -15,8 +17,10 @@ if TYPE_CHECKING:
     from drmgr.cli.wire import Site
 
 
-def answered(context: typer.Context, given: Wanted, *, dry_run: bool) -> Wanted:
+def answered(context: typer.Context, given: Wanted, *, dry_run: bool, incident: bool) -> Wanted:
     """What a person at a terminal answers and agrees to; what was given, where nothing is missing.
+
+    ``incident``: there may have been a fault, and when it was is asked.
 
     Raises UsageError where nobody can be asked, NotAllowedError when the plan is not agreed to.
     """
@@ -31,10 +35,14 @@ def answered(context: typer.Context, given: Wanted, *, dry_run: bool) -> Wanted:
     from rich.console import Console
 
     with site(context) as opened:
-        return interview(opened, Console(highlight=False, soft_wrap=False), typed, given, dry_run=dry_run)
+        return interview(
+            opened, Console(highlight=False, soft_wrap=False), typed, given, dry_run=dry_run, incident=incident
+        )
 
 
-def interview(opened: "Site", console: "Console", prompt: Prompt, given: Wanted, *, dry_run: bool) -> Wanted:
+def interview(
+    opened: "Site", console: "Console", prompt: Prompt, given: Wanted, *, dry_run: bool, incident: bool = True
+) -> Wanted:
     """Asks, shows the plan, and has it agreed to; a dry run needs no agreement."""
     if given.system:
         opened.loaded.job(given.system)
@@ -52,4 +60,14 @@ def interview(opened: "Site", console: "Console", prompt: Prompt, given: Wanted,
     console.print()
     show_forecast(console, opened, told)
     console.print()
-    return agree(prompt, wanted.system, wanted, touched=told.touched, users=told.users)
+    agreed = agree(prompt, wanted.system, wanted, touched=told.touched, users=told.users)
+    if not (told.touched and incident):
+        return agreed
+    return replace(agreed, fault_at=fault_of(prompt, given.fault_at, lambda text: _time_of_fault(opened, text)))
+
+
+def _time_of_fault(opened: "Site", text: str) -> None:
+    """Raises UsageError for what is no time, or one to come."""
+    from drmgr.flows.incident import refuse_disorder
+
+    refuse_disorder(told_of(text, "", "", "", opened.zone), opened.clock.now())

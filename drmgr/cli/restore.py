@@ -97,8 +97,9 @@ def restore(
     if undo or finish:
         end(context, system, undo, finish, sure=(reason, confirm), end_sessions=end_sessions, times=times)
         return
-    given = Wanted(system, to, point, at, tuple(source or ()), from_copy, reason, confirm, end_sessions)
-    wanted = answered(context, given, dry_run=dry_run)
+    given = Wanted(system, to, point, at, tuple(source or ()), from_copy, reason, confirm, end_sessions, fault_at)
+    incident = occasion in (None, OccasionKind.INCIDENT)
+    wanted = answered(context, given, dry_run=dry_run, incident=incident)
     system, to, at, reason = wanted.system, wanted.to, wanted.at, wanted.reason
     with site(context) as opened, answers.progress() as progress:
         opened.loaded.job(system)
@@ -109,6 +110,7 @@ def restore(
         production = isinstance(where, plans.ToConnection | ToOriginal)
         if production and not dry_run:
             insist(system, reason, wanted.confirm)
+        times = (wanted.fault_at, *times[1:])
         told, kind = incident_of(opened, times, occasion, production=production)
         plan = gone_on_with(opened, plans.RestorePlan(wanted.point, where, chosen, reason, kind, at, told), system)
         left = left_of(plan)

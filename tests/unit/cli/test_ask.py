@@ -11,10 +11,10 @@ import pytest
 from rich.console import Console
 
 from drmgr.cli import ask, measured, ship
-from drmgr.cli.ask import HAPPENINGS, Interview, Wanted, agree
+from drmgr.cli.ask import HAPPENINGS, Interview, Wanted, agree, fault_of
 from drmgr.cli.measured import Measured, Proven
 from drmgr.cli.ways import Ways, Wish
-from drmgr.errors import NotAllowedError, PointNotFoundError
+from drmgr.errors import NotAllowedError, PointNotFoundError, UsageError
 from drmgr.flows.points import Found, SealedPoint
 from drmgr.flows.reach import Window
 from drmgr.model import PointStatus, RecoveryPoint
@@ -224,3 +224,16 @@ def test_what_was_confirmed_on_the_command_line_is_not_asked_again() -> None:
 )
 def test_production_is_touched_only_with_a_name_and_a_reason(to: str, confirm: str, reason: str, sure: bool) -> None:
     assert Wanted("his", to, confirm=confirm, reason=reason).sure is sure
+
+
+def test_the_time_of_the_fault_is_asked_until_it_is_one_or_nobody_knows() -> None:
+    def read(text: str) -> None:
+        if not text.startswith("2026"):
+            raise UsageError(f"{text}: not a time")
+
+    person = Person("yesterday", "", "2026-01-05 14:03")
+    assert fault_of(person, "", read) == "2026-01-05 14:03"
+    assert "yesterday: not a time" in person.asked[1]
+    assert fault_of(Person(""), "", read) == ""
+    # what was told on the command line is not asked
+    assert fault_of(Person(), "2026-01-05 13:00", read) == "2026-01-05 13:00"

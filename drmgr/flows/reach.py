@@ -135,10 +135,12 @@ def reach(member: Member, ranges: Sequence[LogRange]) -> Reach | None:
     chain = _chain(member, recovery["system_identifier"], ranges)
     renewed = chain != recovery["system_identifier"]
     timeline, following = recovery["timeline"], recovery["last_log"] + 1
+    ranges = [each for each in ranges if each.chain == chain]
+    gone_back_from = _gone_back_from(ranges) - {timeline}
     chosen: list[LogRange] = []
     until, position = member.consistent_at, recovery["position"]
     for each in ranges:
-        if each.chain != chain or each.timeline < timeline:
+        if each.timeline < timeline or each.timeline in gone_back_from:
             continue
         # a log in which nothing happened ends before it begins, and still tells a later time
         empty = each.first == following == each.last + 1
@@ -160,6 +162,17 @@ def reach(member: Member, ranges: Sequence[LogRange]) -> Reach | None:
         chosen.append(each)
         until, position = max(until, each.until or until), max(position, each.position)
     return Reach(member, tuple(chosen), member.consistent_at, until, recovery["position"], position)
+
+
+def _gone_back_from(ranges: Sequence[LogRange]) -> set[int]:
+    """Timelines that the source is no longer on: of an older one something was shipped after all of theirs.
+
+    A restore in place begins such a timeline, and its undoing ends it.
+    """
+    newest: dict[int, datetime] = {}
+    for each in ranges:
+        newest[each.timeline] = max(each.snapshot.time, newest.get(each.timeline, each.snapshot.time))
+    return {one for one, last in newest.items() if any(other < one and newest[other] > last for other in newest)}
 
 
 def _chain(member: Member, identifier: str, ranges: Iterable[LogRange]) -> str:

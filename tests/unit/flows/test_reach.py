@@ -65,6 +65,21 @@ def test_what_a_replay_cannot_pass_is_not_offered(engine: str, position: int, un
     assert found.holds(RecoveryTarget("time", minutes(7).isoformat())) is (until > minutes(7))
 
 
+def test_the_timeline_of_a_restore_that_was_undone_leads_nowhere() -> None:
+    first = shipped("me", 1, 2, 3, 4, 5)
+    # restored in place as of the third file, and undone before the fifth was shipped
+    undone = tuple(replace(each, timeline=2) for each in shipped("me", 3, 4, at=10.5))
+    made = member(0, engine="postgresql-physical")
+    found = reached(made, (*first, *undone))
+    assert (found.ranges, found.until) == (first, minutes(25))
+    # one that is still in use is followed, as after a standby was promoted
+    assert reached(made, (*first[:3], *undone)).ranges[-1] == undone[-1]
+    # a point of that time goes on along it
+    recovery = {**made.facts.groups["recovery"], "timeline": 2, "last_log": 2}
+    of_then = replace(made, facts=replace(made.facts, groups={"recovery": recovery}))
+    assert reached(of_then, (*first, *undone)).ranges == undone
+
+
 def test_the_barrier_travels_with_the_logs_tags(tmp_path: Path) -> None:
     repository = FakeRepository(tmp_path)
     repository.init()

@@ -17,12 +17,14 @@ if TYPE_CHECKING:
     from drmgr.cli.wire import Site
     from drmgr.state.audit_lines import Anchor
     from drmgr.state.audit_verify import AuditVerdict
+    from drmgr.state.audit_watch import AuditWatch
 
 
 def register(app: typer.Typer) -> None:
     group = typer.Typer(help="The signed record of every act on the backups.", no_args_is_help=True)
     group.command("show")(show)
     group.command("verify")(verify)
+    group.command("accept")(accept)
     app.add_typer(group, name="audit")
 
 
@@ -136,12 +138,51 @@ def verify(
         raise typer.Exit(EvidenceError.exit_code)
 
 
-def _anchors(opened: "Site", key: Json, *, offline: bool) -> tuple[list["Anchor"], list[str]]:
-    """The heads that are remembered outside the log, and what is wrong with some of them."""
-    from drmgr.state.audit_lines import CATALOG, Anchor, read_anchor
+def accept(
+    context: typer.Context,
+    reason: Annotated[str, typer.Option(help="What was found out about it; kept in the log.")] = "",
+) -> None:
+    """Have what is wrong with the audit log by now no longer be trouble for status: somebody looked into it.
+
+    Nothing is mended: audit verify names every place for ever, and status tells what is done to the log from now on.
+    """
+    if not reason.strip():
+        raise UsageError("to accept a broken audit log, say what was found out", hint="use --reason TEXT")
+    answers = output(context)
+    with site(context) as opened, audited(opened, "audit.accept", why=reason) as said:
+        verdict = watch_of(opened).accept(remembered(opened), opened.clock.now())
+        said["faults"] = verdict.faults
+    document = {"accepted": verdict.faults, "findings": [each.reason for each in verdict.findings]}
+
+    def show_accepted(console: "Console") -> None:
+        console.print(f"{verdict.faults} faults of the audit log are accepted: {reason}", markup=False)
+        for finding in verdict.findings:
+            console.print(f"  {finding.reason}", markup=False, soft_wrap=True)
+
+    answers.answer(document, show_accepted)
+
+
+def remembered(opened: "Site") -> "list[Anchor]":
+    """The newest line that the catalog knows."""
+    from drmgr.state.audit_lines import CATALOG, Anchor
 
     head = opened.catalog.audit_head(opened.host)
-    found = [] if head is None else [Anchor(CATALOG, head)]
+    return [] if head is None else [Anchor(CATALOG, head)]
+
+
+def watch_of(opened: "Site") -> "AuditWatch":
+    """What looks whether the log is still what was written. Raises KeystoreError."""
+    from drmgr.keystore.evidence_keys import audit_private_key
+    from drmgr.state.audit_watch import AuditWatch
+
+    return AuditWatch(opened.audit_file, opened.audit_note, audit_private_key(opened.keystore))
+
+
+def _anchors(opened: "Site", key: Json, *, offline: bool) -> tuple[list["Anchor"], list[str]]:
+    """The heads that are remembered outside the log, and what is wrong with some of them."""
+    from drmgr.state.audit_lines import read_anchor
+
+    found = remembered(opened)
     strange: list[str] = []
     if opened.bucket is None or offline:
         return found, strange

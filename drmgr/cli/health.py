@@ -122,20 +122,17 @@ def _site_problems(opened: "Site", begun: Mapping[str, datetime]) -> tuple[list[
 
 def _audit_problems(opened: "Site") -> list[Problem]:
     """Whether the audit log is still what was written, by its key and by its head in the catalog."""
-    from drmgr.keystore.evidence_keys import audit_private_key
-    from drmgr.state.audit_lines import CATALOG, Anchor
-    from drmgr.state.audit_watch import AuditWatch
+    from drmgr.cli.audit import remembered, watch_of
 
     # before the log: it may only be ahead of what is remembered
-    head = opened.catalog.audit_head(opened.host)
-    if head is None and not opened.audit_file.exists():
+    anchors = remembered(opened)
+    if not anchors and not opened.audit_file.exists():
         return []
     try:
-        watch = AuditWatch(opened.audit_file, opened.audit_note, audit_private_key(opened.keystore))
-        verdict = watch.look([] if head is None else [Anchor(CATALOG, head)], opened.clock.now())
+        verdict = watch_of(opened).look(anchors, opened.clock.now())
     except DrmgrError as error:
         return [Problem("", "audit-broken", f"the audit log cannot be proven: {error.message}")]
-    if verdict.ok:
+    if verdict.at_rest:
         return []
     more = f" (and {verdict.faults - 1} more)" if verdict.faults > 1 else ""
     return [Problem("", "audit-broken", f"audit log: {verdict.findings[0].reason}{more}; see: drmgr audit verify")]

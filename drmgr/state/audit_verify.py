@@ -36,10 +36,17 @@ class AuditVerdict:
     findings: list[Finding] = field(default_factory=list)
     faults: int = 0
     notes: list[str] = field(default_factory=list)
+    accepted: int = 0
+    """So many of the faults a person has looked into and lives with; they stay faults."""
 
     @property
     def ok(self) -> bool:
         return self.faults == 0
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether nothing is wrong that nobody has accepted."""
+        return self.faults <= self.accepted
 
     def find(self, line: int | None, sequence: int | None, reason: str) -> None:
         self.faults += 1

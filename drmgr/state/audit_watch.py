@@ -31,11 +31,15 @@ _BLOCK: Final = 1 << 20
 
 @dataclass(frozen=True)
 class _Note:
-    """What was found ``before`` its place, in bytes of that SHA-256; ``at`` is when all of them were read last."""
+    """What was found ``before`` its place, in bytes of that SHA-256; ``at`` is when all of them were read last.
+
+    So many of the faults there as ``accepted`` says a person lives with; true of those very bytes only.
+    """
 
     sha256: str
     before: Before
     at: datetime
+    accepted: int = 0
 
 
 class AuditWatch:
@@ -68,24 +72,52 @@ class AuditWatch:
         except OSError as error:
             raise unreadable(self._log, error) from error
 
+    def accept(self, anchors: Sequence[Anchor], now: datetime) -> AuditVerdict:
+        """Verifies the whole log, and has all that is wrong in it by now no longer be trouble. The faults stay.
+
+        Raises EvidenceError when log or note cannot be read or written.
+        """
+        try:
+            with self._log.open("rb") as file:
+                size, whole = _end_of_lines(file), hashlib.sha256()
+                against = Against(self._log.parent, self._public, anchors)
+                verdict = verify_lines(file, Before(), against, end=size, taken=whole.update)
+        except OSError as error:
+            raise unreadable(self._log, error) from error
+        verdict.accepted = verdict.faults
+        self._note_down(whole.hexdigest(), size, verdict, now)
+        return verdict
+
     def _look(self, file: BinaryIO, note: _Note | None, anchors: Sequence[Anchor], now: datetime) -> AuditVerdict:
         size, whole = _end_of_lines(file), hashlib.sha256()
         against = Against(self._log.parent, self._public, anchors)
         before = Before() if note is None or size < note.before.size else note.before
         if note is not None and before.size:
             if size > self._every_time and timedelta(0) <= now - note.at < AT_LEAST:
-                return verify_lines(file, before, against, end=size)
+                recent = verify_lines(file, before, against, end=size)
+                recent.accepted = note.accepted
+                return recent
             for block in _blocks(file, before.size):
                 whole.update(block)
             if whole.hexdigest() != note.sha256:
                 return _changed(note)
         verdict = verify_lines(file, before, against, end=size, taken=whole.update)
-        reason = verdict.findings[0].reason if verdict.faults else ""
-        self._write(_Note(whole.hexdigest(), Before(size, verdict.lines, verdict.head, verdict.faults, reason), now))
+        verdict.accepted = note.accepted if note is not None and before.size else 0
+        self._note_down(whole.hexdigest(), size, verdict, now)
         return verdict
 
+    def _note_down(self, sha256: str, size: int, verdict: AuditVerdict, now: datetime) -> None:
+        reason = verdict.findings[0].reason if verdict.faults else ""
+        before = Before(size, verdict.lines, verdict.head, verdict.faults, reason)
+        self._write(_Note(sha256, before, now, verdict.accepted))
+
     def _write(self, note: _Note) -> None:
-        content = {"sha256": note.sha256, "before": asdict(note.before), "at": rfc3339(note.at)}
+        content = {
+            "sha256": note.sha256,
+            "before": asdict(note.before),
+            "at": rfc3339(note.at),
+            "accepted": note.accepted,
+        }
         try:
             write_atomically(self._note, signed({"schema": NOTE_SCHEMA, **content}, self._key))
         except OSError as error:
@@ -105,7 +137,7 @@ class AuditWatch:
         told = found["before"]
         head = None if told["head"] is None else AuditHead(**told["head"])
         before = Before(**{**told, "head": head})
-        return _Note(found["sha256"], before, datetime.fromisoformat(found["at"]))
+        return _Note(found["sha256"], before, datetime.fromisoformat(found["at"]), found["accepted"])
 
 
 def _changed(note: _Note) -> AuditVerdict:

@@ -98,6 +98,14 @@ def test_a_changed_log_is_named(site: Site, change: Callable[[list[bytes]], list
     site.json("backup", "docs")
     verified(site, code=23)
     assert [each["code"] for each in site.json("status", code=4)["problems"]] == ["audit-broken"]
+    # somebody looked into it: it stays broken, and is no trouble until something else is done to it
+    assert site.refused(2, "audit", "accept")["code"] == "usage"
+    assert site.json("audit", "accept", "--reason", "a bad block on the disk")["accepted"] > 0
+    assert site.json("status")["ok"]
+    assert acts(site, 1) == [("audit.accept", "", "ok")]
+    verified(site, code=23)
+    log_of(site).write_bytes(log_of(site).read_bytes().replace(b'"audit.accept"', b'"audit.accepd"'))
+    assert [each["code"] for each in site.json("status", code=4)["problems"]] == ["audit-broken"]
 
 
 def test_an_auditor_needs_a_copy_and_the_public_key_only(site: Site, tmp_path: Path) -> None:

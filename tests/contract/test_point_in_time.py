@@ -145,7 +145,7 @@ def test_a_drill_without_shipped_logs_counts_from_its_point(place: Place) -> Non
 def test_a_system_with_a_source_that_has_no_logs_is_not_taken_apart(place: Place) -> None:
     place.back_up()
     place.wired = replace(place.wired, sources=(Source("main", place.engine),))
-    done, _ = play(place, "newest")
+    done, _ = play(place, place.now().isoformat())
     assert done.record.verdict is Verdict.ERROR
     assert done.record.outcomes[0].error is not None
     assert done.record.outcomes[0].error["code"] == UsageError.code

@@ -14,7 +14,7 @@ from drmgr.model import AuditResult, Json
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from drmgr.cli.wire import Site
+    from drmgr.cli.wiring.wire import Site
     from drmgr.state.audit_lines import Anchor
     from drmgr.state.audit_verify import AuditVerdict
     from drmgr.state.audit_watch import AuditWatch

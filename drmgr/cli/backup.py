@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from drmgr.cli.context import output, site
-from drmgr.cli.due import held_json, run_due, show_held, slot
 from drmgr.cli.points import Judged
-from drmgr.cli.safekeeping import keep_safe
+from drmgr.cli.recovery.safekeeping import keep_safe
+from drmgr.cli.scheduling.due import held_json, run_due, show_held, slot
 from drmgr.errors import DrmgrError, IncompleteError, UsageError
 from drmgr.model import Json, RunKind
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from drmgr.cli.output import Output
-    from drmgr.cli.wire import Site
+    from drmgr.cli.wiring.wire import Site
     from drmgr.flows.backup import BackupDone
     from drmgr.flows.bench import Bench, ProgressFor
     from drmgr.flows.due import Decision

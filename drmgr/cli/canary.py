@@ -15,7 +15,7 @@ from drmgr.model import Json
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from drmgr.cli.wire import Site
+    from drmgr.cli.wiring.wire import Site
 
 
 def register(app: typer.Typer) -> None:
@@ -76,7 +76,7 @@ def _with_canaries(opened: "Site", names: list[str]) -> list[str]:
 def plantings_of(opened: "Site", system: str) -> Iterator[Planting]:
     """What is to be planted in the sources of one system. Raises KeystoreError."""
     from drmgr.checks.canary import token_of
-    from drmgr.cli.canaries import is_tree, path_of, table_of
+    from drmgr.cli.wiring.canaries import is_tree, path_of, table_of
 
     job = opened.loaded.job(system)
     for canary in job.canary:

@@ -10,7 +10,7 @@ import typer
 from drmgr.cli.output import Output
 
 if TYPE_CHECKING:
-    from drmgr.cli.wire import Site
+    from drmgr.cli.wiring.wire import Site
 
 
 def output(context: typer.Context) -> Output:
@@ -24,7 +24,7 @@ def config_path(context: typer.Context) -> Path:
 @contextmanager
 def site(context: typer.Context) -> "Iterator[Site]":
     """The site of ``--config``. Raises ConfigError."""
-    from drmgr.cli.wire import open_site
+    from drmgr.cli.wiring.wire import open_site
 
     with open_site(config_path(context)) as opened:
         yield opened

@@ -149,7 +149,7 @@ def _quarter(now: datetime) -> str:
 def plant_canaries(hospital: "Hospital", config: Path) -> None:
     """What ``drmgr canary plant`` asks the hospital's administrators for."""
     from drmgr.cli.canary import plantings_of
-    from drmgr.cli.wire import open_site
+    from drmgr.cli.wiring.wire import open_site
 
     with open_site(config) as opened:
         for planting in (each for system in hospital.systems for each in plantings_of(opened, system)):
@@ -277,7 +277,7 @@ def _show_counts(console: "Console", counts: Mapping[str, int]) -> None:
 
 def stop(context: typer.Context, folder: Folder = DEFAULT_FOLDER) -> None:
     """End the servers that ``drmgr demo --keep`` left up, and what was restored to scratch; the folder stays."""
-    from drmgr.cli.wire import open_site
+    from drmgr.cli.wiring.wire import open_site
     from drmgr.demo.hospital import stop_kept
 
     ended = list(stop_kept(folder.absolute()))

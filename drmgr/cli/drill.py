@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from drmgr.cli.context import output, site
-from drmgr.cli.due import held_json, run_due, show_held, slot
-from drmgr.cli.report import Language, report_path, write_report
-from drmgr.cli.restored import check_json, times_json
-from drmgr.cli.safekeeping import keep_safe
+from drmgr.cli.recovery.safekeeping import keep_safe
+from drmgr.cli.reports.report import Language, report_path, write_report
+from drmgr.cli.restoring.restored import check_json, times_json
+from drmgr.cli.scheduling.due import held_json, run_due, show_held, slot
 from drmgr.errors import ConfigError, DrmgrError, ObjectiveMissedError, UsageError
 from drmgr.model import Json, Level, RunKind, Verdict
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from drmgr.cli.wire import Site
+    from drmgr.cli.wiring.wire import Site
     from drmgr.flows.drill import DrillDone, DrillPlan
     from drmgr.flows.due import Decision
     from drmgr.model import DrillRecord, Measure, Outcome, Run
@@ -141,7 +141,7 @@ def _names(opened: "Site", names: list[str], *, everything: bool) -> list[str]:
 
 
 def _plan(opened: "Site", name: str, from_copy: str) -> "DrillPlan":
-    from drmgr.cli.checks import across_check
+    from drmgr.cli.wiring.checks import across_check
     from drmgr.config.models import text_of
     from drmgr.flows.drill import DrillPlan
 

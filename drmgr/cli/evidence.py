@@ -102,7 +102,7 @@ def verify(
 
 
 def _verified_at_site(context: typer.Context, paths: list[Path], key: Path | None, *, offline: bool) -> Json:
-    from drmgr.cli.sealed_heads import anchors_of, asked_points
+    from drmgr.cli.watching.sealed_heads import anchors_of, asked_points
     from drmgr.evidence.anchor import read_anchors
     from drmgr.evidence.verify import verify_all
     from drmgr.keystore.evidence_keys import EVIDENCE_PUBLIC_FILE, evidence_public_key

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from drmgr.cli.context import output, site
-from drmgr.cli.safekeeping import keep_safe
-from drmgr.cli.told import ACCEPTED, DECIDED, FAULT, NOTICED, day_of, told_of
+from drmgr.cli.recovery.safekeeping import keep_safe
+from drmgr.cli.restoring.told import ACCEPTED, DECIDED, FAULT, NOTICED, day_of, told_of
 from drmgr.errors import EvidenceError, UsageError
 from drmgr.model import About, CorrectiveAction, Json, RunKind, RunStatus, SwapPhase, Text, Timeline, Told
 
 if TYPE_CHECKING:
-    from drmgr.cli.wire import Site
+    from drmgr.cli.wiring.wire import Site
     from drmgr.evidence.render import Afterwards
     from drmgr.evidence.store import Document
     from drmgr.flows.incident import Known

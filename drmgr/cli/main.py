@@ -8,27 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from drmgr import __version__
-from drmgr.cli import (
-    audit,
-    backup,
-    canary,
-    demo,
-    drill,
-    evidence,
-    incident,
-    keys,
-    notify,
-    points,
-    recover,
-    repo,
-    report,
-    restore,
-    schedule,
-    ship,
-    site,
-    status,
-)
+from drmgr.cli import audit, backup, canary, demo, drill, evidence, incident, points, ship, site
+from drmgr.cli.keyring import keys
 from drmgr.cli.output import Output
+from drmgr.cli.recovery import recover
+from drmgr.cli.reports import report
+from drmgr.cli.repositories import repo
+from drmgr.cli.restoring import restore
+from drmgr.cli.scheduling import schedule
+from drmgr.cli.watching import notify, status
 from drmgr.errors import DrmgrError, Interrupted, UsageError
 from drmgr.system.stopping import signals_as_exceptions
 

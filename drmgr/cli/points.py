@@ -14,7 +14,7 @@ from drmgr.model import Json
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from drmgr.cli.repo_copy import Copies
+    from drmgr.cli.repositories.repo_copy import Copies
     from drmgr.flows.acceptance import Acceptance
     from drmgr.flows.horizon import Horizon
     from drmgr.flows.points import Found
@@ -41,9 +41,9 @@ def points(
     if accept or reason:
         _accept(context, system, accept, reason, from_copy)
         return
-    from drmgr.cli.background import rest_json, show_unfinished, unfinished
-    from drmgr.cli.protection import protected_until
-    from drmgr.cli.repo_copy import ask_copies
+    from drmgr.cli.repositories.protection import protected_until
+    from drmgr.cli.repositories.repo_copy import ask_copies
+    from drmgr.cli.restoring.background import rest_json, show_unfinished, unfinished
     from drmgr.cli.ship import reachable, reachable_json, show_reachable
     from drmgr.flows.points import find
 
@@ -91,7 +91,7 @@ def points(
 def _accept(context: typer.Context, system: str, point: str, reason: str, from_copy: str) -> None:
     """Keeps a person's word on a suspicious point."""
     from drmgr.cli.audit import audited
-    from drmgr.cli.wire import operator
+    from drmgr.cli.wiring.wire import operator
     from drmgr.flows.acceptance import Acceptance, accept, doubt_json, in_words
     from drmgr.flows.points import choose, find
 
@@ -207,7 +207,7 @@ def _show_points(
     console: "Console", found: "Found", locked: "Horizon | None", copies: "Copies", zone: "tzinfo", judged: Judged
 ) -> None:
     from drmgr.cli.output import human_bytes, human_time, table
-    from drmgr.cli.repo_copy import lag_text
+    from drmgr.cli.repositories.repo_copy import lag_text
 
     headings = ["recovery point", f"consistent at ({zone})", "status", "sources", "size"]
     rows = [

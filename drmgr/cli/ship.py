@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from drmgr.cli.context import output, site
-from drmgr.cli.due import held_json, run_due
+from drmgr.cli.scheduling.due import held_json, run_due
 from drmgr.errors import DrmgrError, IncompleteError, UsageError
 from drmgr.model import Json, RunKind
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from drmgr.cli.output import Output
-    from drmgr.cli.wire import Site
+    from drmgr.cli.wiring.wire import Site
     from drmgr.config.models import Job, Source
     from drmgr.flows.bench import Bench, ProgressFor
     from drmgr.flows.due import Decision

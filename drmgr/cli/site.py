@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from drmgr.cli import doctor
+from drmgr.cli.checkup import doctor
 from drmgr.cli.context import config_path, output, site
 from drmgr.errors import UsageError
 
@@ -84,7 +84,7 @@ def init(
 
 def _keys(config: Path) -> list[str]:
     """The keys that need no more than the site's name; the systems' passwords come with the repositories."""
-    from drmgr.cli.wire import open_site
+    from drmgr.cli.wiring.wire import open_site
     from drmgr.keystore.evidence_keys import init_keys
 
     with open_site(config) as opened:

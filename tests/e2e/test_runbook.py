@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from drmgr.cli.runbook import gather
-from drmgr.cli.wire import open_site
+from drmgr.cli.reports.runbook import gather
+from drmgr.cli.wiring.wire import open_site
 from drmgr.flows.runbook import TIME
 from tests.support.site import Site
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ulid import ULID
 
-from drmgr.cli.wire import Site, open_site
+from drmgr.cli.wiring.wire import Site, open_site
 from drmgr.flows.points import MARK, SEAL_TAG
 from drmgr.model import (
     CheckResult,

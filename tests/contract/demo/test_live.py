@@ -18,7 +18,7 @@ from typing import cast
 import pytest
 
 from drmgr.cli.demo import write_site
-from drmgr.cli.wire import Site, open_site
+from drmgr.cli.wiring.wire import Site, open_site
 from drmgr.demo.hospital import Hospital
 from drmgr.demo.live import MONEY, TILLS, Live
 from drmgr.demo.sessions import Session, one

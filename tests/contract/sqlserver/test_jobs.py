@@ -16,7 +16,7 @@ from typing import Any, cast, get_type_hints
 import pytest
 from ruamel.yaml import YAML
 
-from drmgr.cli.checks import declared
+from drmgr.cli.wiring.checks import declared
 from drmgr.config import models
 from drmgr.demo.departments.queue import QueueDepartment
 from drmgr.demo.his import LOCAL

@@ -12,7 +12,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from drmgr.checks.rows import row_hash
-from drmgr.cli.checks import across_check
+from drmgr.cli.wiring.checks import across_check
 from drmgr.config import models
 from drmgr.flows.bench import Source, WiredSystem
 from drmgr.interfaces import AcrossCheck, Engine, Repository

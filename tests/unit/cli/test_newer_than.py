@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from drmgr.cli.restoretarget import since
+from drmgr.cli.restoring.restoretarget import since
 from drmgr.errors import UsageError
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from rich.console import Console
 
-from drmgr.cli.forecast import as_of_text
+from drmgr.cli.restoring.forecast import as_of_text
 from drmgr.cli.ship import _show
 from drmgr.flows.ship_logs import Shipped
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from drmgr.cli.canaries import sensitivity_of
+from drmgr.cli.wiring.canaries import sensitivity_of
 from drmgr.config.references import job_mistakes
 from drmgr.config.suspicion import Canary, Suspicion
 from drmgr.flows.suspicion import Sensitivity

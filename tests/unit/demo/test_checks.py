@@ -16,7 +16,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from drmgr.checks.rows import row_hash
-from drmgr.cli.checks import declared
+from drmgr.cli.wiring.checks import declared
 from drmgr.config import models
 from drmgr.demo.systems import FOLDERS
 from drmgr.interfaces import Engine

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from drmgr.cli.sealed_heads import anchors_of
+from drmgr.cli.watching.sealed_heads import anchors_of
 from drmgr.evidence.anchor import anchor_bytes, anchor_name, read_anchors
 from drmgr.evidence.chain import links, newest
 from drmgr.evidence.verify import verify_all

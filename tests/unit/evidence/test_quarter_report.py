@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from drmgr.cli.quarter import document_of, figures_bytes, quarter_labels, report_of
+from drmgr.cli.reports.quarter import document_of, figures_bytes, quarter_labels, report_of
 from drmgr.errors import ConfigError
 from drmgr.evidence.compliance import PACKAGED, compliance
 from drmgr.evidence.render import Language, render

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from drmgr.cli.restored import course_json
+from drmgr.cli.restoring.restored import course_json
 from drmgr.errors import UsageError
 from drmgr.evidence.build import metrics_json
 from drmgr.flows.backup import backup

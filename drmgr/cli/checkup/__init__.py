@@ -1,0 +1,1 @@
+"""``drmgr doctor``: what will be needed, looked at before it is needed."""

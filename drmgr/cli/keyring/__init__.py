@@ -1,0 +1,1 @@
+"""``drmgr keys``: the site's keys, their rotation and their shares."""

@@ -1,0 +1,1 @@
+"""``drmgr recover``, and what is kept for it."""

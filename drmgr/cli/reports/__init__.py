@@ -1,0 +1,1 @@
+"""``drmgr report``: papers, and what is gathered for them."""

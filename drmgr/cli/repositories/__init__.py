@@ -1,0 +1,1 @@
+"""``drmgr repo`` and what tells of repositories and their copies."""

@@ -1,0 +1,1 @@
+"""How people bring a system back: the questions, the plan, the targets, the end."""

@@ -1,0 +1,1 @@
+"""How everything stands: status, alarms, metrics."""

@@ -10,8 +10,8 @@ from pathlib import Path
 from types import MappingProxyType
 
 from drmgr.errors import DrmgrError, PointNotFoundError, RepositoryDamagedError, ScratchError
+from drmgr.flows.aim import Replay
 from drmgr.flows.bench import Bench, WiredSystem, beside
-from drmgr.flows.reach import Replay
 from drmgr.flows.shipped import MANIFEST
 from drmgr.interfaces import AcrossCheck, Check, Engine, Workspace
 from drmgr.model import (

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from drmgr.errors import DrmgrError, UsageError
+from drmgr.flows.aim import Aim
 from drmgr.flows.bench import Bench, WiredSystem, recorded
 from drmgr.flows.bringback import Phases, level_reached
 from drmgr.flows.course import Course, told_in
@@ -10,7 +11,6 @@ from drmgr.flows.incident import refuse_disorder
 from drmgr.flows.origin import origin_of, versions_of_all
 from drmgr.flows.original import ToOriginal, left_to_people, not_passed, prove_in_place, waits_for_people
 from drmgr.flows.points import believed, choose, find
-from drmgr.flows.reach import Aim
 from drmgr.flows.restore import RestoreDone, sealed_as
 from drmgr.flows.restoreplan import RestorePlan
 from drmgr.flows.story import verdict

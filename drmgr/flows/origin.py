@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 
 from drmgr.errors import DrmgrError
+from drmgr.flows.aim import Replay
 from drmgr.flows.bench import Source, WiredSystem
 from drmgr.flows.bringback import NOTHING
 from drmgr.flows.points import sha256_of
-from drmgr.flows.reach import Replay
 from drmgr.model import Instance, Origin, RecoveryPoint, Replayed
 
 

@@ -6,6 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from drmgr.errors import PreflightError, ScratchError, UsageError
+from drmgr.flows.aim import Aim
 from drmgr.flows.bench import Bench, WiredSystem
 from drmgr.flows.bringback import (
     CLOCK_TOLERANCE,
@@ -21,7 +22,6 @@ from drmgr.flows.bringback import (
     target_reached,
 )
 from drmgr.flows.course import Course
-from drmgr.flows.reach import Aim
 from drmgr.flows.swap import Places, Swapper, clear_leftovers, drop, refuse_unfinished
 from drmgr.interfaces import SwapBook, Workspace
 from drmgr.model import (

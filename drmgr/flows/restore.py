@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from drmgr.errors import DrmgrError, Interrupted, PreflightError
+from drmgr.flows.aim import Aim
 from drmgr.flows.bench import Bench, WiredSystem, recorded
 from drmgr.flows.bringback import (
     Phases,
@@ -21,7 +22,6 @@ from drmgr.flows.drill import overall
 from drmgr.flows.leftovers import left_behind
 from drmgr.flows.origin import origin_of, versions_of_all
 from drmgr.flows.original import OriginalRestore, ToOriginal
-from drmgr.flows.reach import Aim
 from drmgr.flows.restoreplan import RestorePlan, ToConnection, ToFolder, ToScratch, describe, planned
 from drmgr.flows.story import verdict
 from drmgr.flows.tofolder import FolderRestore, NewestFirst, can_be_used

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from drmgr.errors import ScratchError, UsageError
 from drmgr.flows.acceptance import mistrusted
+from drmgr.flows.aim import NEWEST, Aim, aim, newest
 from drmgr.flows.bench import Bench, WiredSystem
 from drmgr.flows.bringback import family, lacking, left_out, members, readable
 from drmgr.flows.original import ToOriginal, refuse_original
 from drmgr.flows.points import Found, SealedPoint, believed, choose, find
-from drmgr.flows.reach import NEWEST, Aim, aim, newest
 from drmgr.flows.tofolder import FolderTarget, NewestFirst, refuse_folder
 from drmgr.interfaces import Engine
 from drmgr.model import NOTHING_TOLD, CheckResult, Member, OccasionKind, Told

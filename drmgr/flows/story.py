@@ -8,6 +8,7 @@ from functools import cached_property
 
 from drmgr.errors import DrmgrError, LoadError, RepositoryDamagedError
 from drmgr.flows.acceptance import mistrusted
+from drmgr.flows.aim import NEWEST, Aim, aim, before, newest, ships_logs
 from drmgr.flows.bench import Bench, WiredSystem
 from drmgr.flows.bringback import (
     NOTHING,
@@ -26,7 +27,6 @@ from drmgr.flows.bringback import (
 from drmgr.flows.course import Course
 from drmgr.flows.origin import origin_of, versions_of_all
 from drmgr.flows.points import SealedPoint, believed, choose, find
-from drmgr.flows.reach import NEWEST, Aim, aim, before, newest, ships_logs
 from drmgr.flows.turns import Candidate
 from drmgr.interfaces import Check, Workspace
 from drmgr.model import (

@@ -6,9 +6,9 @@ from datetime import timedelta
 from zoneinfo import ZoneInfo
 
 from drmgr.errors import PointNotFoundError, UsageError
+from drmgr.flows.aim import Aim
 from drmgr.flows.bench import Bench, Source, WiredSystem
 from drmgr.flows.bringback import family
-from drmgr.flows.reach import Aim
 from drmgr.flows.restoreplan import RestorePlan, ToScratch, planned
 from drmgr.interfaces import Engine, TableEngine
 from drmgr.model import NOTHING_TOLD, CheckResult, OccasionKind, RecoveryPoint, TableShape, Told

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from drmgr.errors import DrmgrError, LoadError
+from drmgr.flows.aim import Aim
 from drmgr.flows.bench import Bench, Source, WiredSystem, recorded
 from drmgr.flows.bringback import (
     Phases,
@@ -22,7 +23,6 @@ from drmgr.flows.bringback import (
 )
 from drmgr.flows.course import Course, told_in
 from drmgr.flows.origin import origin_of, versions_of_all
-from drmgr.flows.reach import Aim
 from drmgr.flows.restore import sealed_as
 from drmgr.flows.restoreplan import RestorePlan, ToScratch
 from drmgr.flows.story import verdict

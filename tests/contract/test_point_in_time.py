@@ -15,10 +15,11 @@ from drmgr.checks.sql import FreshnessCheck
 from drmgr.engines.postgres.engine import PostgresEngine
 from drmgr.engines.postgres.shipper import PostgresLogShipper
 from drmgr.errors import LoadError, PreflightError, SourceError, SpoolFullError, UsageError
+from drmgr.flows.aim import newest
 from drmgr.flows.bench import Source
 from drmgr.flows.drill import DrillDone, DrillPlan, drill
 from drmgr.flows.points import find
-from drmgr.flows.reach import newest, windows
+from drmgr.flows.reach import windows
 from drmgr.flows.shipped import log_ranges
 from drmgr.model import CheckResult, CheckStatus, Level, Restored, Text, Verdict
 from drmgr.scratch.processes import wait_until

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 SHOWN_POINTS = 10
 NEWEST = "newest"
-"""As ``--at`` takes it; see flows.reach."""
+"""As ``--at`` takes it; see flows.aim."""
 
 INTO_USE = ("original", "connection")
 

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from drmgr.cli.wiring.wire import Site
+    from drmgr.flows.aim import Aim
     from drmgr.flows.bench import Bench, WiredSystem
-    from drmgr.flows.reach import Aim
     from drmgr.flows.restoreplan import RestorePlan, Target
     from drmgr.model import RecoveryPoint
 
@@ -121,8 +121,8 @@ def _between(target: "Target", chosen: tuple[Member, ...]) -> bool:
 
 def _reaches(wired: "WiredSystem", aim: "Aim", plan: "RestorePlan", now: datetime) -> datetime | None:
     from drmgr.errors import PointNotFoundError
+    from drmgr.flows.aim import newest
     from drmgr.flows.points import SealedPoint
-    from drmgr.flows.reach import newest
 
     chosen = [source for source in wired.sources if not plan.sources or source.name in plan.sources]
     if plan.at or not all(source.logs for source in chosen):

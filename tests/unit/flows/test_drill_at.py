@@ -8,10 +8,10 @@ from rich.console import Console
 
 from drmgr.cli.drill import Played, show
 from drmgr.flows import story
+from drmgr.flows.aim import Aim
 from drmgr.flows.backup import backup
 from drmgr.flows.bench import WiredSystem
 from drmgr.flows.drill import DrillDone, drill
-from drmgr.flows.reach import Aim
 from drmgr.flows.story import WITHOUT_LOGS
 from drmgr.model import CheckResult, DrillRecord, EvidenceEntry, Outcome, RecoveryPoint, Verdict
 from tests.support.fake_repository import FakeRepository

@@ -8,6 +8,7 @@ from typing import cast
 import pytest
 
 from drmgr.errors import UsageError
+from drmgr.flows import aim as aiming
 from drmgr.flows import reach as reaching
 from drmgr.flows.backup import backup
 from drmgr.flows.restoreplan import RestorePlan, ToScratch, planned
@@ -35,9 +36,7 @@ def until(site: Site, monkeypatch: pytest.MonkeyPatch) -> datetime:
         return plain(member, ranges)
 
     monkeypatch.setattr(reaching, "reach", reach)
-    monkeypatch.setattr(
-        reaching, "log_ranges", lambda _repository, _system, source: shipped if source == "main" else ()
-    )
+    monkeypatch.setattr(aiming, "log_ranges", lambda _repository, _system, source: shipped if source == "main" else ())
     logs = cast(LogShipper, object())
     sources = tuple(replace(each, logs=logs) if each.name == "main" else each for each in site.wired.sources)
     site.wired = replace(site.wired, sources=sources)
@@ -61,7 +60,7 @@ def test_one_without_a_log_is_named(site: Site, until: datetime, sources: tuple[
 def test_without_a_log_since_the_point_it_is_the_point(
     site: Site, until: datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reaching, "log_ranges", lambda *_: ())
+    monkeypatch.setattr(aiming, "log_ranges", lambda *_: ())
     found, _ = planned(site.bench, site.wired, replace(NEWEST, sources=("main",)))
     assert (found.replays, found.instant) == ({}, None)
 

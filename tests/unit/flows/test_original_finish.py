@@ -7,8 +7,8 @@ from datetime import timedelta
 import pytest
 
 from drmgr.errors import SourceError, UsageError
+from drmgr.flows.aim import Aim
 from drmgr.flows.finish import finish
-from drmgr.flows.reach import Aim
 from drmgr.flows.restore import restore
 from drmgr.flows.restoreplan import planned
 from drmgr.flows.swap import undo

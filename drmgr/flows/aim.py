@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 
 from drmgr.errors import PointNotFoundError, RepositoryDamagedError, UsageError
 from drmgr.flows.bench import WiredSystem
-from drmgr.flows.points import SealedPoint
-from drmgr.flows.reach import LEAST, reach_of, windows
+from drmgr.flows.points import SealedPoint, choose
+from drmgr.flows.reach import LEAST, current, reach_of, windows
 from drmgr.flows.shipped import MANIFEST, LogRange, log_ranges
 from drmgr.interfaces import LogShipper, Repository
 from drmgr.model import Instance, Member, Objectives, PointStatus, RecoveryPoint, RecoveryTarget, Restored
@@ -63,12 +63,13 @@ def aim(wired: WiredSystem, points: Sequence[SealedPoint], at: str, sources: Seq
     raise _out_of_reach(complete, shipped, at, timezone)
 
 
-def newest(wired: WiredSystem, sealed: SealedPoint, before: datetime, sources: Sequence[str] = ()) -> Aim:
-    """The last instant that all named sources can be brought to from that point, by what was shipped ``before``.
+def newest(wired: WiredSystem, points: Sequence[SealedPoint], before: datetime, sources: Sequence[str] = ()) -> Aim:
+    """The last instant that all named sources can be brought to from one of the points, by what was shipped ``before``.
 
-    All sources of the system when none is named. The point itself when nothing was shipped after it. Raises UsageError
-    for sources that have no logs or that the job does not declare, PointNotFoundError when the clock was set back and has
-    not come to where it was.
+    From the newest complete one, and of those of them that stand in what the sources are now. All sources of the system
+    when none is named. The point itself when nothing was shipped after it. Raises UsageError for sources that have no
+    logs or that the job does not declare, PointNotFoundError without a complete point, or when the clock was set back
+    and has not come to where it was.
     """
     ranges: dict[str, tuple[LogRange, ...]] = {}
     for source in [wired.source(name) for name in sources] or wired.sources:
@@ -76,6 +77,7 @@ def newest(wired: WiredSystem, sealed: SealedPoint, before: datetime, sources: S
             raise _without_logs(source.name)
         shipped = log_ranges(wired.repository, wired.system.id, source.name)
         ranges[source.name] = tuple(each for each in shipped if each.snapshot.time <= before)
+    sealed = points[0] if len(points) == 1 else choose(current(points, ranges), wired.system.id, "latest")
     reached = [reach_of(sealed.point, ranges[name], name) for name in ranges]
     found = [each for each in reached if each is not None and each.ranges]
     if not found or len(found) < len(ranges):

@@ -1,6 +1,6 @@
 """How far a recovery point's logs reach: only as far as file follows file, without one missing."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -31,11 +31,14 @@ class Reach:
     until: datetime
     start: int
     position: int
+    holes: tuple[tuple[datetime, datetime], ...] = ()
+    """From the first of each up to before the second another history was in use than the one that these logs tell."""
 
     def holds(self, target: RecoveryTarget) -> bool:
         """Whether a replay gets there; never true of a name, which has to be found first."""
         if target.kind == "time":
-            return self.since <= datetime.fromisoformat(target.value) < self.until
+            instant = datetime.fromisoformat(target.value)
+            return self.since <= instant < self.until and not any(low <= instant < high for low, high in self.holes)
         return target.kind == "position" and self.start <= int(target.value) <= self.position
 
     def twice(self, target: RecoveryTarget) -> bool:
@@ -123,7 +126,36 @@ def reach(member: Member, ranges: Sequence[LogRange]) -> Reach | None:
         timeline, following = each.timeline, each.last + 1
         chosen.append(each)
         until, position = max(until, each.until or until), max(position, each.position)
-    return Reach(member, tuple(chosen), member.consistent_at, until, recovery["position"], position)
+    return Reach(
+        member,
+        tuple(chosen),
+        member.consistent_at,
+        until,
+        recovery["position"],
+        position,
+        tuple(_holes(member, chosen, ranges)),
+    )
+
+
+def _holes(
+    member: Member, chosen: Sequence[LogRange], ranges: Sequence[LogRange]
+) -> Iterator[tuple[datetime, datetime]]:
+    """Times at which the source was in another history than the one that the chosen logs tell, as far as can be known."""
+    timeline, shipped, until = member.facts.groups["recovery"]["timeline"], member.consistent_at, member.consistent_at
+    parted: datetime | None = None
+    for each in chosen:
+        switched = each.timeline != timeline
+        if switched or _elsewhere(ranges, shipped, each):
+            parted = parted or until
+        if parted is not None and each.until is not None:
+            yield parted, (each.begun if switched else None) or each.until
+            parted = None
+        timeline, shipped, until = each.timeline, each.snapshot.time, max(until, each.until or until)
+
+
+def _elsewhere(ranges: Sequence[LogRange], since: datetime, each: LogRange) -> bool:
+    """Whether the source was on another timeline for a while before that range was shipped."""
+    return any(x.timeline != each.timeline and since < x.snapshot.time < each.snapshot.time for x in ranges)
 
 
 def _gone_back_from(ranges: Sequence[LogRange]) -> set[int]:
@@ -154,18 +186,41 @@ def windows(points: Iterable[SealedPoint], ranges: Sequence[LogRange], source: s
     found: list[Window] = []
     for sealed in points:
         reached = reach_of(sealed.point, ranges, source)
-        if reached is None or not reached.ranges or reached.until <= reached.since:
-            continue
-        if found and reached.since < found[-1].until:
-            found[-1] = Window(found[-1].since, max(found[-1].until, reached.until))
-        else:
-            found.append(Window(reached.since, reached.until))
+        for since, until in () if reached is None or not reached.ranges else _pieces(reached):
+            if found and since < found[-1].until:
+                found[-1] = Window(found[-1].since, max(found[-1].until, until))
+            else:
+                found.append(Window(since, until))
     return tuple(found)
 
 
-def newest_complete(points: Sequence[SealedPoint]) -> SealedPoint | None:
-    """The one that a restore to the newest instant begins with."""
-    return next((each for each in reversed(points) if each.point.status is PointStatus.COMPLETE), None)
+def _pieces(reached: Reach) -> Iterator[tuple[datetime, datetime]]:
+    """Without its holes."""
+    since = reached.since
+    for low, high in (*reached.holes, (reached.until, reached.until)):
+        if since < low:
+            yield since, low
+        since = max(since, high)
+
+
+def current(points: Sequence[SealedPoint], ranges: Mapping[str, Sequence[LogRange]]) -> list[SealedPoint]:
+    """The complete ones of the history that the source is in now: a restore in place that was undone left others.
+
+    ``ranges`` are those shipped of each source. All of them where none is left.
+    """
+    complete = [each for each in points if each.point.status is PointStatus.COMPLETE]
+    return [each for each in complete if not _left_behind(each.point, ranges)] or complete
+
+
+def _left_behind(point: RecoveryPoint, ranges: Mapping[str, Sequence[LogRange]]) -> bool:
+    for member in point.members:
+        recovery = member.facts.groups.get("recovery")
+        if recovery is None or member.source not in ranges:
+            continue
+        chain = _chain(member, recovery["system_identifier"], ranges[member.source])
+        if recovery["timeline"] in _gone_back_from([each for each in ranges[member.source] if each.chain == chain]):
+            return True
+    return False
 
 
 def follows(point: RecoveryPoint, ranges: Sequence[LogRange], source: str) -> bool:

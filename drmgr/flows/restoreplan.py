@@ -110,7 +110,7 @@ def _aim(bench: Bench, wired: WiredSystem, plan: RestorePlan, offered: Found) ->
     if plan.point != "latest":
         points = [choose(points, wired.system.id, plan.point)]
     if plan.at == NEWEST:
-        found = newest(wired, choose(points, wired.system.id, plan.point), bench.clock.now(), plan.sources)
+        found = newest(wired, points, bench.clock.now(), plan.sources)
     else:
         sources = plan.sources or tuple(source.name for source in wired.sources)
         found = aim(wired, points, plan.at, sources, bench.timezone)

@@ -10,7 +10,7 @@ from pathlib import Path
 from drmgr.errors import DrmgrError, LockedError, PreflightError, RepositoryError, SourceError, SpoolFullError
 from drmgr.flows.bench import Bench, Source, WiredSystem, recorded
 from drmgr.flows.points import MARK, find
-from drmgr.flows.reach import follows, newest_complete
+from drmgr.flows.reach import current, follows
 from drmgr.flows.shipped import LOG_TAG, MANIFEST, log_tags, manifest_json, ranges_in
 from drmgr.interfaces import LogShipper, Repository
 from drmgr.model import LogBatch, RunKind, Snapshot, Tree
@@ -94,10 +94,11 @@ def _hole(before: Sequence[Snapshot], first: LogBatch | None) -> SourceError | N
 def _carries_on(bench: Bench, wired: WiredSystem, source: Source) -> bool:
     """False while there is no recovery point. Raises SourceError when there is, and what was shipped does not follow it."""
     found = find(wired.repository, wired.memory or bench.catalog, wired.system.id)
-    newest = newest_complete(found.points)
-    if newest is None:
+    ranges = ranges_in(found.snapshots, source.name)
+    points = current(found.points, {source.name: ranges})
+    if not points:
         return False
-    if follows(newest.point, ranges_in(found.snapshots, source.name), source.name):
+    if follows(points[-1].point, ranges, source.name):
         return True
     raise SourceError(
         f"no recovery point of {wired.system.id} reaches what is shipped of {source.name}: its log between them is missing, "

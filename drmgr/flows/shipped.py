@@ -27,6 +27,7 @@ class LogRange:
     position: int
     twice: tuple[datetime, datetime] | None = None
     barrier: Barrier | None = None
+    begun: datetime | None = None
 
     def stops(self, member: Member) -> Barrier | None:
         """What keeps the member from going through all of it: one that was backed up by its server's files passes it."""
@@ -41,6 +42,7 @@ def log_tags(system: str, source: str, batch: LogBatch) -> tuple[str, ...]:
     twice = () if batch.twice is None else (f"twice={rfc3339(batch.twice[0])}/{rfc3339(batch.twice[1])}",)
     stop = batch.barrier
     barrier = () if stop is None else (f"barrier={stop.first}/{stop.last}/{rfc3339(stop.at)}",)
+    begun = () if batch.begun is None else (f"begun={rfc3339(batch.begun)}",)
     span = f"log={batch.timeline}:{batch.first}-{batch.last}"
     return (
         MARK,
@@ -52,6 +54,7 @@ def log_tags(system: str, source: str, batch: LogBatch) -> tuple[str, ...]:
         *until,
         *twice,
         *barrier,
+        *begun,
     )
 
 
@@ -90,7 +93,8 @@ def _range(snapshot: Snapshot) -> LogRange:
         barrier = None if stop is None else Barrier(int(stop[0]), int(stop[1]), datetime.fromisoformat(stop[2]))
         low, _, high = tags.get("twice", "").partition("/")
         twice = (datetime.fromisoformat(low), datetime.fromisoformat(high)) if low else None
+        begun = datetime.fromisoformat(tags["begun"]) if "begun" in tags else None
         numbers = (int(timeline), int(first), int(last))
-        return LogRange(snapshot, tags["chain"], *numbers, until, int(tags.get("position", 0)), twice, barrier)
+        return LogRange(snapshot, tags["chain"], *numbers, until, int(tags.get("position", 0)), twice, barrier, begun)
     except (KeyError, ValueError, IndexError) as error:
         raise RepositoryDamagedError(f"snapshot {snapshot.id[:8]} does not say which log it holds") from error

@@ -131,20 +131,20 @@ class Story:
     def _aim(self, there: Sequence[SealedPoint]) -> Aim:
         wanted, wired = self._wanted, self._wired
         points = list(there)
-        if wanted.at in ("", NEWEST) or wanted.point != "latest":
+        if wanted.point != "latest":
             points = [choose(there, self.system, wanted.point)]
         if not wanted.at:
-            return Aim(points[0].point, {})
+            return Aim(choose(points, self.system, wanted.point).point, {})
         if not ships_logs(wired) and (wanted.several or wanted.at == NEWEST):
             return self._before(points)
         if wanted.at == NEWEST:
-            return newest(wired, points[0], self._fault.at)
+            return newest(wired, points, self._fault.at)
         return aim(wired, points, wanted.at, tuple(source.name for source in wired.sources), self._bench.timezone)
 
     def _before(self, points: Sequence[SealedPoint]) -> Aim:
         at = self._wanted.at
         found, instant = (
-            (Aim(points[0].point, {}), self._fault.at)
+            (Aim(choose(points, self.system, self._wanted.point).point, {}), self._fault.at)
             if at == NEWEST
             else before(self.system, points, at, self._bench.timezone)
         )

@@ -246,6 +246,7 @@ class LogBatch:
     every position up to ``position``, both those of the last transaction that ended in it. ``marks`` are named instants
     and their positions. Where the server's clock was set back within the batch, ``twice`` are the first time that it
     showed again and the last one that it had shown before. ``barrier``: what only a replay of the whole server passes.
+    ``begun``: the first transaction that ended on this timeline, where the server came to it within the batch.
     """
 
     chain: str
@@ -258,3 +259,4 @@ class LogBatch:
     files: tuple[LogFile, ...]
     twice: tuple[datetime, datetime] | None = None
     barrier: Barrier | None = None
+    begun: datetime | None = None

@@ -1,12 +1,12 @@
 """A server's files in their own place: proven on scratch to the very instant, then put where the server finds them."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
-from drmgr.errors import DrmgrError, InUseError, PreflightError
+from drmgr.errors import DrmgrError, InUseError, PointNotFoundError, PreflightError, SourceError
 from drmgr.flows.finish import finish
 from drmgr.flows.original import ToOriginal
 from drmgr.flows.restore import RestoreDone, restore
@@ -15,7 +15,7 @@ from drmgr.flows.swap import undo
 from drmgr.model import Verdict
 from drmgr.scratch.closing import ClosingPostgres
 from drmgr.scratch.inplace import ServerFilesPlace, ServerHome
-from drmgr.scratch.processes import processes_in
+from drmgr.scratch.processes import processes_in, wait_until
 from drmgr.state.swap_book import FileSwapBook
 from tests.support.folders import passable_directory
 from tests.support.physical import Place, fill, physical_server, tablespace
@@ -45,6 +45,32 @@ def ended(place: Place, target: ToOriginal, act: Callable[..., object]) -> objec
     if act is undo:
         return undo(place.bench, target.book, swap, target.places, reason="back", permit=target.permit, force=False)
     return finish(place.bench, place.wired, target, swap, "it runs")
+
+
+def noted(place: Place, text: str) -> str:
+    """Writes a row and gives a time at which it is there and nothing after it."""
+    place.sql(f"INSERT INTO note (text) VALUES ('{text}')")
+    at = place.now().isoformat()
+    assert wait_until(lambda: place.now().isoformat() > at, place.clock, 5)
+    return at
+
+
+def notes(place: Place, done: RestoreDone) -> list[str]:
+    rows = place.engine.rows(done.instances["main"], "SELECT text FROM note ORDER BY id")
+    return [str(row[0]) for row in rows]
+
+
+def swapped(place: Place, act: Callable[[], object]) -> None:
+    """While the server is stopped."""
+    place.server.stop()
+    act()
+    place.server.private.start()
+
+
+def ship_somehow(place: Place) -> None:
+    """It says that the slot did not come along, or that a new recovery point is needed."""
+    with suppress(SourceError):
+        place.ship()
 
 
 def test_a_stopped_server_gets_its_files_back_to_the_second_and_can_go_back() -> None:
@@ -104,3 +130,38 @@ def test_a_target_that_is_not_reached_leaves_everything_as_it_is() -> None:
             with pytest.raises(PreflightError, match="tablespaces"):
                 in_place(place, target)
             place.server.private.start()
+
+
+def test_no_time_of_another_history_is_offered_after_a_restore_and_its_undoing() -> None:
+    with ground() as (place, target):
+        place.ship()
+        place.back_up()
+        at_a = noted(place, "a")
+        noted(place, "b")
+        place.ship()
+        # never shipped: nobody can bring it back
+        lost = noted(place, "lost")
+        swapped(place, lambda: in_place(place, target, at_a))
+        ended(place, target, finish)
+        at_d = noted(place, "d")
+        ship_somehow(place)
+        noted(place, "e")
+        ship_somehow(place)
+        with pytest.raises(PointNotFoundError, match="cannot be reached"):
+            place.restore(lost)
+        assert notes(place, place.restore(at_a)) == ["一", "a"]
+        assert notes(place, place.restore(at_d)) == ["一", "a", "d"]
+        place.back_up()
+        noted(place, "f")
+        place.ship()
+        swapped(place, lambda: ended(place, target, undo))
+        noted(place, "h")
+        ship_somehow(place)
+        at_i = noted(place, "i")
+        ship_somehow(place)
+        # what was in use then is not what the log of now tells
+        with pytest.raises(PointNotFoundError, match="cannot be reached"):
+            place.restore(at_d)
+        assert notes(place, place.restore(at_i)) == ["一", "a", "b", "lost", "h", "i"]
+        # and the newest instant is not that of the point that was made of what is undone
+        assert notes(place, place.restore("newest"))[-2:] == ["h", "i"]

@@ -108,8 +108,8 @@ def test_a_drill_goes_to_the_last_shipped_instant_and_its_rpo_is_measured_from_t
     assert origin.into["main"] == member.versions == {"server": f"{place.server.plan.version}.{minor(place)}"}
     assert (origin.replayed["main"].target.kind, origin.replayed["main"].snapshots > 0) == ("time", True)
     # what was shipped after the fault was not there for it
-    (sealed,) = find(place.repository, place.bench.catalog, "his").points
-    assert newest(place.wired, sealed, point.created_at).replays == {}
+    points = find(place.repository, place.bench.catalog, "his").points
+    assert newest(place.wired, points, point.created_at).replays == {}
 
 
 def test_the_newest_row_is_held_to_the_instant_gone_to_and_not_to_the_point(place: Place) -> None:

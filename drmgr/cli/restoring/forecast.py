@@ -128,7 +128,7 @@ def _reaches(wired: "WiredSystem", aim: "Aim", plan: "RestorePlan", now: datetim
     if plan.at or not all(source.logs for source in chosen):
         return None
     try:
-        return newest(wired, SealedPoint(aim.point, ""), now, tuple(source.name for source in chosen)).instant
+        return newest(wired, [SealedPoint(aim.point, "")], now, tuple(source.name for source in chosen)).instant
     except PointNotFoundError:
         # its clock was set back: nobody can tell which of two equal times is meant
         return None

@@ -19,6 +19,7 @@ from drmgr.engines.postgres.wal import (
     SEGMENT,
     Times,
     WalReader,
+    forked_at,
     lsn_text,
     parse_lsn,
     receive_failure,
@@ -145,13 +146,18 @@ class PostgresLogShipper:
         _, last = segment_of(names[-1], size)
         reader = WalReader(self._runner, find_exact(self._runner, "pg_waldump", state.major, self._binaries))
         start, end = first * size, (last + 1) * size
-        times, position = Times(), 0
+        times, position, begun = Times(), 0, None
+        forked = forked_at(folder, timeline)
         for ending in reader.endings(folder, timeline, start, end):
             times.take(ending.at)
             position = ending.position
+            if begun is None and forked is not None and start <= forked <= position:
+                begun = ending.at
         marks = {point.name: point.position for point in reader.restore_points(folder, timeline, start, end)}
         files = tuple(_described(folder / name) for name in (*names, *histories))
-        return LogBatch(state.chain, timeline, first, last, times.until, position, marks, files, times.twice)
+        return LogBatch(
+            state.chain, timeline, first, last, times.until, position, marks, files, times.twice, begun=begun
+        )
 
     def _let_go(self, endpoint: Endpoint, spool: Path) -> None:
         """The server need not keep what lies in the spool: pg_receivewal ends before it says so."""

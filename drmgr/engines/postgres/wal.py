@@ -124,6 +124,19 @@ class WalReader:
                 )
 
 
+def forked_at(folder: Path, timeline: int) -> int | None:
+    """Where that timeline left the one before it, by its history file if that lies in the folder. Raises SourceError."""
+    try:
+        lines = (folder / f"{timeline:08X}.history").read_text(encoding="utf-8", errors="replace").splitlines()
+    except FileNotFoundError:
+        return None
+    forks = [line.split() for line in lines if line.strip() and not line.lstrip().startswith("#")]
+    try:
+        return parse_lsn(forks[-1][1])
+    except (IndexError, ValueError):
+        raise SourceError(f"the history of timeline {timeline} cannot be understood") from None
+
+
 def receive_failure(stderr: str) -> str:
     """Why pg_receivewal gave up, in its own words."""
     lines = [line for line in stderr.splitlines() if "error: " in line]

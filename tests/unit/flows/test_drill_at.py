@@ -34,7 +34,7 @@ def played(site: Site, lis: WiredSystem, at: datetime | str, monkeypatch: pytest
     instant = at if isinstance(at, datetime) else site.clock.now()
     monkeypatch.setattr(story, "ships_logs", lambda wired: wired.system.id == "his")
     monkeypatch.setattr(story, "aim", lambda _, points, *__: Aim(points[-1].point, {}, instant))
-    monkeypatch.setattr(story, "newest", lambda _, sealed, *__: Aim(sealed.point, {}, instant))
+    monkeypatch.setattr(story, "newest", lambda _, points, *__: Aim(points[-1].point, {}, instant))
     return drill(site.bench, site.plan(systems=(site.wired, lis), at=str(at))).record
 
 

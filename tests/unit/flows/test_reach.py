@@ -8,7 +8,7 @@ import pytest
 
 from drmgr.engines.mariadb.shipper import _since, _State
 from drmgr.flows.points import SealedPoint
-from drmgr.flows.reach import LEAST, Reach, reach, windows
+from drmgr.flows.reach import LEAST, Reach, current, reach, windows
 from drmgr.flows.shipped import LogRange, log_ranges, log_tags
 from drmgr.model import Barrier, Facts, LogBatch, Member, PointStatus, RecoveryPoint, RecoveryTarget, Snapshot
 from tests.support.fake_repository import FakeRepository
@@ -39,6 +39,12 @@ def reached(member: Member, ranges: tuple[LogRange, ...]) -> Reach:
     found = reach(member, ranges)
     assert found is not None
     return found
+
+
+def point_of(made: Member) -> RecoveryPoint:
+    return RecoveryPoint(
+        "P", "his", "R", made.consistent_at, made.consistent_at, PointStatus.COMPLETE, (made,), {}, "h"
+    )
 
 
 CHAIN = f"me-{SECOND - 60}"
@@ -80,6 +86,38 @@ def test_the_timeline_of_a_restore_that_was_undone_leads_nowhere() -> None:
     assert reached(of_then, (*first, *undone)).ranges == undone
 
 
+def test_times_of_another_history_are_not_offered() -> None:
+    first = shipped("me", 1, 2, 3)
+    # restored in place at minute 20 as of the second file; the first transaction after it ended at minute 21
+    second = tuple(replace(each, timeline=2) for each in shipped("me", 3, 4, at=20))
+    made = member(0, engine="postgresql-physical")
+    told = reached(made, (*first, replace(second[0], begun=minutes(21)), second[1]))
+    assert told.holes == ((minutes(15), minutes(21)),)
+    within = {at: told.holds(RecoveryTarget("time", minutes(at).isoformat())) for at in (14, 15, 20, 21, 29)}
+    assert within == {14: True, 15: False, 20: False, 21: True, 29: True}
+    # shipped by an older drmgr: nobody knows when it began
+    assert reached(made, (*first, *second)).holes == ((minutes(15), minutes(25)),)
+    sealed = SealedPoint(point_of(made), "s")
+    assert [(each.since, each.until) for each in windows([sealed], (*first, *second), "main")] == [
+        (minutes(0), minutes(15)),
+        (minutes(25), minutes(30)),
+    ]
+
+
+def test_points_of_a_restore_that_was_undone_are_not_where_the_newest_instant_is() -> None:
+    first = shipped("me", 1, 2, 3, 4, 5, 6)
+    undone = tuple(replace(each, timeline=2) for each in shipped("me", 3, at=10.5))
+    before = member(0, engine="postgresql-physical")
+    recovery = {**before.facts.groups["recovery"], "timeline": 2, "last_log": 2}
+    between = replace(before, facts=replace(before.facts, groups={"recovery": recovery}))
+    points = [SealedPoint(point_of(each), str(number)) for number, each in enumerate((before, between))]
+    assert current(points, {"main": (*first, *undone)}) == points[:1]
+    # as long as it is not known to be undone
+    assert current(points, {"main": (*first[:3], *undone)}) == points
+    # while it was in use the other log stood still
+    assert reached(before, (*first, *undone)).holes == ((minutes(15), minutes(20)),)
+
+
 def test_the_barrier_travels_with_the_logs_tags(tmp_path: Path) -> None:
     repository = FakeRepository(tmp_path)
     repository.init()
@@ -100,10 +138,7 @@ def test_a_log_that_ends_before_the_point_opens_no_window() -> None:
     made = member(6, last=0)
     # closed at once after it, as the source counts whole seconds
     ranges = (replace(shipped(CHAIN, 1)[0], until=minutes(5.99), snapshot=Snapshot("s", minutes(6.1))),)
-    point = RecoveryPoint(
-        "P", "his", "R", made.consistent_at, made.consistent_at, PointStatus.COMPLETE, (made,), {}, "h"
-    )
-    assert windows([SealedPoint(point, "s")], ranges, "main") == ()
+    assert windows([SealedPoint(point_of(made), "s")], ranges, "main") == ()
 
 
 def test_a_chain_begins_anew_when_a_log_that_was_set_aside_is_in_use_again() -> None:

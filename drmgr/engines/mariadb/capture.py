@@ -48,6 +48,10 @@ DUMPING = """
 SELECT p.id FROM information_schema.processlist p JOIN information_schema.innodb_trx x ON x.trx_mysql_thread_id = p.id
 WHERE p.id > %s AND p.user = SUBSTRING_INDEX(USER(), '@', 1) AND COALESCE(p.info, '') NOT LIKE 'START TRANSACTION%%'"""
 
+CONNECTED = """
+SELECT p.id FROM information_schema.processlist p
+WHERE p.id > %s AND p.user = SUBSTRING_INDEX(USER(), '@', 1)"""
+
 CHANGED_HINT = "run the backup again when nobody changes tables, views or routines"
 
 
@@ -212,7 +216,7 @@ def _wait_for_its_view(dump: Process, reader: int, newest: int, barrier: Session
     while dump.running():
         clock.sleep(POLL_SECONDS)
         waited = clock.monotonic() - looked
-        begun = looked == started and select.select([reader], [], [], 0)[0]
+        begun = looked == started and _written(reader)
         if not begun and waited < LOOK_SECONDS:
             continue
         found, looked = run(barrier, DUMPING, newest), clock.monotonic()
@@ -221,7 +225,8 @@ def _wait_for_its_view(dump: Process, reader: int, newest: int, barrier: Session
                 "another program logs in with drmgr's account, so the dump cannot be told from it",
                 hint="give drmgr an account of its own",
             )
-        if found:
+        if found or (_written(reader) and not run(barrier, CONNECTED, newest)):
+            # in the second case it has read all and logged off, and only waits for its last bytes to be fetched
             return
         if looked - started > START_SECONDS:
             raise SourceError(
@@ -230,6 +235,10 @@ def _wait_for_its_view(dump: Process, reader: int, newest: int, barrier: Session
     # a small database may be through already
     if dump.wait() != 0:
         raise SourceError(f"the database could not be dumped: {dump_reason(dump.stderr_tail(), dump.wait())}")
+
+
+def _written(reader: int) -> bool:
+    return bool(select.select([reader], [], [], 0)[0])
 
 
 def _origin(session: Session) -> dict[str, Json]:

@@ -1,18 +1,28 @@
 """What holds for MariaDB beyond the contract of every engine, on real servers."""
 
+import array
+import fcntl
+import os
+import termios
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from drmgr.engines.mariadb import MariadbEngine
 from drmgr.errors import LoadError, PreflightError, SourceError, ToolError
+from drmgr.scratch.processes import wait_until
 from drmgr.scratch.workspace import ScratchWorkspace
+from drmgr.system.clock import SystemClock
+from drmgr.system.command import Runner
 from drmgr.system.secret import Secret
 from tests.support.facts import differences
 from tests.support.folder_sink import FolderSink
 from tests.support.mariadb import MariadbServer, mariadb_server
 from tests.support.mariadb_acts import BIG, MONEY, Make, back_up, moving_money, quiet
+
+PIPE_BYTES = 65536
 
 
 @pytest.mark.parametrize(
@@ -193,3 +203,47 @@ def test_a_broken_dump_does_not_load_and_quotes_no_data(
     dump.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(LoadError, match="ends before its last line"):
         engine.load(folder / "parts", empty, quiet)
+
+
+class Late(SystemClock):
+    """Looks only when the dump has filled the pipe, read all and logged off, as on a busy host."""
+
+    def __init__(self, server: MariadbServer, runtime: Path) -> None:
+        self._server, self._runtime = server, runtime
+        self.looks = 0
+
+    def sleep(self, seconds: float) -> None:
+        self.looks += 1
+        assert wait_until(self._through, SystemClock(), 20)
+
+    def _through(self) -> bool:
+        (pipe,) = self._runtime.glob("mariadb-*/pipe")
+        held = array.array("i", [0])
+        reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+        try:
+            fcntl.ioctl(reader, termios.FIONREAD, held)
+        finally:
+            os.close(reader)
+        ((sessions,),) = self._server.execute(
+            "", "SELECT COUNT(*) FROM information_schema.processlist WHERE user = 'drmgr'"
+        )
+        # our own two are left
+        return held[0] > 0 and sessions == 2
+
+
+def test_a_dump_that_has_read_all_before_we_look_holds_nobody_up(
+    server: MariadbServer, make: Make, folder: Path
+) -> None:
+    """Its end is longer than a pipe holds by less than what is written after the last row."""
+    database = server.create_database()
+    server.execute(database, "CREATE TABLE a (n int PRIMARY KEY, t longtext); INSERT INTO a VALUES (1, '')")
+    engine = make(server.connection(database))
+    with engine.capture() as empty:
+        empty.store(FolderSink(folder / "empty"))
+    size = max(path.stat().st_size for path in (folder / "empty").rglob("*") if path.is_file())
+    server.execute(database, f"UPDATE a SET t = REPEAT('x', {PIPE_BYTES + 200 - size})")
+    clock = Late(server, folder / "run")
+    late = MariadbEngine("his", server.connection(database), runner=Runner(), clock=clock, runtime=folder / "run")
+    with late.capture() as capture:
+        capture.store(FolderSink(folder / "stored"))
+    assert clock.looks == 1

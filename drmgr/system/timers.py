@@ -21,7 +21,7 @@ class Beat:
 
 @dataclass(frozen=True)
 class Program:
-    """How drmgr is started for one site. ``writable`` are the folders that it changes.
+    """How drmgr is started for one site, and as which account. ``writable`` are the folders that it changes.
 
     ``shares_tmp``: a path of the site lies below /tmp, for instance a server's socket, so that a service must see it.
     """
@@ -31,6 +31,7 @@ class Program:
     config: Path
     writable: tuple[Path, ...] = ()
     shares_tmp: bool = False
+    user: str = "root"
 
     def command(self, beat: Beat) -> tuple[str, ...]:
         return (*self.argv, "--config", str(self.config), *beat.arguments)
@@ -44,8 +45,8 @@ class Program:
 # --- cron -------------------------------------------------------------------------------------------------------------
 
 
-def cron_lines(program: Program, beats: Sequence[Beat], *, user: str | None) -> list[str]:
-    """The lines of a crontab, with the account's name in them for a file under /etc/cron.d.
+def cron_lines(program: Program, beats: Sequence[Beat], *, named: bool) -> list[str]:
+    """The lines of a crontab, with the account's name in them (``named``) for a file under /etc/cron.d.
 
     No variable is set: in a crontab it would hold for the lines of others below. Times are left to drmgr: Debian's cron
     knows no time zone but the host's.
@@ -57,7 +58,7 @@ def cron_lines(program: Program, beats: Sequence[Beat], *, user: str | None) -> 
         every = "*" if beat.minutes == 1 else f"*/{beat.minutes}"
         # cron takes a percent sign for the end of the line
         command = shlex.join(("/usr/bin/env", f"PATH={PATH}", *program.command(beat))).replace("%", r"\%")
-        who = "" if user is None else f" {user}"
+        who = f" {program.user}" if named else ""
         lines.append(f"{every} * * * *{who} {command} >/dev/null")
     return [*lines, f"# END {program.mark}"]
 
@@ -97,6 +98,7 @@ After=network-online.target time-sync.target
 
 [Service]
 Type=oneshot
+User={user}
 ExecStart={command}
 Environment=PATH={path}
 # a backup may take hours, and is asked to end before it is killed
@@ -153,7 +155,7 @@ def unit_files(program: Program, beats: Sequence[Beat]) -> dict[str, str]:
         writable = " ".join(_unit_word(f"-{place}") for place in program.writable)
         stem = f"{unit_prefix(program)}{beat.name}"
         tmp = "ReadWritePaths=/tmp /var/tmp" if program.shares_tmp else "PrivateTmp=yes"
-        service = _SERVICE.format(**names, command=command, path=PATH, writable=writable, tmp=tmp)
+        service = _SERVICE.format(**names, command=command, path=PATH, writable=writable, tmp=tmp, user=program.user)
         files[f"{stem}.service"] = service
         files[f"{stem}.timer"] = _TIMER.format(**names, minutes=beat.minutes)
     return files

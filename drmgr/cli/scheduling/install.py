@@ -70,7 +70,20 @@ def program(opened: "Site") -> timers.Program:
         writable.append(opened.place(config.store.path))
     if config.metrics.textfile is not None:
         writable.append(opened.place(config.metrics.textfile).parent)
-    return timers.Program(config.site.id, argv, opened.loaded.path, tuple(writable), _shares_tmp(opened))
+    user = _account(opened)
+    return timers.Program(config.site.id, argv, opened.loaded.path, tuple(writable), _shares_tmp(opened), user)
+
+
+def _account(opened: "Site") -> str:
+    """Whose the site's state is: what another account leaves there, root too, that one could not use any more."""
+    number = (opened.state if opened.state.exists() else opened.loaded.path).stat().st_uid
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        raise PreflightError(
+            f"{opened.state} belongs to the number {number}, which is no account here",
+            hint="give it to the account that is to run drmgr: chown -R",
+        ) from None
 
 
 def _shares_tmp(opened: "Site") -> bool:
@@ -170,8 +183,7 @@ class Installer:
     def _cron_changes(self, beats: list[timers.Beat]) -> Iterator[Change]:
         """As root a file of our own under /etc/cron.d; else a marked block in the account's crontab."""
         if self._root or self._into:
-            user = pwd.getpwuid(os.geteuid()).pw_name
-            lines = timers.cron_lines(self._program, beats, user=user)
+            lines = timers.cron_lines(self._program, beats, named=True)
             before = self._read(self.cron_file)
             yield Change(self.cron_file, before, "\n".join([*lines, ""]) if lines else "")
             return
@@ -181,7 +193,7 @@ class Installer:
             if beats:
                 raise
             return
-        lines = timers.cron_lines(self._program, beats, user=None)
+        lines = timers.cron_lines(self._program, beats, named=False)
         try:
             yield Change(None, before, timers.with_block(before, self._program, lines))
         except ValueError as error:

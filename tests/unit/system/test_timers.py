@@ -18,12 +18,12 @@ def program(config: str = "/srv/dr mgr/100%/drmgr.yaml", site: str = "demo") -> 
 
 
 def test_a_block_is_put_in_replaced_and_taken_out_and_no_other_line_is_touched() -> None:
-    lines = cron_lines(program(), BEATS, user=None)
+    lines = cron_lines(program(), BEATS, named=False)
     put = with_block(OTHERS, program(), lines)
     assert put.startswith(OTHERS)
     assert with_block(put, program(), lines) == put
     more = put + "5 5 * * * after\n"
-    fewer = with_block(more, program(), cron_lines(program(), BEATS[:1], user=None))
+    fewer = with_block(more, program(), cron_lines(program(), BEATS[:1], named=False))
     assert "drill" not in fewer
     assert "after" in fewer
     assert with_block(put, program(), []) == OTHERS
@@ -33,27 +33,27 @@ def test_a_block_is_put_in_replaced_and_taken_out_and_no_other_line_is_touched()
 def test_the_blocks_of_two_sites_of_one_name_are_told_apart() -> None:
     one, other = program("/a/drmgr.yaml"), program("/b/drmgr.yaml")
     both = with_block(
-        with_block("", one, cron_lines(one, BEATS, user=None)), other, cron_lines(other, BEATS, user=None)
+        with_block("", one, cron_lines(one, BEATS, named=False)), other, cron_lines(other, BEATS, named=False)
     )
-    assert with_block(both, one, []) == with_block("", other, cron_lines(other, BEATS, user=None))
+    assert with_block(both, one, []) == with_block("", other, cron_lines(other, BEATS, named=False))
 
 
 def test_a_block_without_an_end_is_not_guessed_at() -> None:
     broken = (
-        with_block(OTHERS, program(), cron_lines(program(), BEATS, user=None)).rsplit("# END", 1)[0] + "0 1 * * * x\n"
+        with_block(OTHERS, program(), cron_lines(program(), BEATS, named=False)).rsplit("# END", 1)[0] + "0 1 * * * x\n"
     )
     with pytest.raises(ValueError, match="no end"):
         with_block(broken, program(), [])
 
 
 def test_a_line_of_cron_is_quoted_and_carries_the_account_only_where_it_belongs() -> None:
-    (_, _, backup, drill, _) = cron_lines(program(), BEATS, user="root")
+    (_, _, backup, drill, _) = cron_lines(program(), BEATS, named=True)
     # %: cron's end of line
     assert backup.endswith(r"/opt/drmgr/bin/drmgr --config '/srv/dr mgr/100\%/drmgr.yaml' backup --due >/dev/null")
     assert backup.startswith("* * * * * root /usr/bin/env PATH=")
     assert drill.startswith("*/5 * * * * root ")
-    assert cron_lines(program(), BEATS, user=None)[2].startswith("* * * * * /usr/bin/env")
-    assert cron_lines(program(), [], user="root") == []
+    assert cron_lines(program(), BEATS, named=False)[2].startswith("* * * * * /usr/bin/env")
+    assert cron_lines(program(), [], named=True) == []
 
 
 def test_a_service_sees_the_tmp_of_the_host_only_where_the_site_needs_it() -> None:

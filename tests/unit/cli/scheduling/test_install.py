@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -70,6 +71,18 @@ def test_an_ordinary_account_gets_a_block_and_keeps_its_other_lines(opened: Site
     assert Installer(opened).installed() == "cron"
     Installer(opened).apply(Installer(opened).plan(None))
     assert crontab.read_text() == OTHERS
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives folders away")
+def test_it_runs_as_the_account_whose_the_state_is_whoever_installs_it(opened: Site, tmp_path: Path) -> None:
+    opened.state.mkdir(exist_ok=True)
+    shutil.chown(opened.state, "nobody")
+    into = tmp_path / "into"
+    into.mkdir()
+    for how, mark in (("systemd", "\nUser=nobody\n"), ("cron", " nobody /usr/bin/env ")):
+        changes = Installer(opened, into).plan(how)
+        assert any(mark in change.after for change in changes)
+        assert not any("User=root" in change.after or " root /usr" in change.after for change in changes)
 
 
 def test_the_textfile_of_metrics_is_written_as_long_as_the_site_file_names_one(opened: Site, tmp_path: Path) -> None:

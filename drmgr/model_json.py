@@ -78,7 +78,7 @@ def point_from_json(document: Json) -> RecoveryPoint:
 
 def _head_from_json(document: Json, where: str) -> ChainHead:
     fields = _Fields(document, where)
-    head = ChainHead(fields.count("sequence"), fields.text("sha256"))
+    head = ChainHead(fields.count("sequence"), fields.text("sha256"), fields.text("chain"))
     fields.end()
     return head
 

@@ -104,6 +104,7 @@ def verify(
 def _verified_at_site(context: typer.Context, paths: list[Path], key: Path | None, *, offline: bool) -> Json:
     from drmgr.cli.watching.sealed_heads import anchors_of, asked_points
     from drmgr.evidence.anchor import read_anchors
+    from drmgr.evidence.chain import first_id
     from drmgr.evidence.verify import verify_all
     from drmgr.keystore.evidence_keys import EVIDENCE_PUBLIC_FILE, evidence_public_key
     from drmgr.repository.bucket import EVIDENCE_FOLDER
@@ -116,7 +117,7 @@ def _verified_at_site(context: typer.Context, paths: list[Path], key: Path | Non
         found = [] if opened.bucket is None or offline else opened.bucket.anchors(opened.store_prefix, EVIDENCE_FOLDER)
         anchored, strange = read_anchors(found, public_key)
         points, silent = ([], []) if offline else asked_points(opened)
-        sealed = anchors_of(points, opened.host)
+        sealed = anchors_of(points, opened.host, first_id(opened.evidence_directory))
         document = verify_all(
             opened.evidence_directory, public_key, opened.catalog.evidence(), [*anchored, *sealed]
         ).to_json()

@@ -61,6 +61,15 @@ def links(directory: Path) -> list[Link]:
     return sorted(found, key=lambda link: (link.sequence, link.id))
 
 
+def first_id(directory: Path) -> str:
+    """The id of the first document, empty without one: by it a chain is known. Raises EvidenceError."""
+    try:
+        names = [path.name for path in directory.iterdir() if _NAME.fullmatch(path.name)] if directory.is_dir() else []
+    except OSError as error:
+        raise EvidenceError(f"the evidence in {directory} cannot be read: {error.strerror}") from error
+    return min(names, default="").partition("-")[2].removesuffix(".json")
+
+
 def newest(directory: Path) -> Link | None:
     """The newest document; None when there is none, or no directory. Raises EvidenceError."""
     try:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from drmgr.errors import EvidenceError, LockedError, UsageError
 from drmgr.evidence.build import build_document
-from drmgr.evidence.chain import Link, file_name, hash_file, links, newest
+from drmgr.evidence.chain import Link, file_name, first_id, hash_file, links, newest
 from drmgr.evidence.note import build_note
 from drmgr.evidence.sign import key_id, read_envelope, sign_statement
 from drmgr.evidence.verify import verify_path
@@ -64,7 +64,7 @@ class FileEvidenceStore:
     def head(self) -> ChainHead | None:
         """The newest document as it lies in the folder. Raises EvidenceError."""
         link = newest(self._directory)
-        return None if link is None else ChainHead(link.sequence, link.sha256)
+        return None if link is None else ChainHead(link.sequence, link.sha256, first_id(self._directory))
 
     def add(self, note: IncidentNote) -> EvidenceEntry:
         """Chains what became known of an incident after its restore. Raises as ``seal``."""

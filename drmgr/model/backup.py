@@ -180,10 +180,14 @@ class Standstill:
 
 @dataclass(frozen=True)
 class ChainHead:
-    """The newest document of the evidence: its number, and the SHA-256 of its file."""
+    """The newest document of the evidence: its number, and the SHA-256 of its file.
+
+    ``chain`` is the id of the first document, by which one chain is told from another.
+    """
 
     sequence: int
     sha256: str
+    chain: str = ""
 
 
 @dataclass(frozen=True)

@@ -16,17 +16,18 @@ if TYPE_CHECKING:
 AT_THE_SAME_TIME = 4
 
 
-def anchors_of(points: Iterable[RecoveryPoint], host: str) -> "list[Anchored]":
-    """What the points that this host sealed know of its evidence, each document once, by the oldest point that knows it.
+def anchors_of(points: Iterable[RecoveryPoint], host: str, chain: str) -> "list[Anchored]":
+    """What the points know of this host's evidence, each document once, by the oldest point that knows it.
 
-    Another host, such as one that only plays drills, has evidence of its own.
+    Those that this host sealed, and those of the same chain, whatever the host was called then. Another host, such as one
+    that only plays drills, has evidence of its own.
     """
     from drmgr.evidence.anchor import Anchored
 
     found: dict[tuple[int, str], Anchored] = {}
     for point in sorted(points, key=lambda each: each.created_at):
         head = point.evidence
-        if head is not None and point.host == host:
+        if head is not None and (point.host == host or (chain and head.chain == chain)):
             where = f"the recovery point {point.id}"
             anchored = Anchored(head.sequence, head.sha256, rfc3339(point.created_at.replace(microsecond=0)), where)
             found.setdefault((head.sequence, head.sha256), anchored)
@@ -35,10 +36,10 @@ def anchors_of(points: Iterable[RecoveryPoint], host: str) -> "list[Anchored]":
 
 def shortened(opened: "Site", points: Iterable[RecoveryPoint]) -> "list[Gap]":
     """Evidence that the points know and that is not there as it was. Raises EvidenceError."""
-    from drmgr.evidence.chain import against_anchors, links
+    from drmgr.evidence.chain import against_anchors, first_id, links
 
     folder = opened.evidence_directory
-    anchored = anchors_of(points, opened.host)
+    anchored = anchors_of(points, opened.host, first_id(folder))
     if not anchored:
         return []
     return against_anchors(links(folder) if folder.is_dir() else [], anchored)

@@ -8,7 +8,7 @@ import pytest
 
 from drmgr.cli.watching.sealed_heads import anchors_of
 from drmgr.evidence.anchor import anchor_bytes, anchor_name, read_anchors
-from drmgr.evidence.chain import links, newest
+from drmgr.evidence.chain import first_id, links, newest
 from drmgr.evidence.verify import verify_all
 from drmgr.model import ChainHead, PointStatus, RecoveryPoint
 from tests.support.fake_catalog import FakeCatalog
@@ -49,7 +49,12 @@ def test_points_of_another_host_know_another_evidence(folder: Path) -> None:
     made = RecoveryPoint("P1", "his", "R", at, at, PointStatus.COMPLETE, (), {}, "backup-1", evidence=head)
     older = replace(made, id="P0", created_at=at - timedelta(days=1))
     points = [made, older, replace(made, host="drills"), replace(made, evidence=None)]
-    found = anchors_of(points, "backup-1")
+    chain = first_id(folder)
+    # the host was called otherwise then; the chain is the same
+    renamed = replace(made, id="P2", host="old-name", evidence=ChainHead(9, "h", chain))
+    (known,) = anchors_of([renamed], "backup-1", chain)
+    assert (known.sequence, anchors_of([renamed], "backup-1", "")) == (9, [])
+    found = anchors_of(points, "backup-1", chain)
     assert [each.named for each in found] == ["the recovery point P0 of 2026-11-26T00:00:00+00:00"]
     assert verify_all(folder, PUBLIC, [], found).ok
     last.path.unlink()

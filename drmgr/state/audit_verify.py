@@ -38,6 +38,8 @@ class AuditVerdict:
     notes: list[str] = field(default_factory=list)
     accepted: int = 0
     """So many of the faults a person has looked into and lives with; they stay faults."""
+    recurring: int = 0
+    """So many of the faults are of the log's end as it is now: they are found anew at each look, and may be over at one."""
 
     @property
     def ok(self) -> bool:
@@ -152,6 +154,7 @@ class _Reader:
         self._missing: list[range] = []
         if before.head is not None:
             self._against_anchors(before.lines, before.head)
+            self.verdict.recurring = self.verdict.faults - before.faults
 
     def take(self, number: int, raw: bytes) -> None:
         self.verdict.lines = number
@@ -179,7 +182,9 @@ class _Reader:
             self._jump(self._early)
         for gap in self._missing:
             self.verdict.find(None, gap.start, f"{_numbers(gap)} missing from the log")
+        lines = self.verdict.faults
         self._against_furthest()
+        self.verdict.recurring += self.verdict.faults - lines
         return self.verdict
 
     def _judge_early(self, here: AuditHead, previous: str | None) -> None:

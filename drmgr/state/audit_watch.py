@@ -108,7 +108,7 @@ class AuditWatch:
 
     def _note_down(self, sha256: str, size: int, verdict: AuditVerdict, now: datetime) -> None:
         reason = verdict.findings[0].reason if verdict.faults else ""
-        before = Before(size, verdict.lines, verdict.head, verdict.faults, reason)
+        before = Before(size, verdict.lines, verdict.head, verdict.faults - verdict.recurring, reason)
         self._write(_Note(sha256, before, now, verdict.accepted))
 
     def _write(self, note: _Note) -> None:

@@ -98,6 +98,7 @@ def test_a_changed_log_is_named(site: Site, change: Callable[[list[bytes]], list
     site.json("backup", "docs")
     verified(site, code=23)
     assert [each["code"] for each in site.json("status", code=4)["problems"]] == ["audit-broken"]
+    assert site.json("status", code=4)["problems"] == site.json("status", code=4)["problems"]
     # somebody looked into it: it stays broken, and is no trouble until something else is done to it
     assert site.refused(2, "audit", "accept")["code"] == "usage"
     assert site.json("audit", "accept", "--reason", "a bad block on the disk")["accepted"] > 0

@@ -134,8 +134,11 @@ def _audit_problems(opened: "Site") -> list[Problem]:
         return [Problem("", "audit-broken", f"the audit log cannot be proven: {error.message}")]
     if verdict.at_rest:
         return []
-    more = f" (and {verdict.faults - 1} more)" if verdict.faults > 1 else ""
-    return [Problem("", "audit-broken", f"audit log: {verdict.findings[0].reason}{more}; see: drmgr audit verify")]
+    new = verdict.faults - verdict.accepted
+    # what was accepted was found first
+    reason = verdict.findings[-1 if verdict.accepted else 0].reason
+    more = f" (and {new - 1} more)" if new > 1 else ""
+    return [Problem("", "audit-broken", f"audit log: {reason}{more}; see: drmgr audit verify")]
 
 
 def _undeclared(opened: "Site", begun: Mapping[str, datetime]) -> list[Problem]:

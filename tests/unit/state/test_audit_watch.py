@@ -147,3 +147,27 @@ def test_a_note_that_cannot_be_written_is_told(log: AuditLog, heads: FakeHeads) 
     note_of(log).mkdir()
     with pytest.raises(EvidenceError):
         look(log, heads)
+
+
+def test_a_fault_is_counted_once_however_often_it_is_looked_at(log: AuditLog, heads: FakeHeads) -> None:
+    write(log, 3)
+    look(log, heads)
+    put(log, lines_of(log)[:-1])
+    assert [look(log, heads, hours=hours).faults for hours in (1, 2, 3)] == [1, 1, 1]
+    # the next line shows that one is missing, and the end is what it should be
+    write(log)
+    assert [look(log, heads, hours=hours).faults for hours in (4, 5)] == [1, 1]
+
+
+def test_what_was_accepted_is_at_rest_until_something_else_is_done(log: AuditLog, heads: FakeHeads) -> None:
+    write(log, 5)
+    look(log, heads)
+    put(log, edited(lines_of(log)))
+    assert not look(log, heads).at_rest
+    accepted = AuditWatch(log.path, note_of(log), KEY).accept(remembered(heads), NOW)
+    assert (accepted.ok, accepted.at_rest) == (False, True)
+    write(log)
+    assert look(log, heads, hours=1).at_rest
+    put(log, lines_of(log)[:-1])
+    cut = look(log, heads, hours=2)
+    assert not cut.at_rest and "cut off" in cut.findings[-1].reason

@@ -107,15 +107,26 @@ def _told(console: "Console", folder: Path, made: list[str], kept: list[str]) ->
 
 
 def check(context: typer.Context) -> None:
-    """Read the site file, all jobs and all drills; name every mistake with its file and line."""
+    """Read the site file, all jobs and all drills; name every mistake with its file and line.
+
+    Warns of checks that ask nothing of the data, and hold whatever is restored.
+    """
     from drmgr.config.load import load_site
+    from drmgr.config.questions import warnings
 
     loaded = load_site(config_path(context))
+    plain = [
+        {name: each.model_dump(mode="json") for name, each in declared.items()}
+        for declared in (loaded.jobs, loaded.drills)
+    ]
+    doubts = warnings(*plain)
     counts = {"jobs": len(loaded.jobs), "drills": len(loaded.drills), "connections": len(loaded.site.connections)}
     output(context).answer(
-        {"ok": True, "problems": [], **counts},
+        {"ok": True, "problems": [], "warnings": doubts, **counts},
         lambda console: console.print(f"ok: {counts['jobs']} jobs, {counts['drills']} drills", markup=False),
     )
+    for doubt in doubts:
+        output(context).note(f"drmgr: warning: {doubt}")
 
 
 def show(

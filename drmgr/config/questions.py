@@ -1,7 +1,10 @@
-"""Whether a check's SQL asks anything of the restored data. No parser of SQL: only what is surely nothing is refused."""
+"""Whether a check's SQL asks anything of the restored data. No parser of SQL: only what is surely nothing is named.
+
+Such a check stops no backup and no restore: its level does not rest on it, and ``config check`` warns of it.
+"""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from drmgr.model import Json
 
@@ -13,6 +16,11 @@ _ENDS = {
     *("where", "group", "having", "order", "limit", "offset", "fetch", "for", "window"),
     *("union", "except", "intersect", "select", ";"),
 }
+_GIVES_ROWS_OF_NOTHING = {
+    *("generate_series", "generate_subscripts", "unnest", "string_to_table", "regexp_split_to_table", "string_split"),
+    *("json_each", "jsonb_each", "json_table", "openjson", "json_array_elements", "jsonb_array_elements"),
+}
+"""Functions whose rows come from their arguments; any other may read a table."""
 _BEFORE_A_TABLE = {"lateral", "only"}
 _NO_TABLE = {"dual", "values", "select", "with"}
 
@@ -34,9 +42,23 @@ def wrong_question(check: Json) -> Iterator[tuple[tuple[str, ...], str]]:
         yield ("expect", "at_least"), f"is {least}, and a count is never below 0: it holds whatever the data are"
 
 
+def warnings(jobs: Mapping[str, Json], drills: Mapping[str, Json]) -> list[str]:
+    """Every check of jobs and drills, as plain values, that asks nothing, and why."""
+    checks = [(f"jobs/{name}", check) for name, job in sorted(jobs.items()) for check in job.get("checks", ())]
+    checks += [(f"drills/{name}", check) for name, drill in sorted(drills.items()) for check in drill.get("across", ())]
+    return [
+        f"{where}: the check {check['name']}: {'.'.join(way)} {text}; no level rests on it"
+        for where, check in checks
+        for way, text in wrong_question(check)
+    ]
+
+
 def reads_a_table(sql: str) -> bool:
     """False when surely none is named after FROM or JOIN: functions, constants and WITH of constants are none."""
     tokens = _tokens(sql)
+    if "\\'" in sql or tokens[:1] == ["table"]:
+        # where a text ends is not known, or TABLE names one
+        return True
     own = _own_names(tokens)
     clauses: list[_Clause] = [_Clause(query=True)]
     for place, token in enumerate(tokens):
@@ -51,7 +73,7 @@ def reads_a_table(sql: str) -> bool:
             clauses = clauses[:-1] or [_Clause(query=True)]
         elif clause.expects and token not in _BEFORE_A_TABLE:
             clause.expects = False
-            if token not in own | _NO_TABLE and not _is_called(tokens, place):
+            if token not in own | _NO_TABLE and not _is_of_nothing(tokens, place):
                 return True
         else:
             clause.take(token, tokens[place - 1] if place else "")
@@ -74,23 +96,42 @@ class _Clause:
             self.listing = False
 
 
-def _is_called(tokens: Sequence[str], place: int) -> bool:
-    """Whether that name, with its schema, is followed by a parenthesis: a function, but for SQL Server's (nolock)."""
+def _is_of_nothing(tokens: Sequence[str], place: int) -> bool:
+    """Whether that name, with its schema, is called as a function whose rows come from its arguments."""
     while tokens[place + 1 : place + 2] == ["."]:
         place += 2
-    return tokens[place + 1 : place + 2] == ["("] and tokens[place + 2 : place + 3] != ["nolock"]
+    return tokens[place + 1 : place + 2] == ["("] and tokens[place] in _GIVES_ROWS_OF_NOTHING
 
 
 def _own_names(tokens: Sequence[str]) -> set[str]:
-    """Names that WITH gives to queries of its own, which are looked into by themselves."""
+    """Names that WITH gives to queries of its own, which are looked into by themselves.
+
+    One that names itself, and is not recursive, reads the table of that name.
+    """
     if "with" not in tokens:
         return set()
     text = " ".join(tokens)
-    return set(re.findall(r"(?:with|recursive|,) (\S+) (?:\( [^()]*\) )?as (?:not )?(?:materialized )?\(", text))
+    named = re.finditer(r"(?:with|recursive|,) (\S+) (?:\( [^()]*\) )?as (?:not )?(?:materialized )?\(", text)
+    found = {each[1]: _body(text[each.end() :]) for each in named}
+    if "recursive" in tokens:
+        return set(found)
+    return {name for name, body in found.items() if not re.search(rf"(?:from|join|,) {re.escape(name)}\b", body)}
+
+
+def _body(text: str) -> str:
+    """Up to the parenthesis that closes it."""
+    depth = 1
+    for place, sign in enumerate(text):
+        depth += {"(": 1, ")": -1}.get(sign, 0)
+        if depth == 0:
+            return text[:place]
+    return text
 
 
 def _counts(tokens: Sequence[str]) -> bool:
     """Whether the query gives one count and nothing else."""
+    if {"union", "except", "intersect", "group", "having"} & set(tokens):
+        return False
     return re.match(r"select count \( [^()]*\) from ", " ".join(tokens)) is not None
 
 

@@ -4,7 +4,6 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-from drmgr.config.questions import wrong_question
 from drmgr.model import Json
 
 Loc = tuple[str | int, ...]
@@ -128,7 +127,6 @@ def job_mistakes(job: Json) -> list[Mistake]:
             if isinstance(name, str):
                 mistakes += _use((*loc, *way), name, kinds, wanted)
         mistakes += [Mistake((*loc, "expect"), found.text) for found in expect_mistakes(check.get("expect"))]
-        mistakes += [Mistake((*loc, *way), text) for way, text in wrong_question(check)]
     return mistakes + _canary_mistakes(job, kinds) + order_mistakes(job)
 
 
@@ -272,7 +270,6 @@ def drill_mistakes(drill: Json, systems: list[str], site: Json) -> list[Mistake]
             if isinstance(name, str) and name not in seen:
                 text = f"names the system {name}, which this drill does not bring back{nearest(name, sorted(seen))}"
                 mistakes.append(Mistake((*loc, side, "system"), text))
-        mistakes += [Mistake((*loc, *way), text) for way, text in wrong_question(check)]
     mistakes += _twice(drill, "across")
     return mistakes
 

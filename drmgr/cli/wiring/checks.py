@@ -17,6 +17,7 @@ from drmgr.cli.wiring.canaries import canary_checks, path_of
 from drmgr.config import models
 from drmgr.config.check_models import Side
 from drmgr.config.models import text_of
+from drmgr.config.questions import wrong_question
 from drmgr.flows.bench import WiredSystem
 from drmgr.interfaces import AcrossCheck, Check, Engine, SqlEngine
 from drmgr.model import CheckResult, Restored
@@ -55,6 +56,20 @@ def newest_columns(job: models.Job, source: models.DatabaseSource) -> tuple[tupl
     return tuple(dict.fromkeys([*named, *((check.table, check.column) for check in judged)]))
 
 
+class _AsksNothing:
+    """A check that any data would pass: it is made and told, and its level does not rest on it."""
+
+    def __init__(self, check: Check, why: str) -> None:
+        self.name = check.name
+        self.level = check.level
+        self._check = check
+        self._why = why
+
+    def run(self, restored: Restored) -> CheckResult:
+        result = self._check.run(restored)
+        return replace(result, carries=False, message="; ".join(filter(None, (result.message, self._why))))
+
+
 class _Answering:
     """A check that tells which item of the grading, or which clause, it answers to."""
 
@@ -76,6 +91,8 @@ def declared(
 ) -> Check:
     """The check that a job declares, bound to the engines of the job's sources. No index names the ``canaries``."""
     made = _made(check, engines, hash_key, canaries)
+    for way, text in wrong_question(check.model_dump(mode="json")):
+        made = _AsksNothing(made, f"{'.'.join(way)} {text}")
     return made if check.item is None else _Answering(made, check.item)
 
 

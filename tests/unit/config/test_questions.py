@@ -1,11 +1,11 @@
-"""Checks that hold whatever the data are prove nothing, and are mistakes of the configuration."""
+"""Checks that hold whatever the data are prove nothing, and no level rests on them."""
 
 from pathlib import Path
 
 import pytest
 from ruamel.yaml import YAML
 
-from drmgr.config.questions import READS_NOTHING, reads_a_table, wrong_question
+from drmgr.config.questions import READS_NOTHING, reads_a_table, warnings, wrong_question
 from drmgr.model import Json
 
 ROOT = Path(__file__).parents[3]
@@ -56,9 +56,15 @@ def test_what_reads_no_table_is_known(sql: str) -> None:
         "SELECT extract(year FROM max(charged_at)) FROM charge",
         "SELECT count(*) FROM (((visit)))",
         "SELECT count(*) FROM dbo.visit(nolock)",
+        "SELECT count(*) FROM visit (readuncommitted)",
+        "SELECT count(*) FROM visit(updlock, nolock)",
+        "WITH visit AS (SELECT * FROM visit WHERE n > 0) SELECT count(*) FROM visit",
+        "SELECT count(*) FROM open_visits()",
+        "TABLE visit",
+        r"SELECT 'it\'s', count(*) FROM visit WHERE a = 'b'",
     ],
 )
-def test_what_reads_one_is_never_refused(sql: str) -> None:
+def test_what_reads_one_is_never_taken_for_nothing(sql: str) -> None:
     assert reads_a_table(sql)
 
 
@@ -75,7 +81,7 @@ def test_what_reads_one_is_never_refused(sql: str) -> None:
         ({"sql": "SELECT count(*) FROM a", "expect": {"at_least": 0}}, ("expect", "at_least")),
     ],
 )
-def test_a_question_that_any_database_answers_rightly_is_a_mistake(check: Json, where: tuple[str, ...]) -> None:
+def test_a_question_that_any_database_answers_rightly_is_known(check: Json, where: tuple[str, ...]) -> None:
     assert [way for way, _ in wrong_question(check)] == [where]
 
 
@@ -89,6 +95,7 @@ def test_a_question_that_any_database_answers_rightly_is_a_mistake(check: Json, 
         },
         {"sql": "SELECT count(*) - 5 FROM a", "expect": {"at_least": 0}},
         {"sql": "SELECT count(*) FROM a", "expect": {"at_least": 1}},
+        {"sql": "SELECT count(*) FROM a UNION ALL SELECT min(x) FROM b", "expect": {"at_least": 0}},
         {"sql": ["no text"], "expect": None},
     ],
 )
@@ -96,7 +103,7 @@ def test_all_others_are_none(check: Json) -> None:
     assert not list(wrong_question(check))
 
 
-def test_no_check_of_the_examples_is_refused() -> None:
+def test_no_check_of_the_examples_asks_nothing() -> None:
     files = [*(ROOT / "jobs").glob("*.yaml"), *(ROOT / "drills").glob("*.yaml")]
     found = [YAML(typ="safe").load(file) for file in files]
     checks = [check for each in found for check in (*each.get("checks", ()), *each.get("across", ()))]
@@ -106,3 +113,8 @@ def test_no_check_of_the_examples_is_refused() -> None:
 
 def test_the_mistake_says_what_is_wrong() -> None:
     assert next(wrong_question({"sql": "SELECT 1"}))[1] == READS_NOTHING
+
+
+def test_each_is_warned_of_once_with_its_place() -> None:
+    told = warnings({"his": {"checks": [{"name": "any", "sql": "SELECT 1"}]}}, {"d": {"across": []}})
+    assert told == [f"jobs/his: the check any: sql {READS_NOTHING}; no level rests on it"]

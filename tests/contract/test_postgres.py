@@ -63,6 +63,17 @@ def test_each_way_of_not_connecting_has_its_own_sentence(
         pass
 
 
+def test_the_password_of_the_site_goes_before_that_of_the_shell(
+    server: PostgresServer, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PGPASSWORD", "typed for psql a minute ago")
+    database = server.create_database()
+    server.execute(database, "CREATE TABLE a (id int)")
+    make(server.connection(database)).preflight()
+    with pytest.raises(PreflightError, match="asks for a password"):
+        make(replace(server.connection(database), password=None)).preflight()
+
+
 def test_what_drmgr_may_not_read_is_counted_before_the_backup(server: PostgresServer, make: Make) -> None:
     database = server.create_database()
     server.execute(

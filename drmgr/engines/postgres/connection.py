@@ -132,6 +132,8 @@ def connect(
             port=endpoint.port,
             user=endpoint.user,
             dbname=database or endpoint.database,
+            # an empty one: else PGPASSWORD of the shell that calls us would go before the file
+            password="",
             passfile=str(endpoint.passfile),
             sslmode=endpoint.sslmode,
             connect_timeout=CONNECT_SECONDS,

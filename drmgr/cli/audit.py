@@ -146,11 +146,15 @@ def accept(
 
     Nothing is mended: audit verify names every place for ever, and status tells what is done to the log from now on.
     """
+    from drmgr.cli.recovery.safekeeping import begin_installation
+
     if not reason.strip():
         raise UsageError("to accept a broken audit log, say what was found out", hint="use --reason TEXT")
     answers = output(context)
     with site(context) as opened, audited(opened, "audit.accept", why=reason) as said:
         verdict = watch_of(opened).accept(remembered(opened), opened.clock.now())
+        # what is kept of it beside the repositories is of another log than this one
+        begin_installation(opened.state)
         said["faults"] = verdict.faults
     document = {"accepted": verdict.faults, "findings": [each.reason for each in verdict.findings]}
 

@@ -110,16 +110,17 @@ class WrittenRecords:
 
 
 def write_records(shelf: Shelf, sealer: Sealer, evidence: Path, audit_log: Path) -> WrittenRecords:
-    """Evidence and audit log of the installation whose log is the longest: others are rehearsals of a recovery.
+    """Evidence and audit log of the installation that sealed most, and of two of these the one with the longer log.
 
-    Raises RepositoryError.
+    Others are rehearsals of a recovery, or ended when a break in the audit log was accepted. Raises RepositoryError.
     """
     problems: list[str] = []
     audit_log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with private_directory(audit_log.parent, prefix=".pieces-") as folder:
         _fetch_pieces(shelf, sealer, folder)
         sizes = {each.name: _joined(each, problems) for each in sorted(folder.iterdir())}
-        chosen = max(sizes, key=lambda name: (sizes[name], name), default="")
+        sealed = {name: len(set(shelf.names(f"{EVIDENCE}/{name}"))) for name in sizes}
+        chosen = max(sizes, key=lambda name: (sealed[name], sizes[name], name), default="")
         if sizes.get(chosen):
             (folder / chosen / WHOLE).rename(audit_log)
     count = _write_evidence(shelf, sealer, chosen, evidence, problems)

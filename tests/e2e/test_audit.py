@@ -104,6 +104,8 @@ def test_a_changed_log_is_named(site: Site, change: Callable[[list[bytes]], list
     assert site.json("audit", "accept", "--reason", "a bad block on the disk")["accepted"] > 0
     assert site.json("status")["ok"]
     assert acts(site, 1) == [("audit.accept", "", "ok")]
+    # nor is anything else in its way: what is kept beside the repositories begins anew
+    site.json("backup", "docs")
     verified(site, code=23)
     log_of(site).write_bytes(log_of(site).read_bytes().replace(b'"audit.accept"', b'"audit.accepd"'))
     assert [each["code"] for each in site.json("status", code=4)["problems"]] == ["audit-broken"]

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from drmgr.cli.wiring.wire import Site
     from drmgr.flows.kit import Kit, KitFile
 
+INSTALLATION = "installation"
+
 
 def keep_safe(opened: "Site", *copies: str) -> DrmgrError | None:
     """Brings the kit and the records up to date, and once a day the audit log's anchor. See ``renew_kit``."""
@@ -96,13 +98,20 @@ def installation(state: Path) -> str:
     """
     from ulid import ULID
 
-    path = state / "installation"
+    path = state / INSTALLATION
     try:
         if not path.exists():
-            write_atomically(path, f"{ULID()}\n".encode())
+            begin_installation(state)
         return str(ULID.from_str(path.read_text(encoding="ascii").strip()))
     except (OSError, ValueError) as error:
         raise ConfigError(f"{path} does not hold the name of this installation", hint="move it away") from error
+
+
+def begin_installation(state: Path) -> None:
+    """From here on everything is kept under a new name: what is kept under the old one stays as it is. Raises OSError."""
+    from ulid import ULID
+
+    write_atomically(state / INSTALLATION, f"{ULID()}\n".encode())
 
 
 def kit_of(opened: "Site") -> "Kit":

@@ -148,6 +148,18 @@ def test_a_rehearsal_on_another_host_does_not_mix_into_the_log(
     assert (tmp_path / "back/audit/audit.jsonl").read_bytes() == LINES[0] + LINES[1] + LINES[2]
 
 
+def test_a_shorter_log_that_was_begun_anew_wins_by_what_was_sealed_since(
+    shelf: FolderShelf, records: Records, tmp_path: Path
+) -> None:
+    append(records, LINES[1] + LINES[2])
+    keep(shelf, SEALER, KIT, replace(records, evidence=records.evidence[:1]))
+    accepted = Records("B2", records.evidence, tmp_path / "accepted.jsonl")
+    accepted.audit_log.write_bytes(LINES[0])
+    keep(shelf, SEALER, KIT, accepted)
+    assert brought_back(shelf, tmp_path).evidence == 2
+    assert (tmp_path / "back/audit/audit.jsonl").read_bytes() == LINES[0]
+
+
 def test_what_is_kept_and_does_not_open_is_named(shelf: FolderShelf, records: Records, tmp_path: Path) -> None:
     for line in (b"", *LINES[1:]):
         append(records, line)

@@ -211,5 +211,8 @@ def _out_of_reach(
         for window in windows(points, ranges, source):
             since, newest = (each.astimezone(zone).isoformat() for each in (window.since, window.newest))
             told.append(f"{source} from {since} to {newest}")
-    reachable = "; ".join(told) or "no time at all: no log was shipped"
+    nothing = "no log was shipped" if points else "there is no complete recovery point"
+    if points and any(shipped.values()):
+        nothing = "no recovery point is followed by what was shipped"
+    reachable = "; ".join(told) or f"no time at all: {nothing}"
     return PointNotFoundError(f"{at} cannot be reached; what can be: {reachable}")

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from drmgr.cli.restoring.sure import Prompt, confirmed
-from drmgr.cli.restoring.ways import Wish, lost_server_advice, pairs, ways
+from drmgr.cli.restoring.ways import Wish, lost_server_advice, pairs, tables_allowed, ways
 from drmgr.errors import NotAllowedError, UsageError
 
 if TYPE_CHECKING:
@@ -58,12 +58,14 @@ class Happening:
     """What may have happened, what it leads to, and why. ``targets`` in the order in which they are advised.
 
     ``lost``: the data are sound up to the last instant, so the newest is best, and the advice is the system's own.
+    ``table``: what to type for a single table, where the site allows that.
     """
 
     text: str
     targets: tuple[str, ...]
     advice: str
     lost: bool = False
+    table: str = ""
 
 
 HAPPENINGS = (
@@ -77,8 +79,8 @@ HAPPENINGS = (
         "rows were changed or deleted by mistake",
         ("scratch", "connection", "folder", "original"),
         "Choose a point or a time just before it, and fetch the rows from there: the rest of the day's work stays as it "
-        "is. One table alone goes beside the live one: drmgr restore SYSTEM --table NAME --to original. The target original "
-        "without --table takes everything back to that time.",
+        "is. The target original takes everything back to that time.",
+        table="One table alone goes beside the live one: drmgr restore {} --table NAME --to original.",
     ),
     Happening(
         "nothing yet: I want to look",
@@ -120,6 +122,8 @@ class Interview:
     def _happening(self, system: str) -> Happening:
         chosen = HAPPENINGS[self._choose("What happened?", [each.text for each in HAPPENINGS])]
         self._say(lost_server_advice(self._opened, system) if chosen.lost else chosen.advice)
+        if chosen.table and tables_allowed(self._opened, system):
+            self._say(chosen.table.format(system))
         return chosen
 
     def _point(self, wanted: Wanted, happening: Happening) -> Wanted:

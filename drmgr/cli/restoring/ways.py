@@ -89,6 +89,12 @@ def empty_places(opened: "Site", system: str) -> list[str]:
     ]
 
 
+def tables_allowed(opened: "Site", system: str) -> bool:
+    """Whether single tables may be laid beside live ones of the system."""
+    allowed = opened.config.restore.allow.tables
+    return any(source.connection in allowed for source in opened.loaded.job(system).sources)
+
+
 def is_physical(opened: "Site", source: "Source", point: "RecoveryPoint | None" = None) -> bool:
     """Whether the point holds the server's own files; without a point whether the next one will."""
     if point is not None:

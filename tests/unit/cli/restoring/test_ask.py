@@ -96,6 +96,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
     monkeypatch.setattr(ask, "ways", lambda _site, wish: offered(wish))
     monkeypatch.setattr(ask, "pairs", lambda *_: [("main", "spare"), ("images", "spare")])
     monkeypatch.setattr(ask, "lost_server_advice", lambda *_: "Start an empty server.")
+    monkeypatch.setattr(ask, "tables_allowed", lambda *_: False)
     return io.StringIO()
 
 
@@ -167,6 +168,15 @@ def test_what_was_said_is_not_asked(told: io.StringIO) -> None:
     wanted = Wanted("his", "scratch", "01A")
     assert answers(told, person, wanted) == wanted
     assert answers(told, Person("1", "2", "2"), Wanted("his", "", "01A")).sources == ("images",)
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_a_single_table_is_advised_where_the_site_allows_it(
+    told: io.StringIO, monkeypatch: pytest.MonkeyPatch, allowed: bool
+) -> None:
+    monkeypatch.setattr(ask, "tables_allowed", lambda *_: allowed)
+    answers(told, Person("3", "", ""), Wanted("his"))
+    assert ("restore his --table NAME --to original" in told.getvalue()) is allowed
 
 
 def test_a_system_without_points_says_so(told: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -76,6 +76,12 @@ FROM (
 GROUP BY x.grantee, x.is_grantable ORDER BY 1"""
 
 
+LEFT = (
+    "-- not among these: rules, its place in publications, the type of its sequences, and the names of its indexes; "
+    "compare with the restored one: \\d+ {table}"
+)
+
+
 def into_place(session: Session, table: TableShape, laid: TableShape) -> tuple[str, ...]:
     """``session`` is in the restored database, which has the table as it was. Raises psycopg.Error."""
     name = sql.Identifier(table.schema, table.name).as_string(session)
@@ -86,4 +92,5 @@ def into_place(session: Session, table: TableShape, laid: TableShape) -> tuple[s
     found += [made for made, _, _ in sequences]
     for query in (DRAWN, CONSTRAINTS, TRIGGERS, POLICIES, OWNER, GRANTS):
         found += [str(statement) for (statement,) in session.execute(query, where).fetchall()]
-    return (*found, *(statement for _, owned, counted in sequences for statement in (owned, counted)))
+    found += [statement for _, owned, counted in sequences for statement in (owned, counted)]
+    return (*found, LEFT.format(table=bare))

@@ -42,6 +42,8 @@ def ship(
 ) -> None:
     """Ship what the sources have logged since the last time: point in time restore reaches that far.
 
+    Fails as long as no recovery point reaches what is shipped; before the first point it only ships.
+
     PostgreSQL: makes a replication slot at its first call. The server keeps its log for the slot, so go on shipping, or
     drop the slot. SQL Server: takes a log backup; nothing else may take any. MariaDB: the server removes its log by its
     own rule, so ship more often than that.
@@ -169,11 +171,11 @@ def _show(console: "Console", results: list[Result], zone: tzinfo) -> None:
 def reachable(opened: "Site", job: "Job", found: "Found", copy: str = "") -> Windows:
     """The times between recovery points that can be restored, from a copy if one is named, for each source with a log."""
     from drmgr.flows.reach import windows
-    from drmgr.flows.shipped import log_ranges
+    from drmgr.flows.shipped import ranges_in
 
     wired = opened.system(job.system, copy=copy)
     names = [source.name for source in wired.sources if source.logs is not None]
-    return {name: windows(found.points, log_ranges(wired.repository, job.system, name), name) for name in names}
+    return {name: windows(found.points, ranges_in(found.snapshots, name), name) for name in names}
 
 
 def reachable_json(times: Windows) -> Json:

@@ -7,12 +7,12 @@ from datetime import datetime, timedelta
 from drmgr.errors import DrmgrError, SpoolFullError
 from drmgr.flows.points import SealedPoint, believed, find
 from drmgr.flows.reach import reach
-from drmgr.flows.shipped import log_ranges
+from drmgr.flows.shipped import ranges_in
 from drmgr.flows.status_care import care_problems
 from drmgr.flows.status_drills import drill_problems
 from drmgr.flows.watched import CLOCK_TOLERANCE, DrillProof, Watched, code_of, ended, span
 from drmgr.interfaces import Catalog, Clock
-from drmgr.model import PointStatus, RecoveryPoint, Rest, Run, RunKind, RunStatus, SwapPhase, System
+from drmgr.model import PointStatus, RecoveryPoint, Rest, Run, RunKind, RunStatus, Snapshot, SwapPhase, System
 from drmgr.trouble import Problem
 
 WORST_FIRST = (
@@ -149,20 +149,20 @@ class _Judge:
             return
         # the catalog may remember what the repository never said
         self._point = believed(repository, complete[-1])
-        self._newest = max(self._point.consistent_at, self._shipped_until(self._point))
+        self._newest = max(self._point.consistent_at, self._shipped_until(self._point, found.snapshots))
         self._look_at_rpo()
         lacking = self._watched.sources - {member.source for member in self._point.members}
         if lacking:
             names = ", ".join(sorted(lacking))
             self._say("source-unprotected", f"no backup was made yet of {names}: the newest point holds nothing of it")
 
-    def _shipped_until(self, point: RecoveryPoint) -> datetime:
+    def _shipped_until(self, point: RecoveryPoint, snapshots: Sequence[Snapshot]) -> datetime:
         """How far shipped logs carry the whole system: as far as the source that comes least far."""
         reached = []
         for member in point.members:
             carried = None
             if member.source in self._watched.logged:
-                carried = reach(member, log_ranges(self._watched.repository, self._system.id, member.source))
+                carried = reach(member, ranges_in(snapshots, member.source))
             reached.append(member.consistent_at if carried is None else carried.until)
         return min(reached, default=point.consistent_at)
 

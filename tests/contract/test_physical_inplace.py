@@ -15,10 +15,10 @@ from drmgr.flows.swap import undo
 from drmgr.model import Verdict
 from drmgr.scratch.closing import ClosingPostgres
 from drmgr.scratch.inplace import ServerFilesPlace, ServerHome
-from drmgr.scratch.processes import processes_in, wait_until
+from drmgr.scratch.processes import processes_in
 from drmgr.state.swap_book import FileSwapBook
 from tests.support.folders import passable_directory
-from tests.support.physical import Place, fill, physical_server, tablespace
+from tests.support.physical import Place, fill, note, notes, physical_server, tablespace
 
 
 @contextmanager
@@ -45,19 +45,6 @@ def ended(place: Place, target: ToOriginal, act: Callable[..., object]) -> objec
     if act is undo:
         return undo(place.bench, target.book, swap, target.places, reason="back", permit=target.permit, force=False)
     return finish(place.bench, place.wired, target, swap, "it runs")
-
-
-def noted(place: Place, text: str) -> str:
-    """Writes a row and gives a time at which it is there and nothing after it."""
-    place.sql(f"INSERT INTO note (text) VALUES ('{text}')")
-    at = place.now().isoformat()
-    assert wait_until(lambda: place.now().isoformat() > at, place.clock, 5)
-    return at
-
-
-def notes(place: Place, done: RestoreDone) -> list[str]:
-    rows = place.engine.rows(done.instances["main"], "SELECT text FROM note ORDER BY id")
-    return [str(row[0]) for row in rows]
 
 
 def swapped(place: Place, act: Callable[[], object]) -> None:
@@ -136,28 +123,28 @@ def test_no_time_of_another_history_is_offered_after_a_restore_and_its_undoing()
     with ground() as (place, target):
         place.ship()
         place.back_up()
-        at_a = noted(place, "a")
-        noted(place, "b")
+        at_a = note(place, "a")
+        note(place, "b")
         place.ship()
         # never shipped: nobody can bring it back
-        lost = noted(place, "lost")
+        lost = note(place, "lost")
         swapped(place, lambda: in_place(place, target, at_a))
         ended(place, target, finish)
-        at_d = noted(place, "d")
+        at_d = note(place, "d")
         ship_somehow(place)
-        noted(place, "e")
+        note(place, "e")
         ship_somehow(place)
         with pytest.raises(PointNotFoundError, match="cannot be reached"):
             place.restore(lost)
         assert notes(place, place.restore(at_a)) == ["一", "a"]
         assert notes(place, place.restore(at_d)) == ["一", "a", "d"]
         place.back_up()
-        noted(place, "f")
+        note(place, "f")
         place.ship()
         swapped(place, lambda: ended(place, target, undo))
-        noted(place, "h")
+        note(place, "h")
         ship_somehow(place)
-        at_i = noted(place, "i")
+        at_i = note(place, "i")
         ship_somehow(place)
         # what was in use then is not what the log of now tells
         with pytest.raises(PointNotFoundError, match="cannot be reached"):

@@ -22,10 +22,9 @@ from drmgr.flows.points import find
 from drmgr.flows.reach import windows
 from drmgr.flows.shipped import log_ranges
 from drmgr.model import CheckResult, CheckStatus, Level, Restored, Text, Verdict
-from drmgr.scratch.processes import wait_until
 from drmgr.scratch.server import give_to, server_programs
 from tests.support.folders import passable_directory
-from tests.support.physical import SLOT, Place, fill, physical_server
+from tests.support.physical import SLOT, Place, fill, note, physical_server
 from tests.support.postgres import SERVER_USER, PostgresServer, installed_major, kill_server
 
 
@@ -42,14 +41,6 @@ def place(server: PostgresServer) -> Iterator[Place]:
         made = Place(directory, server, integrity=True)
         made.sql("DELETE FROM note; INSERT INTO note (text) VALUES ('一')")
         yield made
-
-
-def note(place: Place, text: str) -> str:
-    """Writes a row and gives a time at which it is there and nothing after it."""
-    place.sql(f"INSERT INTO note (text) VALUES ('{text}')")
-    at = place.now().isoformat()
-    assert wait_until(lambda: place.now().isoformat() > at, place.clock, 5)
-    return at
 
 
 def reachable_until(place: Place) -> datetime:

@@ -21,7 +21,7 @@ from drmgr.errors import (
 )
 from drmgr.flows.points import find
 from drmgr.flows.reach import Window, windows
-from drmgr.flows.restore import RestoreDone, restore
+from drmgr.flows.restore import restore
 from drmgr.flows.restoreplan import RestorePlan, ToFolder
 from drmgr.flows.ship_logs import Shipped, Spool, follow, spooled
 from drmgr.flows.shipped import log_ranges
@@ -31,7 +31,7 @@ from drmgr.repository.bucket import Bucket, BucketSettings
 from drmgr.repository.plainfiles import BucketFiles
 from drmgr.repository.restic import ResticRepository, ResticSettings
 from drmgr.scratch.label import PREFIX
-from drmgr.scratch.processes import processes_in, wait_until
+from drmgr.scratch.processes import processes_in
 from drmgr.system.clock import SystemClock
 from drmgr.system.command import Runner
 from drmgr.system.files import write_atomically
@@ -40,7 +40,7 @@ from tests.support.fake_repository import FakeRepository
 from tests.support.fault_proxy import FaultProxy
 from tests.support.folders import passable_directory
 from tests.support.objectstore import BucketMaker, make_bucket, object_store
-from tests.support.physical import SLOT, Place, fill, physical_server
+from tests.support.physical import SLOT, Place, fill, note, notes, physical_server
 from tests.support.postgres import PostgresServer
 
 __all__ = ["make_bucket", "object_store"]
@@ -73,19 +73,6 @@ def end_kept(place: Place) -> None:
         place.bench.scratch.keep(workspace.name.removeprefix(PREFIX), place.clock.now() - timedelta(days=1))
     place.bench.scratch.reap()
     assert not scratch.is_dir() or processes_in(scratch) == []
-
-
-def note(place: Place, text: str) -> str:
-    """Writes a row and gives a time at which it is there and nothing after it."""
-    place.sql(f"INSERT INTO note (text) VALUES ('{text}')")
-    at = place.now().isoformat()
-    assert wait_until(lambda: place.now().isoformat() > at, place.clock, 5)
-    return at
-
-
-def notes(place: Place, done: RestoreDone) -> list[str]:
-    rows = place.engine.rows(done.instances["main"], "SELECT text FROM note ORDER BY id")
-    return [str(row[0]) for row in rows]
 
 
 def times(place: Place) -> tuple[Window, ...]:

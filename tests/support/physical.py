@@ -22,6 +22,7 @@ from drmgr.flows.ship_logs import Shipped, Spool, ship
 from drmgr.interfaces import Check, Repository
 from drmgr.model import ChainHead, DrillRecord, EvidenceEntry, Objectives, Part, Payload, RecoveryPoint, System, Text
 from drmgr.repository.restic import ResticRepository
+from drmgr.scratch.processes import wait_until
 from drmgr.scratch.server import PostgresServer as PrivateServer
 from drmgr.scratch.server import ServerPlan, give_to, server_programs
 from drmgr.scratch.workspace import ScratchHost
@@ -239,3 +240,17 @@ class Place:
         """The server's own clock."""
         (row,) = self.sql("SELECT clock_timestamp()")
         return row[0].astimezone(UTC)  # type: ignore[no-any-return]
+
+
+def note(place: Place, text: str) -> str:
+    """Writes a row and gives a time at which it is there and nothing after it."""
+    place.sql(f"INSERT INTO note (text) VALUES ('{text}')")
+    at = place.now().isoformat()
+    assert wait_until(lambda: place.now().isoformat() > at, place.clock, 5)
+    return at
+
+
+def notes(place: Place, done: RestoreDone) -> list[str]:
+    """The rows that came back."""
+    rows = place.engine.rows(done.instances["main"], "SELECT text FROM note ORDER BY id")
+    return [str(row[0]) for row in rows]

@@ -201,7 +201,7 @@ def _system(opened: "Site", job: "Job", known: "list[RecoveryPoint]") -> "System
     from drmgr.flows.acceptance import accepted_in
     from drmgr.flows.points import find
     from drmgr.flows.quarter import Proof, SystemYear
-    from drmgr.flows.shipped import log_ranges
+    from drmgr.flows.shipped import ranges_in
     from drmgr.flows.suspicion import open_doubts
     from drmgr.model import PointStatus
     from drmgr.state.bulk import BulkMemory
@@ -221,7 +221,7 @@ def _system(opened: "Site", job: "Job", known: "list[RecoveryPoint]") -> "System
             # of several sources one may lag behind: then only whole points count
             source = job.sources[0].name
             doubted = frozenset(each.point.id for each in points if open_doubts(each.point, accepted))
-            saved += shipped(points, log_ranges(repository, job.system, source), source, doubted)
+            saved += shipped(points, ranges_in(found.snapshots, source), source, doubted)
     except DrmgrError as error:
         unasked = error.code
     gone = opened.care_book.expired("", job.system)

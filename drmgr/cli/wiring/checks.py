@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta, tzinfo
+from functools import partial
 from typing import cast
 
 from drmgr.checks import across
@@ -56,31 +57,22 @@ def newest_columns(job: models.Job, source: models.DatabaseSource) -> tuple[tupl
     return tuple(dict.fromkeys([*named, *((check.table, check.column) for check in judged)]))
 
 
-class _AsksNothing:
-    """A check that any data would pass: it is made and told, and its level does not rest on it."""
+class _Changed:
+    """A check of whose result something more is told."""
 
-    def __init__(self, check: Check, why: str) -> None:
+    def __init__(self, check: Check, change: Callable[[CheckResult], CheckResult]) -> None:
         self.name = check.name
         self.level = check.level
         self._check = check
-        self._why = why
+        self._change = change
 
     def run(self, restored: Restored) -> CheckResult:
-        result = self._check.run(restored)
-        return replace(result, carries=False, message="; ".join(filter(None, (result.message, self._why))))
+        return self._change(self._check.run(restored))
 
 
-class _Answering:
-    """A check that tells which item of the grading, or which clause, it answers to."""
-
-    def __init__(self, check: Check, item: str) -> None:
-        self.name = check.name
-        self.level = check.level
-        self._check = check
-        self._item = item
-
-    def run(self, restored: Restored) -> CheckResult:
-        return replace(self._check.run(restored), item=self._item)
+def _asks_nothing(why: str, result: CheckResult) -> CheckResult:
+    """Any data would pass: it is made and told, and its level does not rest on it."""
+    return replace(result, carries=False, message="; ".join(filter(None, (result.message, why))))
 
 
 def declared(
@@ -92,8 +84,10 @@ def declared(
     """The check that a job declares, bound to the engines of the job's sources. No index names the ``canaries``."""
     made = _made(check, engines, hash_key, canaries)
     for way, text in wrong_question(check.model_dump(mode="json")):
-        made = _AsksNothing(made, f"{'.'.join(way)} {text}")
-    return made if check.item is None else _Answering(made, check.item)
+        made = _Changed(made, partial(_asks_nothing, f"{'.'.join(way)} {text}"))
+    # which item of the grading, or which clause, it answers to
+    item = check.item
+    return made if item is None else _Changed(made, lambda result: replace(result, item=item))
 
 
 def _made(

@@ -9,7 +9,7 @@ import typer
 
 from drmgr.cli.checkup.beatfindings import schedule_findings
 from drmgr.cli.checkup.doctor_logs import look_at_logs
-from drmgr.cli.checkup.doctor_targets import look_at_targets
+from drmgr.cli.checkup.doctor_targets import LEAST_FREE, look_at_targets
 from drmgr.cli.context import output, site
 from drmgr.cli.recovery.safekeeping import kit_state
 from drmgr.cli.repositories.lockstate import look_at_locks
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 
 LARGEST_OFFSET = 5.0
 """Seconds that our clock and the object store's may differ before records stop being comparable."""
-
-LEAST_FREE = 1 << 30
-"""Bytes below which a disk is a warning."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +74,7 @@ def _look_at_all(opened: "Site") -> Iterator[Finding]:
     yield _asked("catalog", lambda: f"{len(opened.catalog.evidence())} evidence documents remembered")
     if opened.bucket is not None:
         yield from _store(opened)
-    if opened.bucket is None:
+    else:
         yield Finding(
             "evidence anchors",
             "warn",

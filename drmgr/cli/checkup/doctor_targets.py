@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 GIB = 1 << 30
 LEAST_FREE = GIB
+"""Bytes below which a disk is a warning."""
 
 TABLES = (
     "SELECT count(*) FROM information_schema.tables "
